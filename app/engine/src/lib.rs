@@ -1,0 +1,3 @@
+//! Engine of MDSD3 Studio.
+pub mod protocol;
+pub mod request;

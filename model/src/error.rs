@@ -1,0 +1,30 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// Everything that can go wrong in this crate; each message is one line that says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The input is at fault, and the message says how to mend it.
+    #[error("{0}")]
+    BadInput(String),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl ModelError {
+    /// Whether the caller's input is at fault (exit code 2) rather than the machine or the program (exit code 1).
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::BadInput(_))
+    }
+}

@@ -1,4 +1,5 @@
 //! Tensors of MDSD3 Studio.
+pub mod degrade;
 pub mod error;
 pub mod mix;
 pub mod pipeline;

@@ -1,0 +1,178 @@
+#!/bin/bash
+# Everything that must hold before a change is merged.
+#   ./check.sh          all of it; installs missing Debian packages when run as root
+#   ./check.sh --fast   format, structure and lints only
+# Every build uses the release profile, so that tests, numerics and users share one set of dependencies: `cargo test`
+# builds them once, clippy and rustdoc share their metadata, and `cargo run --release` afterwards has nothing to do.
+set -euo pipefail
+cd "$(dirname "$0")"
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+target_dir=${CARGO_TARGET_DIR:-target}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+summary=()
+failed_steps=0
+
+# step NAME COMMAND [ARG ...]: runs a command, prints its name and seconds, and goes on after a failure, so that one
+# run reports everything there is to mend.
+step() {
+  local name=$1 start=$SECONDS verdict=ok
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || verdict=FAILED
+  [ "$verdict" = ok ] || failed_steps=$((failed_steps + 1))
+  printf -- '-- %s: %s, %d s\n' "$name" "$verdict" $((SECONDS - start))
+  summary+=("$(printf '%-6s %5d s  %s' "$verdict" $((SECONDS - start)) "$name")")
+}
+
+# step_if_installed TOOL NAME COMMAND [ARG ...]: the same for tools that not everybody has.
+step_if_installed() {
+  local tool=$1
+  shift
+  if command -v "$tool" >/dev/null; then
+    step "$@"
+  else
+    summary+=("$(printf '%-6s %7s  %s' skipped '' "$1 ($tool is not installed)")")
+  fi
+}
+
+# A linker; a software Vulkan driver for the studio's snapshots; a virtual screen, and the libraries that a window
+# loads when it opens, for the test that opens one.
+packages=(libvulkan1 mesa-vulkan-drivers
+  xvfb xdotool libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcommon-x11-0 libxrandr2)
+command -v cc >/dev/null || packages+=(gcc libc6-dev)
+
+install_packages() {
+  local missing=() package
+  command -v dpkg-query >/dev/null || { echo "not a Debian system: a Vulkan driver, Xvfb and xdotool must be there"; return 0; }
+  for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then
+    echo "all there"
+  elif [ "$(id -u)" -eq 0 ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+  else
+    echo "the tests need packages that are missing; run this line, then ./check.sh again:"
+    echo "sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
+    return 1
+  fi
+}
+
+lock_is_current() {
+  cargo metadata --quiet --locked --format-version 1 >/dev/null
+}
+
+# Direct dependencies of a crate, build scripts included; tests may reach further.
+dependencies_of() {
+  cargo tree --quiet --package "$1" --edges normal,build --depth 1 --prefix none --format '{p}' | tail -n +2 | cut -d' ' -f1
+}
+
+# imports CRATE [ALLOWED ...]: the crate imports no crate of ours but those allowed, and tensors only in the model.
+imports() {
+  local crate=$1 found name
+  shift
+  found=$(dependencies_of "$crate") || return 1
+  for name in $found; do
+    case "$name" in
+      candle-* | gemm)
+        [ "$crate" = mdsd3-model ] || { echo "$crate imports $name: tensors stay in mdsd3-model"; return 1; } ;;
+      mdsd3*)
+        [[ " $* " = *" $name "* ]] || { echo "$crate imports $name: imports run tests -> mdsd3 -> mdsd3-gui -> mdsd3-engine -> mdsd3-model"; return 1; } ;;
+    esac
+  done
+}
+
+imports_run_one_way() {
+  imports mdsd3-model && imports mdsd3-engine mdsd3-model && imports mdsd3-gui mdsd3-engine &&
+    imports mdsd3 mdsd3-engine mdsd3-gui
+}
+
+# Paths of one person's machine in a committed file work nowhere else.
+no_machine_paths() {
+  git -c safe.directory="$PWD" rev-parse --git-dir >/dev/null 2>&1 || { echo "not a git checkout: nothing to look at"; return 0; }
+  ! git -c safe.directory="$PWD" grep -nIE '(^|[^A-Za-z0-9_./:-])/(work|root|tmp|home|Users)/[A-Za-z0-9_.$-]'
+}
+
+run_tests() {
+  cargo test --release --workspace --no-fail-fast 2>&1 | tee "$scratch/tests.log" && touch "$scratch/tests.passed"
+}
+
+# sum_of passed|failed: over every suite's result line.
+sum_of() {
+  awk -v word="$1;" '/^test result:/ { for (i = 2; i <= NF; i++) if ($i == word) sum += $(i - 1) } END { print sum + 0 }' \
+    "$scratch/tests.log"
+}
+
+# Waits up to 30 s for a command to succeed.
+wait_for() {
+  local try
+  for ((try = 0; try < 60; try++)); do
+    "$@" && return 0
+    sleep 0.5
+  done
+  return 1
+}
+
+# The program as a user starts it, on a virtual screen, with an empty home so that no saved layout decides.
+studio_opens_a_window() {
+  local screen studio verdict=1
+  [ -x "$target_dir/release/mdsd3" ] || { echo "$target_dir/release/mdsd3 was not built"; return 1; }
+  Xvfb -displayfd 3 -screen 0 1440x900x24 -nolisten tcp 3>"$scratch/display" >/dev/null 2>&1 &
+  screen=$!
+  if wait_for test -s "$scratch/display"; then
+    env -u WAYLAND_DISPLAY -u XDG_DATA_HOME -u XDG_CONFIG_HOME DISPLAY=":$(cat "$scratch/display")" HOME="$scratch" \
+      "$target_dir/release/mdsd3" >"$scratch/studio.log" 2>&1 &
+    studio=$!
+    DISPLAY=":$(cat "$scratch/display")" wait_for visible_window_of "$studio" && sleep 3 && kill -0 "$studio" && verdict=0
+    kill "$studio" 2>/dev/null
+    wait "$studio" 2>/dev/null
+    [ "$verdict" -eq 0 ] && echo "a window opened and stayed" || cat "$scratch/studio.log"
+  fi
+  kill "$screen" 2>/dev/null
+  wait "$screen" 2>/dev/null
+  return "$verdict"
+}
+
+# visible_window_of PID: whether its window is on the screen; gives up at once when the program has ended.
+visible_window_of() {
+  kill -0 "$1" 2>/dev/null || return 0
+  xdotool search --onlyvisible --name 'MDSD3' >/dev/null 2>&1
+}
+
+fast=no
+case "${1:-}" in
+  '') ;;
+  --fast) fast=yes ;;
+  *) echo "check.sh: unknown argument $1; usage: ./check.sh [--fast]" >&2; exit 2 ;;
+esac
+
+if [ "$fast" = no ]; then
+  step "Debian packages" install_packages
+  [ "$failed_steps" -eq 0 ] || exit 1
+fi
+step "Cargo.lock is up to date" lock_is_current
+step "Format" cargo fmt --all --check -- --color never
+step "Imports run one way" imports_run_one_way
+step "No machine paths" no_machine_paths
+step_if_installed typos "Spelling" typos
+step_if_installed cargo-deny "Licences and advisories" cargo deny check
+step "Lints" cargo clippy --release --workspace --all-targets -- -D warnings
+if [ "$fast" = no ]; then
+  step "Tests and doc tests" run_tests
+  step "Studio opens a window" studio_opens_a_window
+  RUSTDOCFLAGS="-D warnings" step "Documentation" cargo doc --release --workspace --no-deps
+fi
+
+printf '\n== Summary\n'
+printf '%s\n' "${summary[@]}"
+[ "$failed_steps" -eq 0 ] || echo "$failed_steps of the steps above failed"
+if [ "$fast" = no ]; then
+  # A suite that doesn't compile or is killed prints no result, so the numbers alone could look clean.
+  [ -e "$scratch/tests.passed" ] || echo "not every test suite ran to its end with success; of those that did:"
+  printf '%d passed, %d failed' "$(sum_of passed)" "$(sum_of failed)"
+  [ -e "$scratch/tests.passed" ] && echo || echo ' (incomplete)'
+fi
+[ "$failed_steps" -eq 0 ]

@@ -53,7 +53,9 @@ install_packages() {
     echo "all there"
   elif [ "$(id -u)" -eq 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+    echo "installing ${missing[*]}"
+    { apt-get update -qq && apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}"; } \
+      </dev/null >"$scratch/apt.log" 2>&1 || { cat "$scratch/apt.log"; return 1; }
   else
     echo "the tests need packages that are missing; run this line, then ./check.sh again:"
     echo "sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"

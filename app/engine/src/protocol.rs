@@ -81,6 +81,8 @@ pub struct ModelSummary {
     pub parameters: u64,
     /// Image sides must be multiples of this many pixels.
     pub size_multiple: u32,
+    /// Largest image side the model covers, in pixels.
+    pub max_size: u32,
     /// Compute dtype in words, such as "f32".
     pub dtype: String,
     /// Device in words, such as "cpu".

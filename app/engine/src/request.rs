@@ -5,8 +5,18 @@ use std::path::PathBuf;
 use mdsd3_model::mix::Mix;
 use serde::{Deserialize, Serialize};
 
+use crate::error::EngineError;
+use crate::loaded::ModelKey;
+use crate::protocol::ModelSummary;
+
+/// The most denoising steps a run may take; beyond it Euler's error is far below 8-bit rounding.
+pub const MAX_STEPS: usize = 1000;
+
+/// The mix of a first start: both kinds of degradation that the method is about, visible at once.
+pub const DEFAULT_MIX: &str = "rain=0.7,haze=0.6";
+
 /// How a photo becomes a scene of the model's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
     /// Centre crop to a square of `size` pixels.
@@ -26,26 +36,29 @@ pub enum Sampler {
 }
 
 /// One mix run. Defaults are those of the studio's first start.
+///
+/// Fields that an older file lacks take their defaults; fields that this version doesn't know are refused, since ignoring
+/// them would restore another run than the one that was saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct RenderRequest {
     /// Clean photo; the bundled demo photo when absent
     #[arg(value_name = "PHOTO")]
     pub scene: Option<PathBuf>,
     /// Class ratios, such as haze=0.8,rain=0.5 (0 off, 1 as trained, up to 1.5)
-    #[arg(long, default_value = "rain=0.7,haze=0.6", value_name = "CLASS=RATIO,...")]
+    #[arg(long, default_value = DEFAULT_MIX, value_name = "CLASS=RATIO,...")]
     pub mix: Mix,
     /// Weight of the noise in the initial latents
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub alpha: f32,
     /// Weight of the scene in the initial latents
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub beta: f32,
     /// Denoising steps
     #[arg(long, default_value_t = 20)]
     pub steps: usize,
     /// Guidance against the clean branch; 1 is none and takes one evaluation per step
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub guidance: f32,
     /// Seed of the noise
     #[arg(long, default_value_t = 0)]
@@ -62,10 +75,244 @@ pub struct RenderRequest {
     /// Model folder or safetensors file; the bundled model when absent
     #[arg(long, value_name = "DIR|FILE")]
     pub model: Option<PathBuf>,
-    /// Compute device: cpu, cuda:N or metal
+    /// Compute device: cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Compute dtype: f32, bf16 or f16
     #[arg(long, default_value = "f32")]
     pub dtype: String,
+}
+
+impl Default for RenderRequest {
+    fn default() -> Self {
+        Self {
+            scene: None,
+            mix: DEFAULT_MIX
+                .parse()
+                .expect("the default mix is well formed; a test parses it"),
+            alpha: 1.0,
+            beta: 0.0,
+            steps: 20,
+            guidance: 1.0,
+            seed: 0,
+            sampler: Sampler::Euler,
+            size: 256,
+            fit: Fit::Square,
+            model: None,
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+        }
+    }
+}
+
+impl RenderRequest {
+    /// Checks everything that can be judged without a model: numbers, device and dtype. Ratios need no check: a [`Mix`]
+    /// can't hold a bad one.
+    ///
+    /// # Errors
+    /// [`EngineError::BadInput`] that names the setting, its value and the range.
+    pub fn check_settings(&self) -> Result<(), EngineError> {
+        if self.steps == 0 || self.steps > MAX_STEPS {
+            return Err(bad(format!("steps {} is outside 1 to {MAX_STEPS}", self.steps)));
+        }
+        for (name, value) in [("alpha", self.alpha), ("beta", self.beta), ("guidance", self.guidance)] {
+            if !value.is_finite() || value < 0.0 {
+                return Err(bad(format!("{name} {value} is not a number of 0 or more")));
+            }
+        }
+        if self.alpha == 0.0 && self.beta == 0.0 {
+            return Err(bad(
+                "alpha and beta are both 0: nothing to start from; raise one of them".to_owned(),
+            ));
+        }
+        self.model_key().check()
+    }
+
+    /// Checks everything, in the one place that the CLI, the worker and the studio share.
+    ///
+    /// # Errors
+    /// [`EngineError::BadInput`] that names the setting, its value, and what would be accepted.
+    pub fn check(&self, model: &ModelSummary) -> Result<(), EngineError> {
+        self.check_settings()?;
+        self.mix.check_classes(&model.classes)?;
+        check_size(self.size, model.size_multiple, model.max_size)
+    }
+
+    /// The model the run needs.
+    pub fn model_key(&self) -> ModelKey {
+        ModelKey {
+            path: self.model.clone(),
+            device: self.device.clone(),
+            dtype: self.dtype.clone(),
+        }
+    }
+
+    /// The regime of the initial noise equation that alpha and beta choose.
+    pub fn regime(&self) -> Regime {
+        Regime::of(self.alpha, self.beta)
+    }
+}
+
+/// Checks a side in pixels against what a model takes, and names the nearest sizes that it takes.
+fn check_size(size_px: u32, multiple_px: u32, max_px: u32) -> Result<(), EngineError> {
+    let largest = max_px / multiple_px * multiple_px;
+    if size_px > largest {
+        return Err(bad(format!(
+            "size {size_px} is too large for this model; its largest is {largest}"
+        )));
+    }
+    if size_px > 0 && size_px.is_multiple_of(multiple_px) {
+        return Ok(());
+    }
+    let below = size_px / multiple_px * multiple_px;
+    let above = below + multiple_px;
+    let nearest = match (below > 0, above <= largest) {
+        (true, true) => format!("{below} or {above}"),
+        (true, false) => below.to_string(),
+        (false, _) => above.to_string(),
+    };
+    Err(bad(format!(
+        "size {size_px} is not a multiple of {multiple_px}, which this model needs; nearest: {nearest}"
+    )))
+}
+
+fn bad(message: String) -> EngineError {
+    EngineError::BadInput(message)
+}
+
+/// Where alpha + beta of the initial noise equation `latents = alpha * noise + beta * scene` stands against 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regime {
+    /// alpha + beta < 1.
+    Damped,
+    /// alpha + beta = 1.
+    Balanced,
+    /// alpha + beta > 1.
+    Boosted,
+}
+
+impl Regime {
+    /// The regime of a pair; sums within 1e-4 of 1 count as 1, since sliders and decimal fractions don't meet it exactly.
+    pub fn of(alpha: f32, beta: f32) -> Self {
+        let excess = f64::from(alpha) + f64::from(beta) - 1.0;
+        if excess.abs() <= 1e-4 {
+            Self::Balanced
+        } else if excess < 0.0 {
+            Self::Damped
+        } else {
+            Self::Boosted
+        }
+    }
+
+    /// Its condition, as the studio and the CLI name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Damped => "alpha + beta < 1",
+            Self::Balanced => "alpha + beta = 1",
+            Self::Boosted => "alpha + beta > 1",
+        }
+    }
+
+    /// What it does to a result, in one line.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Damped => "less energy than the sampler expects: smoother, weaker degradation",
+            Self::Balanced => "keeps the scale of the latents; degradation weakens as noise gives way to the scene",
+            Self::Boosted => {
+                "keeps the noise at strength beside the scene: degradation stays strong, colours follow the scene"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        request: RenderRequest,
+    }
+
+    fn model() -> ModelSummary {
+        ModelSummary {
+            name: "test model".to_owned(),
+            path: None,
+            classes: vec!["rain".to_owned(), "haze".to_owned()],
+            class_heads: vec![vec![0], vec![1]],
+            heads: 2,
+            blocks: 1,
+            width: 8,
+            parameters: 1,
+            size_multiple: 16,
+            max_size: 512,
+            dtype: "f32".to_owned(),
+            device: "cpu".to_owned(),
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut RenderRequest)) -> String {
+        let mut request = RenderRequest::default();
+        change(&mut request);
+        let error = request.check(&model()).expect_err("the request should be refused");
+        assert!(error.is_bad_input());
+        assert_eq!(error.to_string().lines().count(), 1);
+        error.to_string()
+    }
+
+    #[test]
+    fn defaults_of_clap_and_of_the_struct_agree() {
+        let parsed = Wrapper::try_parse_from(["mdsd3"])
+            .expect("no argument is needed")
+            .request;
+        assert_eq!(parsed, RenderRequest::default());
+        parsed.check(&model()).expect("the defaults are valid");
+    }
+
+    #[test]
+    fn every_bad_setting_is_refused_by_name() {
+        assert!(refusal(|r| r.steps = 0).contains("steps 0"));
+        assert!(refusal(|r| r.steps = 1001).contains("steps 1001"));
+        assert!(refusal(|r| r.alpha = f32::NAN).contains("alpha NaN"));
+        assert!(refusal(|r| r.beta = -0.1).contains("beta -0.1"));
+        assert!(refusal(|r| r.alpha = 0.0).contains("both 0"));
+        assert!(refusal(|r| r.guidance = f32::INFINITY).contains("guidance"));
+        assert!(refusal(|r| r.device = "tpu".to_owned()).contains("tpu"));
+        assert!(refusal(|r| r.dtype = "f64".to_owned()).contains("f64"));
+        assert!(refusal(|r| r.mix = "fog=0.5".parse().expect("well formed")).contains("fog"));
+    }
+
+    #[test]
+    fn a_bad_size_names_its_nearest_valid_neighbours() {
+        assert!(refusal(|r| r.size = 250).ends_with("nearest: 240 or 256"));
+        assert!(refusal(|r| r.size = 0).ends_with("nearest: 16"));
+        assert!(refusal(|r| r.size = 520).contains("largest is 512"));
+        assert!(refusal(|r| r.size = 4096).contains("largest is 512"));
+    }
+
+    #[test]
+    fn json_keeps_every_field_and_refuses_unknown_ones() {
+        let request = RenderRequest {
+            beta: 0.3,
+            seed: u64::MAX,
+            fit: Fit::Aspect,
+            ..RenderRequest::default()
+        };
+        let json = serde_json::to_string(&request).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<RenderRequest>(&json).expect("just written"),
+            request
+        );
+        assert!(serde_json::from_str::<RenderRequest>(r#"{"stepz": 3}"#).is_err());
+    }
+
+    #[test]
+    fn the_regime_tolerates_decimal_fractions() {
+        assert_eq!(Regime::of(0.7, 0.3), Regime::Balanced);
+        assert_eq!(Regime::of(0.1, 0.2), Regime::Damped);
+        assert_eq!(Regime::of(1.0, 0.2), Regime::Boosted);
+    }
 }

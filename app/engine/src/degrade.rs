@@ -1,0 +1,81 @@
+//! The physical baseline: degrading a photo by formulas, without any network.
+
+use std::path::PathBuf;
+
+use mdsd3_model::degrade;
+use mdsd3_model::io::photo;
+use mdsd3_model::mix::Mix;
+
+use crate::error::EngineError;
+use crate::frames;
+use crate::protocol::Rgba8;
+
+pub use mdsd3_model::degrade::CLASSES;
+
+/// The largest side a photo is fitted to, in pixels.
+const MAX_SIZE_PX: u32 = 16_384;
+
+/// What to degrade, and how.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct DegradeRequest {
+    /// Clean photo
+    #[arg(value_name = "PHOTO")]
+    pub photo: PathBuf,
+    /// Severities, such as haze=0.7,rain=0.4 (0 off, 1 strong, up to 1.5)
+    #[arg(long, value_name = "CLASS=SEVERITY,...")]
+    pub mix: Mix,
+    /// Seed of everything that is drawn at random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Centre crop to a square of this side in pixels; the photo's own size when absent
+    #[arg(long)]
+    pub size: Option<u32>,
+}
+
+/// A degraded photo.
+#[derive(Debug, Clone)]
+pub struct DegradeOutput {
+    /// The image.
+    pub image: Rgba8,
+    /// What was drawn for each class: physical parameters with units in their names.
+    pub parameters: serde_json::Value,
+}
+
+impl DegradeRequest {
+    /// The request in words, for the PNG's `parameters` chunk.
+    pub fn in_words(&self) -> String {
+        format!(
+            "Physical degradation: {}\nSeed: {}, Version: mdsd3 {}",
+            self.mix,
+            self.seed,
+            crate::VERSION
+        )
+    }
+}
+
+/// Degrades a photo.
+///
+/// # Errors
+/// [`EngineError`] with the class, size or file that is wrong.
+pub fn run(request: &DegradeRequest) -> Result<DegradeOutput, EngineError> {
+    request.mix.check_classes(&CLASSES)?;
+    if let Some(size_px) = request.size
+        && !(1..=MAX_SIZE_PX).contains(&size_px)
+    {
+        return Err(EngineError::BadInput(format!(
+            "size {size_px} is outside 1 to {MAX_SIZE_PX} px"
+        )));
+    }
+    let photo = photo::load_photo(&request.photo)?.rgb;
+    let scene = match request.size {
+        Some(size_px) => photo::fit_square(&photo, size_px),
+        None => photo,
+    };
+    let degraded = degrade::degrade(&scene, &request.mix, request.seed)?;
+    let parameters = serde_json::to_value(&degraded.parameters)
+        .map_err(|error| EngineError::BadInput(format!("the parameters can't be written as JSON: {error}")))?;
+    Ok(DegradeOutput {
+        image: frames::rgba8_from_rgb(&degraded.image),
+        parameters,
+    })
+}

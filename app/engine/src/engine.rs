@@ -1,0 +1,176 @@
+//! The handle that the studio holds: requests down, events and frames up.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use crate::error::EngineError;
+use crate::events::{EventSink, Wake};
+use crate::loaded::ModelKey;
+use crate::preview::Preview;
+use crate::protocol::{CancelReason, Event, Request, StepFrame};
+use crate::stop::StopSignal;
+use crate::worker::{Command, Worker};
+
+/// Requests that may wait for the worker.
+const REQUEST_CAPACITY: usize = 64;
+/// Events that may wait for the receiver.
+const EVENT_CAPACITY: usize = 256;
+
+/// How an engine starts.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// The model to load at once: a folder or safetensors file; the bundled model when `None`.
+    pub model: Option<PathBuf>,
+    /// Compute device of [`Request::LoadModel`]: `cpu`, `cuda`, `cuda:N` or `metal`.
+    pub device: String,
+    /// Compute dtype of [`Request::LoadModel`]: `f32`, `bf16` or `f16`.
+    pub dtype: String,
+    /// Called from the engine's threads when there is a new event or frame; must return soon.
+    pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Default for EngineOptions {
+    /// The bundled model on the processor in `f32`.
+    fn default() -> Self {
+        Self {
+            model: None,
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            wake: None,
+        }
+    }
+}
+
+impl fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            model,
+            device,
+            dtype,
+            wake,
+        } = self;
+        f.debug_struct("EngineOptions")
+            .field("model", model)
+            .field("device", device)
+            .field("dtype", dtype)
+            .field("wake", &wake.is_some())
+            .finish()
+    }
+}
+
+/// A worker thread that loads models and renders, and a preview thread that decodes its steps.
+///
+/// No method waits for either thread. Dropping the engine stops the run within a step and waits for both threads to end.
+pub struct Engine {
+    /// `None` once the engine is closing.
+    requests: Option<Sender<Command>>,
+    events: Receiver<Event>,
+    stop: Arc<StopSignal>,
+    preview: Preview,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the threads; the worker loads the model of `options` first and reports it as an event.
+    ///
+    /// # Errors
+    /// [`EngineError::BadInput`] for an unknown device or dtype; [`EngineError::Thread`] when the system refuses a thread.
+    pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let EngineOptions {
+            model,
+            device,
+            dtype,
+            wake,
+        } = options;
+        let key = ModelKey {
+            path: model,
+            device,
+            dtype,
+        };
+        key.check()?;
+        let (requests, commands) = crossbeam_channel::bounded(REQUEST_CAPACITY);
+        let (sink, events) = event_channel(wake);
+        let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
+        let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), key);
+        let decoding = preview.clone();
+        // Built up piece by piece, so that a refused second thread ends the first.
+        let mut engine = Self {
+            requests: Some(requests),
+            events,
+            stop,
+            preview,
+            threads: Vec::with_capacity(2),
+        };
+        engine.threads.push(spawn("mdsd3-worker", move || worker.run())?);
+        engine
+            .threads
+            .push(spawn("mdsd3-preview", move || decoding.run(&sink))?);
+        Ok(engine)
+    }
+
+    /// Queues a request; never waits.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] when too many requests are waiting already (this one was not queued);
+    /// [`EngineError::Stopped`] when the worker is gone.
+    pub fn send(&self, request: Request) -> Result<(), EngineError> {
+        let requests = self.requests.as_ref().ok_or(EngineError::Stopped)?;
+        let command = Command {
+            ticket: self.stop.issue(),
+            request,
+        };
+        requests.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => EngineError::Busy {
+                waiting: REQUEST_CAPACITY,
+            },
+            TrySendError::Disconnected(_) => EngineError::Stopped,
+        })
+    }
+
+    /// Stops every run sent so far, within one step; runs sent afterwards are not touched. Each stopped run answers with
+    /// [`Event::Cancelled`] and the first reason it was given.
+    pub fn cancel(&self, reason: CancelReason) {
+        self.stop.stop(reason);
+    }
+
+    /// Events in the order they happened. A receiver that falls behind loses progress events only.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Takes the frames decoded since the last call.
+    ///
+    /// While a run goes on they are its newest predictions; after it ends every step follows in both views, unless a newer
+    /// run has taken its place. Frames that nobody takes make the preview pause.
+    pub fn take_frames(&self) -> Vec<StepFrame> {
+        self.preview.take()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop.close();
+        self.preview.close();
+        self.requests = None;
+        for thread in self.threads.drain(..) {
+            // Err means that it panicked, which it has reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn event_channel(wake: Option<Wake>) -> (EventSink, Receiver<Event>) {
+    let (sender, receiver) = crossbeam_channel::bounded(EVENT_CAPACITY);
+    (EventSink::new(sender, wake), receiver)
+}
+
+fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|source| EngineError::Thread { name, source })
+}

@@ -1,0 +1,315 @@
+//! PNG files that carry the settings of their run: a text to read and a versioned JSON to restore it from.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+
+use mdsd3_model::io::atomic::write_atomically;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::bundled::DEMO_PHOTO_NAME;
+use crate::error::EngineError;
+use crate::protocol::Rgba8;
+use crate::request::RenderRequest;
+
+/// Keyword of the chunk that people read.
+const PARAMETERS_KEYWORD: &str = "parameters";
+/// Keyword of the chunk that the program reads.
+const SETTINGS_KEYWORD: &str = "mdsd3";
+/// Version of [`RunSettings`] that this program writes, and the newest that it reads.
+pub const SETTINGS_VERSION: u32 = 1;
+
+/// Everything that restores a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// [`SETTINGS_VERSION`] of the program that wrote it.
+    pub version: u32,
+    /// Program and version, such as "mdsd3 0.1.0".
+    pub program: String,
+    /// The run.
+    pub request: RenderRequest,
+    /// The model that was used; its hash tells whether a later model of the same name is another.
+    pub model: ModelIdentity,
+    /// SHA-256 of the photo's file in hexadecimal digits.
+    pub scene_sha256: String,
+}
+
+/// Which weights made an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// Human-readable name.
+    pub name: String,
+    /// SHA-256 of the weights file in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl RunSettings {
+    /// The settings of a run that has just been made by this program.
+    pub fn new(request: RenderRequest, model: ModelIdentity, scene_sha256: String) -> Self {
+        let program = format!("mdsd3 {}", crate::VERSION);
+        Self {
+            version: SETTINGS_VERSION,
+            program,
+            request,
+            model,
+            scene_sha256,
+        }
+    }
+
+    /// The settings in words, for the `parameters` chunk and `mdsd3 info`.
+    pub fn in_words(&self) -> String {
+        let request = &self.request;
+        let scene = request
+            .scene
+            .as_ref()
+            .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
+        format!(
+            "Mix: {}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}, Size: {}, \
+             Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
+            request.mix,
+            request.steps,
+            sampler_name(request),
+            request.guidance,
+            request.seed,
+            request.alpha,
+            request.beta,
+            request.size,
+            request.device,
+            request.dtype,
+            self.model.name,
+            self.model.sha256,
+            self.program,
+        )
+    }
+}
+
+fn sampler_name(request: &RenderRequest) -> String {
+    use clap::ValueEnum;
+    request
+        .sampler
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+/// Writes an 8-bit RGB PNG, with the settings of its run when there are any; on any error there is no file.
+pub fn write_png(path: &Path, image: &Rgba8, settings: Option<&RunSettings>) -> Result<(), EngineError> {
+    let failed = |reason: serde_json::Error| EngineError::Encode {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    };
+    let texts = match settings {
+        Some(settings) => {
+            let json = serde_json::to_string(settings).map_err(failed)?;
+            vec![(PARAMETERS_KEYWORD, settings.in_words()), (SETTINGS_KEYWORD, json)]
+        }
+        None => Vec::new(),
+    };
+    write_png_with_texts(path, image, &texts)
+}
+
+/// Writes an 8-bit RGB PNG with a text that people read; on any error there is no file.
+pub fn write_png_with_parameters(path: &Path, image: &Rgba8, parameters: String) -> Result<(), EngineError> {
+    write_png_with_texts(path, image, &[(PARAMETERS_KEYWORD, parameters)])
+}
+
+fn write_png_with_texts(path: &Path, image: &Rgba8, texts: &[(&str, String)]) -> Result<(), EngineError> {
+    let failed = |error: png::EncodingError| EngineError::Encode {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let bytes = encode_png(image, texts).map_err(failed)?;
+    write_file(path, &bytes)
+}
+
+/// Writes bytes under a temporary name in the same folder, then renames.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    Ok(write_atomically(path, |file| file.write_all(bytes))?)
+}
+
+fn encode_png(image: &Rgba8, texts: &[(&str, String)]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, image.width, image.height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
+    for (keyword, text) in texts {
+        // iTXt, not tEXt: paths and names may hold any Unicode.
+        encoder.add_itxt_chunk((*keyword).to_owned(), text.clone())?;
+    }
+    let rgb: Vec<u8> = image
+        .pixels
+        .chunks_exact(4)
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect();
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&rgb)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// Whether a file begins as PNGs do.
+pub fn is_png(path: &Path) -> bool {
+    let mut signature = [0; 8];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut signature))
+        .is_ok()
+        && signature == *b"\x89PNG\r\n\x1a\n"
+}
+
+/// Reads the settings that a PNG was made with.
+///
+/// # Errors
+/// [`EngineError::BadInput`] when the file isn't a readable PNG, holds no settings, or holds those of a newer version.
+pub fn read_settings(path: &Path) -> Result<RunSettings, EngineError> {
+    let shown = path.display();
+    let json = settings_json(path)?.ok_or_else(|| {
+        EngineError::BadInput(format!(
+            "{shown}: holds no settings; it was not made by mdsd3, or its text was removed"
+        ))
+    })?;
+    let damaged =
+        |error: serde_json::Error| EngineError::BadInput(format!("{shown}: its settings are damaged ({error})"));
+    let value: serde_json::Value = serde_json::from_str(&json).map_err(damaged)?;
+    let version = value.get("version").and_then(serde_json::Value::as_u64);
+    if version.is_some_and(|version| version > u64::from(SETTINGS_VERSION)) {
+        return Err(EngineError::BadInput(format!(
+            "{shown}: its settings were written by a newer mdsd3; update this one"
+        )));
+    }
+    serde_json::from_value(value).map_err(damaged)
+}
+
+/// The text of the settings chunk, wherever in the file it is.
+fn settings_json(path: &Path) -> Result<Option<String>, EngineError> {
+    let unreadable = |error: png::DecodingError| {
+        EngineError::BadInput(format!(
+            "{}: not a readable PNG ({error}); choose another file",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(|source| EngineError::reading(path, source))?;
+    let mut reader = png::Decoder::new(BufReader::new(file))
+        .read_info()
+        .map_err(unreadable)?;
+    // Text may follow the image data when another program has rewritten the file.
+    reader.finish().map_err(unreadable)?;
+    let chunk = reader
+        .info()
+        .utf8_text
+        .iter()
+        .find(|chunk| chunk.keyword == SETTINGS_KEYWORD);
+    chunk.map(|chunk| chunk.get_text().map_err(unreadable)).transpose()
+}
+
+/// SHA-256 of a file in hexadecimal digits.
+pub(crate) fn sha256_of_file(path: &Path) -> Result<String, EngineError> {
+    let failed = |source| EngineError::reading(path, source);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut file, &mut hasher).map_err(failed)?;
+    Ok(hex(&hasher.finalize()))
+}
+
+/// SHA-256 of bytes in hexadecimal digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write;
+    digest
+        .iter()
+        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
+            // Writing to a String can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> RunSettings {
+        let request = RenderRequest {
+            scene: Some("Größe 雨.jpg".into()),
+            seed: u64::MAX,
+            ..RenderRequest::default()
+        };
+        let model = ModelIdentity {
+            name: "mini".to_owned(),
+            sha256: "ab".repeat(32),
+        };
+        RunSettings::new(request, model, "cd".repeat(32))
+    }
+
+    fn image() -> Rgba8 {
+        let pixels = (0..4 * 3 * 2).map(|i| if i % 4 == 3 { 255 } else { i as u8 }).collect();
+        Rgba8 {
+            width: 3,
+            height: 2,
+            pixels,
+        }
+    }
+
+    #[test]
+    fn settings_and_pixels_survive_a_round_trip() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out.png");
+        write_png(&path, &image(), Some(&settings())).expect("written");
+        assert!(is_png(&path));
+        assert_eq!(read_settings(&path).expect("readable"), settings());
+        let decoded = image::open(&path).expect("readable");
+        assert_eq!(decoded.color(), image::ColorType::Rgb8);
+        assert_eq!(&decoded.to_rgba8().into_raw()[..], &image().pixels[..]);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("listable").count(),
+            1,
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn files_without_usable_settings_are_refused_in_one_line() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out.png");
+        let refusal = |path: &Path| {
+            let error = read_settings(path).expect_err("refused");
+            assert!(error.is_bad_input());
+            error.one_line()
+        };
+        assert!(refusal(&path).contains("no such file"));
+        write_png(&path, &image(), None).expect("written");
+        assert!(refusal(&path).contains("holds no settings"));
+        write_png(
+            &path,
+            &image(),
+            Some(&RunSettings {
+                version: 2,
+                ..settings()
+            }),
+        )
+        .expect("written");
+        assert!(refusal(&path).contains("newer mdsd3"));
+        std::fs::write(&path, b"GIF89a").expect("written");
+        assert!(refusal(&path).contains("not a readable PNG"));
+    }
+
+    #[test]
+    fn the_readable_text_names_mix_seed_and_model() {
+        let words = settings().in_words();
+        assert!(words.starts_with("Mix: rain=0.7,haze=0.6\n"), "{words}");
+        assert!(
+            words.contains("Seed: 18446744073709551615") && words.contains("Model: mini"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn sha256_matches_the_published_test_vector() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_hex(b"abc"), expected);
+    }
+}

@@ -1,0 +1,248 @@
+//! The preview: decodes the steps of a run on its own thread, newest first while the run goes on, the rest afterwards.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::EngineError;
+use crate::events::EventSink;
+use crate::frames::{self, Decoded};
+use crate::loaded::{Decoder, Latents};
+use crate::protocol::{Event, RunId, StepFrame, StepView};
+use crate::render::RenderStep;
+use crate::worker::panic_message;
+
+/// Frames that may wait to be taken; beyond them decoding pauses, so that a hidden window doesn't fill the memory.
+const MAX_READY: usize = 64;
+
+/// Latents that wait to be decoded.
+struct Job {
+    step: usize,
+    sigma: f32,
+    view: StepView,
+    latents: Latents,
+}
+
+/// The run whose steps are being decoded.
+struct CurrentRun {
+    run: RunId,
+    steps: usize,
+    decoder: Decoder,
+    /// Sampling goes on: only the newest prediction is decoded, so that most of the processor is left to it.
+    sampling: bool,
+    pending: Vec<Job>,
+}
+
+impl CurrentRun {
+    /// The next job: the newest prediction while sampling, then predictions and noisy latents in the order of time.
+    fn next_job(&mut self) -> Option<Job> {
+        let order = |job: &Job| (job.view == StepView::XT, job.step);
+        let indexed = self.pending.iter().enumerate();
+        let chosen = if self.sampling {
+            let newest = self.pending.iter().map(|job| job.step).max()?;
+            indexed
+                .clone()
+                .find(|(_, job)| job.step == newest && job.view == StepView::X0Hat)
+        } else {
+            indexed.min_by_key(|(_, job)| order(job))
+        };
+        let (index, _) = chosen?;
+        Some(self.pending.swap_remove(index))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<CurrentRun>,
+    /// Counts changes of `current`: a decode that took until after the next run began is thrown away.
+    generation: u64,
+    ready: Vec<StepFrame>,
+    closing: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle to the preview; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Preview {
+    shared: Arc<Shared>,
+}
+
+impl Preview {
+    /// A run begins: whatever was pending of the run before is dropped.
+    pub(crate) fn begin(&self, run: RunId, steps: usize, decoder: Decoder) {
+        let mut state = self.shared.lock();
+        state.generation += 1;
+        state.current = Some(CurrentRun {
+            run,
+            steps,
+            decoder,
+            sampling: true,
+            pending: Vec::new(),
+        });
+    }
+
+    /// A step is complete.
+    pub(crate) fn push(&self, step: RenderStep) {
+        let mut state = self.shared.lock();
+        if let Some(current) = &mut state.current {
+            let job = |view, latents| Job {
+                step: step.index,
+                sigma: step.sigma,
+                view,
+                latents,
+            };
+            current.pending.push(job(StepView::X0Hat, step.x0_hat));
+            current.pending.push(job(StepView::XT, step.x_t));
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Adds the finished result, which the run has decoded itself, as the frame after the last step of both views.
+    pub(crate) fn push_result(&self, run: RunId, steps: usize, result: &Decoded) {
+        let frame = |view| {
+            let Decoded { image, spectrum } = result.clone();
+            StepFrame {
+                run,
+                step: steps,
+                steps,
+                sigma: 0.0,
+                view,
+                image,
+                spectrum,
+            }
+        };
+        self.shared
+            .lock()
+            .ready
+            .extend([frame(StepView::X0Hat), frame(StepView::XT)]);
+    }
+
+    /// Sampling is over: the steps that are still pending are decoded now.
+    pub(crate) fn fill_in(&self) {
+        if let Some(current) = &mut self.shared.lock().current {
+            current.sampling = false;
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Drops what is pending.
+    pub(crate) fn discard(&self) {
+        let mut state = self.shared.lock();
+        state.generation += 1;
+        state.current = None;
+    }
+
+    /// Takes the frames that are ready.
+    pub(crate) fn take(&self) -> Vec<StepFrame> {
+        let ready = std::mem::take(&mut self.shared.lock().ready);
+        self.shared.changed.notify_all();
+        ready
+    }
+
+    /// Ends the thread after the frame it is decoding.
+    pub(crate) fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// The thread's body: returns when [`close`](Self::close) is called.
+    pub(crate) fn run(&self, events: &EventSink) {
+        while let Some(next) = self.wait_for_job() {
+            let decoded = catch_unwind(AssertUnwindSafe(|| frames::decode(&next.decoder, &next.job.latents)));
+            match decoded {
+                Ok(Ok(decoded)) => self.publish(next, decoded),
+                Ok(Err(error)) => self.fail(&next, events, &error),
+                Err(payload) => {
+                    let error = EngineError::Panicked {
+                        message: panic_message(payload.as_ref()),
+                    };
+                    self.fail(&next, events, &error);
+                    continue;
+                }
+            }
+            events.wake();
+        }
+    }
+
+    fn wait_for_job(&self) -> Option<NextJob> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.closing {
+                return None;
+            }
+            let (generation, room) = (state.generation, state.ready.len() < MAX_READY);
+            if room
+                && let Some(current) = &mut state.current
+                && let Some(job) = current.next_job()
+            {
+                let CurrentRun {
+                    run, steps, decoder, ..
+                } = current;
+                return Some(NextJob {
+                    job,
+                    generation,
+                    run: *run,
+                    steps: *steps,
+                    decoder: decoder.clone(),
+                });
+            }
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn publish(&self, next: NextJob, decoded: Decoded) {
+        let NextJob {
+            job,
+            generation,
+            run,
+            steps,
+            ..
+        } = next;
+        let Decoded { image, spectrum } = decoded;
+        let mut state = self.shared.lock();
+        if state.generation == generation {
+            let Job { step, sigma, view, .. } = job;
+            state.ready.push(StepFrame {
+                run,
+                step,
+                steps,
+                sigma,
+                view,
+                image,
+                spectrum,
+            });
+        }
+    }
+
+    /// Reports once and gives up on the run's previews: the next step would fail in the same way.
+    fn fail(&self, next: &NextJob, events: &EventSink, error: &EngineError) {
+        let mut state = self.shared.lock();
+        if state.generation != next.generation {
+            return;
+        }
+        state.current = None;
+        drop(state);
+        let message = format!("the preview of step {} failed: {}", next.job.step, error.one_line());
+        events.send(Event::Failed { run: None, message });
+    }
+}
+
+/// A job with what it takes to do it without the lock.
+struct NextJob {
+    job: Job,
+    generation: u64,
+    run: RunId,
+    steps: usize,
+    decoder: Decoder,
+}

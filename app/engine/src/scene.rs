@@ -1,0 +1,98 @@
+//! Scenes: clean photos, decoded and fitted to the size a model takes.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use image::Rgb32FImage;
+use mdsd3_model::io::photo;
+use sha2::{Digest, Sha256};
+
+use crate::bundled;
+use crate::error::EngineError;
+use crate::metadata;
+use crate::request::Fit;
+
+/// What decides a fitted scene's pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SceneKey {
+    /// SHA-256 of the photo's file: a file that changes on disk is another scene, a copy is the same one.
+    content: [u8; 32],
+    size_px: u32,
+    fit: Fit,
+    multiple_px: u32,
+}
+
+/// A photo as the model will see it.
+#[derive(Debug, Clone)]
+pub struct FittedScene {
+    /// Identifies the pixels.
+    pub key: SceneKey,
+    /// sRGB in `0..=1`.
+    pub rgb: Rgb32FImage,
+    /// Width and height of the photo before fitting, in pixels, upright.
+    pub original_size: (u32, u32),
+}
+
+/// Loads scenes and keeps the last one, so that runs on the same photo decode it once.
+#[derive(Debug, Default)]
+pub struct SceneLoader {
+    last: Option<Arc<FittedScene>>,
+}
+
+impl SceneKey {
+    /// SHA-256 of the photo's file in hexadecimal digits.
+    pub fn content_sha256(&self) -> String {
+        metadata::hex(&self.content)
+    }
+}
+
+impl SceneLoader {
+    /// Reads, decodes and fits a photo (the bundled demo photo when `path` is `None`).
+    ///
+    /// # Arguments
+    /// - `size_px`: the side to fit to, a multiple of `multiple_px`
+    /// - `multiple_px`: with [`Fit::Aspect`] the longer side is cropped to a multiple of it
+    ///
+    /// # Errors
+    /// [`EngineError::BadInput`] or [`EngineError::Model`] that names the file and what is wrong with it.
+    pub fn load(
+        &mut self,
+        path: Option<&Path>,
+        size_px: u32,
+        fit: Fit,
+        multiple_px: u32,
+    ) -> Result<Arc<FittedScene>, EngineError> {
+        let (bytes, name) = read(path)?;
+        let multiple_px = if fit == Fit::Square { 1 } else { multiple_px };
+        let key = SceneKey {
+            content: Sha256::digest(&bytes).into(),
+            size_px,
+            fit,
+            multiple_px,
+        };
+        if let Some(last) = self.last.as_ref().filter(|last| last.key == key) {
+            return Ok(Arc::clone(last));
+        }
+        let photo = photo::decode_photo(&bytes, &name)?;
+        let rgb = match fit {
+            Fit::Square => photo::fit_square(&photo.rgb, size_px),
+            Fit::Aspect => photo::fit_aspect(&photo.rgb, size_px, multiple_px),
+        };
+        let scene = Arc::new(FittedScene {
+            key,
+            rgb,
+            original_size: photo.original_size,
+        });
+        self.last = Some(Arc::clone(&scene));
+        Ok(scene)
+    }
+}
+
+/// A photo's bytes and the name to use in messages.
+fn read(path: Option<&Path>) -> Result<(Cow<'static, [u8]>, String), EngineError> {
+    match path {
+        Some(path) => Ok((photo::read_photo(path)?.into(), path.display().to_string())),
+        None => Ok((bundled::DEMO_PHOTO.into(), bundled::DEMO_PHOTO_NAME.to_owned())),
+    }
+}

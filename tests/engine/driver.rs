@@ -1,0 +1,78 @@
+//! A studio without a window: sends requests, waits for events, collects frames.
+
+use std::time::{Duration, Instant};
+
+use mdsd3_engine::protocol::{Event, Request, RunId, StepFrame};
+use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::{Engine, EngineOptions};
+
+/// Far beyond what any wait needs; a hang fails the test instead of the whole run.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Driver {
+    pub engine: Engine,
+}
+
+impl Driver {
+    /// An engine whose model is loaded.
+    pub fn start() -> Self {
+        let driver = Self { engine: Engine::start(EngineOptions::default()).expect("the engine starts") };
+        driver.wait_for(|event| matches!(event, Event::ModelLoaded(_)));
+        driver
+    }
+
+    pub fn send(&self, request: Request) {
+        self.engine.send(request).expect("there is room in the queue");
+    }
+
+    pub fn render(&self, run: RunId, request: RenderRequest) {
+        self.send(Request::Render { run, request: Box::new(request) });
+    }
+
+    /// The next event.
+    pub fn next(&self) -> Event {
+        self.engine.events().recv_timeout(PATIENCE).expect("an event within two minutes")
+    }
+
+    /// All events up to and including the first that fits.
+    pub fn wait_for(&self, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            seen.push(self.next());
+            if seen.last().is_some_and(&fits) {
+                return seen;
+            }
+        }
+    }
+
+    /// All events of a run, up to the one that ends it.
+    pub fn wait_for_end(&self, run: RunId) -> Vec<Event> {
+        self.wait_for(|event| match event {
+            Event::Finished { run: of, .. } | Event::Cancelled { run: of, .. } => *of == run,
+            Event::Failed { run: of, .. } | Event::WorkerRestarted { run: of, .. } => *of == Some(run),
+            _ => false,
+        })
+    }
+
+    /// Frames of a run until there are `count`.
+    pub fn collect_frames(&self, run: RunId, count: usize) -> Vec<StepFrame> {
+        let mut frames = Vec::new();
+        let start = Instant::now();
+        while frames.len() < count {
+            assert!(start.elapsed() < PATIENCE, "{} of {count} frames came", frames.len());
+            frames.extend(self.engine.take_frames().into_iter().filter(|frame| frame.run == run));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        frames
+    }
+}
+
+/// A run that takes a blink: the smallest useful size, few steps.
+pub fn quick(steps: usize) -> RenderRequest {
+    RenderRequest { steps, size: 64, ..RenderRequest::default() }
+}
+
+/// A run that nobody waits for: it has to be stopped.
+pub fn endless() -> RenderRequest {
+    RenderRequest { steps: 1000, ..quick(1) }
+}

@@ -28,14 +28,10 @@ pub struct Mix {
 #[non_exhaustive]
 pub enum MixError {
     /// A part without `=`.
-    #[error(
-        "mix part {0:?} has no '=': write class=ratio pairs separated by commas, such as haze=0.8,rain=0.5"
-    )]
+    #[error("mix part {0:?} has no '=': write class=ratio pairs separated by commas, such as haze=0.8,rain=0.5")]
     MissingEquals(String),
     /// A ratio without a class.
-    #[error(
-        "mix part {0:?} names no class: write class=ratio pairs separated by commas, such as haze=0.8,rain=0.5"
-    )]
+    #[error("mix part {0:?} names no class: write class=ratio pairs separated by commas, such as haze=0.8,rain=0.5")]
     EmptyName(String),
     /// A class name that could not be printed and parsed back.
     #[error("class name {0:?} may hold only letters, digits, '_', '-' and '.'")]
@@ -49,9 +45,7 @@ pub enum MixError {
         text: String,
     },
     /// A ratio outside `0..=MAX_RATIO`.
-    #[error(
-        "ratio of {class} is {ratio}: give 0 (off) to {MAX_RATIO} (1 is the strength the model was trained at)"
-    )]
+    #[error("ratio of {class} is {ratio}: give 0 (off) to {MAX_RATIO} (1 is the strength the model was trained at)")]
     OutOfRange {
         /// The class.
         class: String,
@@ -84,9 +78,7 @@ impl Mix {
 
     /// All classes with their ratios, in the order given, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
-        self.ratios
-            .iter()
-            .map(|(name, ratio)| (name.as_str(), *ratio))
+        self.ratios.iter().map(|(name, ratio)| (name.as_str(), *ratio))
     }
 
     /// The classes with a ratio above 0, in the order given.
@@ -120,11 +112,7 @@ impl Mix {
         let hint = nearest(name, known)
             .map(|class| format!(", did you mean {class}?"))
             .unwrap_or_default();
-        let list = known
-            .iter()
-            .map(AsRef::as_ref)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let list = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
         Err(ModelError::BadInput(format!(
             "unknown class {name}{hint} (known classes: {list})"
         )))
@@ -159,7 +147,8 @@ fn checked_ratio(class: &str, ratio: f32) -> Result<f32, MixError> {
     }
 }
 
-/// The known class within two edits of `name` (one for names up to four letters, where two would make hail a slip of rain).
+/// The known class within two edits of `name` (one for names up to four letters, where two would make hail a slip of
+/// rain).
 fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
     let allowed = if name.chars().count() <= 4 { 1 } else { 2 };
     known
@@ -246,10 +235,7 @@ impl Serialize for Mix {
 
 /// The shortest decimal of `ratio` as a double, since widening 0.8 bit by bit would be written 0.800000011920929.
 fn shortest_f64(ratio: f32) -> f64 {
-    ratio
-        .to_string()
-        .parse()
-        .unwrap_or_else(|_| f64::from(ratio))
+    ratio.to_string().parse().unwrap_or_else(|_| f64::from(ratio))
 }
 
 impl<'de> Deserialize<'de> for Mix {
@@ -278,101 +264,4 @@ impl<'de> Visitor<'de> for MixVisitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str) -> String {
-        let message = text.parse::<Mix>().expect_err(text).to_string();
-        assert!(!message.contains('\n'), "one line: {message}");
-        message
-    }
-
-    #[test]
-    fn parses_prints_and_keeps_the_order() {
-        for text in ["haze=0.8,rain=0.5", "rain=1,haze=0", "noise=1.5", ""] {
-            assert_eq!(text.parse::<Mix>().expect(text).to_string(), text);
-        }
-        let mix: Mix = " haze = 0.80 , rain=5e-1"
-            .parse()
-            .expect("spaces and exponents");
-        assert_eq!(mix.to_string(), "haze=0.8,rain=0.5");
-        assert!((mix.ratio("haze") - 0.8).abs() < 1e-6);
-        assert!(mix.ratio("snow").abs() < f32::EPSILON);
-    }
-
-    #[test]
-    fn refuses_bad_text_and_says_what_is_wrong() {
-        assert!(message("rain=NaN").contains("ratio of rain is NaN"));
-        assert!(message("rain=inf").contains("inf"));
-        assert!(message("rain=-0.1").contains("-0.1"));
-        assert!(message("rain=1.51").contains("1.51"));
-        assert!(message("rain=0.5,haze=1,rain=1").contains("rain is given twice"));
-        assert!(message("rain").contains("no '='"));
-        assert!(message("=0.5").contains("names no class"));
-        assert!(message("rain=0.5,").contains("names no class"));
-        assert!(message("rain=much").contains("\"much\", which is not a number"));
-        assert!(message("rain=").contains("not a number"));
-        assert!(message("ra in=1").contains("letters"));
-    }
-
-    #[test]
-    fn set_replaces_in_place_and_validates() {
-        let mut mix: Mix = "haze=0.8,rain=0".parse().expect("valid");
-        mix.set("haze", 0.0).expect("valid");
-        mix.set("rain", -0.0).expect("minus zero is zero");
-        assert!(mix.is_clean());
-        mix.set("snow", 0.3).expect("valid");
-        assert_eq!(mix.to_string(), "haze=0,rain=0,snow=0.3");
-        assert_eq!(mix.active().collect::<Vec<_>>(), [("snow", 0.3)]);
-        assert!(mix.set("snow", 2.0).is_err() && mix.set("", 1.0).is_err());
-    }
-
-    #[test]
-    fn unknown_classes_are_named_with_the_nearest_known_one() {
-        let known = ["rain".to_owned(), "haze".to_owned()];
-        let error = |text: &str| {
-            text.parse::<Mix>()
-                .expect("valid")
-                .check_classes(&known)
-                .expect_err("unknown")
-        };
-        assert!(error("hase=1").is_bad_input());
-        assert_eq!(
-            error("rain=1,hase=1").to_string(),
-            "unknown class hase, did you mean haze? (known classes: rain, haze)"
-        );
-        assert_eq!(
-            error("blur=1").to_string(),
-            "unknown class blur (known classes: rain, haze)"
-        );
-        assert!(
-            "haze=1"
-                .parse::<Mix>()
-                .expect("valid")
-                .check_classes(&known)
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn tables_keep_their_order_and_are_validated() {
-        let json = r#"{"rain":0.5,"haze":0.8}"#;
-        let mix: Mix = serde_json::from_str(json).expect("valid");
-        assert_eq!(mix.to_string(), "rain=0.5,haze=0.8");
-        assert_eq!(serde_json::to_string(&mix).expect("serialises"), json);
-        let from_toml: Mix = toml::from_str("rain = 0.5\nhaze = 0.8\n").expect("valid");
-        assert_eq!(from_toml, mix);
-        let whole: Mix = toml::from_str("rain = 1\n").expect("integers are numbers");
-        assert!((whole.ratio("rain") - 1.0).abs() < f32::EPSILON);
-        for bad in [
-            r#"{"rain":-1}"#,
-            r#"{"rain":2}"#,
-            r#"{"rain":1,"rain":1}"#,
-            r#"{"":1}"#,
-            r#"{"rain":"x"}"#,
-            "[1]",
-        ] {
-            assert!(serde_json::from_str::<Mix>(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

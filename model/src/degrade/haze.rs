@@ -105,7 +105,8 @@ impl DepthRow {
     }
 }
 
-/// Grid cell that `position` in `0..=1` falls in, and how far through it, eased so that no crease shows at cell borders.
+/// Grid cell that `position` in `0..=1` falls in, and how far through it, eased so that no crease shows at cell
+/// borders.
 fn cell_of(position: f32) -> (usize, f32) {
     let scaled = position * GRID as f32;
     let cell = (scaled as usize).min(GRID - 1);

@@ -1,15 +1,17 @@
 //! Physical degradations: what a mix looks like without any network, and what the network is trained on.
 //!
 //! Light reaches the camera through haze, then past rain and snow, then becomes an electronic signal; the order here
-//! is the same, so rain stays crisp in front of a veil. Every class draws from a stream of its own keyed by (seed, class): the
-//! rain of seed 5 is the same rain with or without haze, and at severity 0.5 it is a part of the rain at severity 1.
+//! is the same, so rain stays crisp in front of a veil. Every class draws from a stream of its own keyed by (seed,
+//! class): the rain of seed 5 is the same rain with or without haze, and at severity 0.5 it is a part of the rain at
+//! severity 1.
 //!
 //! Severity 0 is off and 1 is strong; values up to [`MAX_RATIO`](crate::mix::MAX_RATIO) extrapolate.
 //!
 //! # Calibration
-//! Means over twelve photos at 256 px that no model was trained on, two seeds each. *Veil* is the share of mid-frequency contrast (4 to
-//! 24 px) that is lost; *streak* is the root mean square, of 255, of what is new at high frequency; *anisotropy* says how far
-//! that lies along one direction, 0 to 1 (meaningless for haze, which adds nothing there); *brightening* is the change of the mean, of 1.
+//! Means over twelve photos at 256 px that no model was trained on, two seeds each. *Veil* is the share of
+//! mid-frequency contrast (4 to 24 px) that is lost; *streak* is the root mean square, of 255, of what is new at high
+//! frequency; *anisotropy* says how far that lies along one direction, 0 to 1 (meaningless for haze, which adds
+//! nothing there); *brightening* is the change of the mean, of 1.
 //!
 //! | mix | veil | streak | anisotropy | brightening |
 //! |---|---|---|---|---|
@@ -80,18 +82,12 @@ pub fn degrade(scene: &Rgb32FImage, mix: &Mix, seed: u64) -> Result<Degraded, Mo
     mix.check_classes(&CLASSES)?;
     let mut image = scene.clone();
     let severity_of = |class: &str| Some(mix.ratio(class)).filter(|severity| *severity > 0.0);
-    let haze = severity_of("haze")
-        .map(|severity| haze::apply(&mut image, severity, stream_of("haze", seed)));
-    let rain = severity_of("rain")
-        .map(|severity| rain::apply(&mut image, severity, stream_of("rain", seed)));
-    let snow = severity_of("snow")
-        .map(|severity| snow::apply(&mut image, severity, stream_of("snow", seed)));
-    let noise = severity_of("noise")
-        .map(|severity| noise::apply(&mut image, severity, stream_of("noise", seed)));
+    let haze = severity_of("haze").map(|severity| haze::apply(&mut image, severity, stream_of("haze", seed)));
+    let rain = severity_of("rain").map(|severity| rain::apply(&mut image, severity, stream_of("rain", seed)));
+    let snow = severity_of("snow").map(|severity| snow::apply(&mut image, severity, stream_of("snow", seed)));
+    let noise = severity_of("noise").map(|severity| noise::apply(&mut image, severity, stream_of("noise", seed)));
     if !mix.is_clean() {
-        image
-            .iter_mut()
-            .for_each(|value| *value = value.clamp(0.0, 1.0));
+        image.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
     }
     Ok(Degraded {
         image,

@@ -1,7 +1,7 @@
 //! Sensor noise: shot and read noise, the Poissonian-Gaussian model in its normal approximation.
 //!
-//! `sigma^2 = severity^2 (shot^2 v + read^2)` at value `v` (Foi et al. 2008, equation 5), applied to sRGB-encoded values
-//! as the denoising benchmarks do. A part of the noise is common to the three channels, since demosaicking
+//! `sigma^2 = severity^2 (shot^2 v + read^2)` at value `v` (Foi et al. 2008, equation 5), applied to sRGB-encoded
+//! values as the denoising benchmarks do. A part of the noise is common to the three channels, since demosaicking
 //! spreads each photosite's noise over all of them.
 
 use image::Rgb32FImage;

@@ -30,8 +30,7 @@ impl Capsule {
         let distance = (beyond * beyond + across * across).sqrt();
         // A particle thinner than the filter can't fill a pixel.
         let fill = (2.0 * self.radius).min(1.0);
-        let edge =
-            ((self.radius + 0.5 * self.softness - distance) / self.softness).clamp(0.0, fill);
+        let edge = ((self.radius + 0.5 * self.softness - distance) / self.softness).clamp(0.0, fill);
         let end = if self.taper > 0.0 {
             ease(((self.half_length - along) / self.taper).clamp(0.0, 1.0))
         } else {

@@ -1,9 +1,9 @@
 //! Rain: motion-blurred streaks in depth layers, one wind direction per image.
 //!
-//! The look follows Garg and Nayar 2007 (streaks are motion-blurred drops, brighter than what they cover and
-//! nearly independent of it in colour). Streaks are alpha-blended in front of everything behind them, the veil included, and are at
-//! least about as bright as any airlight drawn, so that they stay visible against a veil. Sizes are in pixels and streaks per area are
-//! constant, whatever the image's size.
+//! The look follows Garg and Nayar 2007 (streaks are motion-blurred drops, brighter than what they cover and nearly
+//! independent of it in colour). Streaks are alpha-blended in front of everything behind them, the veil included, and
+//! are at least about as bright as any airlight drawn, so that they stay visible against a veil. Sizes are in pixels
+//! and streaks per area are constant, whatever the image's size.
 
 use image::Rgb32FImage;
 use serde::Serialize;
@@ -81,12 +81,7 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
     let mut layer = Layer::like(image);
     for index in 0..streaks {
         let mut streak = draw_streak(&mut stream, area, lean_degrees);
-        streak.opacity *= opacity_scale
-            * if index + 1 == streaks {
-                last_weight
-            } else {
-                1.0
-            };
+        streak.opacity *= opacity_scale * if index + 1 == streaks { last_weight } else { 1.0 };
         streak.opacity = streak.opacity.min(1.0);
         layer.add(&streak);
     }
@@ -103,10 +98,7 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
 
 /// Draws one streak; always the same number of draws, so that streak `n` is the same at every severity.
 fn draw_streak(stream: &mut Stream, area: (f32, f32), lean_degrees: f32) -> Capsule {
-    let centre = (
-        stream.unit() * area.0 - MARGIN,
-        stream.unit() * area.1 - MARGIN,
-    );
+    let centre = (stream.unit() * area.0 - MARGIN, stream.unit() * area.1 - MARGIN);
     let angle = (lean_degrees + stream.between(-JITTER_DEGREES, JITTER_DEGREES)).to_radians();
     let choice = stream.unit();
     let depth = LAYERS

@@ -46,12 +46,7 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
     let mut layer = Layer::like(image);
     for index in 0..flakes {
         let mut flake = draw_flake(&mut stream, area);
-        flake.opacity *= opacity_scale
-            * if index + 1 == flakes {
-                last_weight
-            } else {
-                1.0
-            };
+        flake.opacity *= opacity_scale * if index + 1 == flakes { last_weight } else { 1.0 };
         flake.opacity = flake.opacity.min(1.0);
         layer.add(&flake);
     }
@@ -67,10 +62,7 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
 
 /// Draws one flake; always the same number of draws, so that flake `n` is the same at every severity.
 fn draw_flake(stream: &mut Stream, area: (f32, f32)) -> Capsule {
-    let centre = (
-        stream.unit() * area.0 - MARGIN,
-        stream.unit() * area.1 - MARGIN,
-    );
+    let centre = (stream.unit() * area.0 - MARGIN, stream.unit() * area.1 - MARGIN);
     let (sin, cos) = libm::sincosf(stream.between(0.0, std::f32::consts::TAU));
     // The square of a uniform number makes small (far) flakes the rule.
     let nearness = stream.unit();

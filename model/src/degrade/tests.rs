@@ -5,11 +5,7 @@ use image::Rgb;
 fn scene(width: u32, height: u32) -> Rgb32FImage {
     Rgb32FImage::from_fn(width, height, |x, y| {
         let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
-        let detail = if (x / 5 + y / 7) % 2 == 0 {
-            0.05
-        } else {
-            -0.05
-        };
+        let detail = if (x / 5 + y / 7) % 2 == 0 { 0.05 } else { -0.05 };
         Rgb([
             0.3 + 0.2 * u + detail,
             0.35 + 0.2 * v - detail,
@@ -19,17 +15,11 @@ fn scene(width: u32, height: u32) -> Rgb32FImage {
 }
 
 fn run(scene: &Rgb32FImage, mix: &str, seed: u64) -> Rgb32FImage {
-    degrade(scene, &mix.parse().expect(mix), seed)
-        .expect(mix)
-        .image
+    degrade(scene, &mix.parse().expect(mix), seed).expect(mix).image
 }
 
 fn difference_rms(a: &Rgb32FImage, b: &Rgb32FImage) -> f64 {
-    let sum: f64 = a
-        .iter()
-        .zip(b.iter())
-        .map(|(a, b)| f64::from(a - b).powi(2))
-        .sum();
+    let sum: f64 = a.iter().zip(b.iter()).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     (sum / a.len() as f64).sqrt()
 }
 
@@ -49,16 +39,8 @@ fn seeds_decide_everything() {
     let scene = scene(64, 64);
     for class in CLASSES {
         let mix = format!("{class}=0.7");
-        assert_eq!(
-            run(&scene, &mix, 5),
-            run(&scene, &mix, 5),
-            "{class} is repeatable"
-        );
-        assert_ne!(
-            run(&scene, &mix, 5),
-            run(&scene, &mix, 6),
-            "{class} differs by seed"
-        );
+        assert_eq!(run(&scene, &mix, 5), run(&scene, &mix, 5), "{class} is repeatable");
+        assert_ne!(run(&scene, &mix, 5), run(&scene, &mix, 6), "{class} differs by seed");
     }
 }
 
@@ -81,23 +63,12 @@ fn opacity(behind: &Rgb32FImage, out: &Rgb32FImage, colour: f32) -> Vec<f32> {
 fn rain_is_the_same_with_and_without_haze() {
     let scene = scene(96, 80);
     let rainy = degrade(&scene, &"rain=0.6".parse().expect("mix"), 5).expect("degrades");
-    let colour = rainy
-        .parameters
-        .rain
-        .expect("rain was asked for")
-        .brightness;
+    let colour = rainy.parameters.rain.expect("rain was asked for").brightness;
     let alone = opacity(&scene, &rainy.image, colour);
-    let (veiled, both) = (
-        run(&scene, "haze=0.8", 5),
-        run(&scene, "rain=0.6,haze=0.8", 5),
-    );
+    let (veiled, both) = (run(&scene, "haze=0.8", 5), run(&scene, "rain=0.6,haze=0.8", 5));
     let mixed = opacity(&veiled, &both, colour);
     assert!(alone.iter().any(|alpha| *alpha > 0.3), "there is rain");
-    let largest = alone
-        .iter()
-        .zip(&mixed)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let largest = alone.iter().zip(&mixed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest < 1e-4, "opacity differs by {largest}");
 }
 
@@ -105,16 +76,14 @@ fn rain_is_the_same_with_and_without_haze() {
 fn weaker_rain_is_a_part_of_stronger_rain() {
     let scene = scene(96, 80);
     let (half, full) = (run(&scene, "rain=0.5", 9), run(&scene, "rain=1", 9));
-    let (wet, lost) = half.iter().zip(full.iter()).zip(scene.iter()).fold(
-        (0, 0),
-        |(wet, lost), ((half, full), dry)| {
-            let is_wet = half - dry > 0.02;
-            (
-                wet + i32::from(is_wet),
-                lost + i32::from(is_wet && full < half),
-            )
-        },
-    );
+    let (wet, lost) =
+        half.iter()
+            .zip(full.iter())
+            .zip(scene.iter())
+            .fold((0, 0), |(wet, lost), ((half, full), dry)| {
+                let is_wet = half - dry > 0.02;
+                (wet + i32::from(is_wet), lost + i32::from(is_wet && full < half))
+            });
     assert!(
         wet > 50 && lost == 0,
         "{lost} of {wet} wet values are drier at full severity"
@@ -125,15 +94,11 @@ fn weaker_rain_is_a_part_of_stronger_rain() {
 fn residual_grows_in_proportion_to_severity() {
     let scene = scene(256, 256);
     for class in ["rain", "snow", "noise"] {
-        let rms =
-            |severity: f32| difference_rms(&scene, &run(&scene, &format!("{class}={severity}"), 2));
+        let rms = |severity: f32| difference_rms(&scene, &run(&scene, &format!("{class}={severity}"), 2));
         let levels = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5].map(rms);
         assert!(levels.is_sorted(), "{class}: {levels:?}");
         let ratio = levels[2] / levels[4];
-        assert!(
-            (0.45..=0.6).contains(&ratio),
-            "{class}: half over full is {ratio}"
-        );
+        assert!((0.45..=0.6).contains(&ratio), "{class}: half over full is {ratio}");
     }
 }
 
@@ -143,11 +108,7 @@ fn haze_lets_through_what_its_optical_depth_says() {
     for seed in 0..20 {
         let transmission = |mix: &str| {
             let degraded = degrade(&scene, &mix.parse().expect(mix), seed).expect(mix);
-            degraded
-                .parameters
-                .haze
-                .expect("haze was asked for")
-                .mean_transmission
+            degraded.parameters.haze.expect("haze was asked for").mean_transmission
         };
         let (half, full) = (1.0 - transmission("haze=0.5"), 1.0 - transmission("haze=1"));
         assert!(
@@ -182,8 +143,7 @@ fn tiny_and_empty_images_work() {
 
 #[test]
 fn unknown_classes_are_refused() {
-    let error =
-        degrade(&scene(16, 16), &"hail=1".parse().expect("parses"), 0).expect_err("unknown class");
+    let error = degrade(&scene(16, 16), &"hail=1".parse().expect("parses"), 0).expect_err("unknown class");
     assert!(error.is_bad_input());
     assert_eq!(
         error.to_string(),

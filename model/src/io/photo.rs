@@ -159,8 +159,8 @@ fn opaque_rgb(image: DynamicImage) -> Rgb32FImage {
     } else {
         image.into_rgb32f()
     };
-    // `max` before `min` turns NaN into 0.
-    rgb.iter_mut().for_each(|value| *value = value.max(0.0).min(1.0));
+    rgb.iter_mut()
+        .for_each(|value| *value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) });
     rgb
 }
 

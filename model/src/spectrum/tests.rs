@@ -43,7 +43,7 @@ fn the_window_keeps_the_level_of_noise_and_the_mean() {
     assert!((windowed.power[centre] / plain.power[centre] - 1.0).abs() < 0.01);
     let level = |spectrum: &Spectrum| sum(&spectrum.power) - f64::from(spectrum.power[centre]);
     assert!((level(&windowed) / level(&plain) - 1.0).abs() < 0.1);
-    let flat = spectrum(&[0.7; 128 * 96], 128, 96, Window::Hann);
+    let flat = spectrum(&vec![0.7; 128 * 96], 128, 96, Window::Hann);
     assert!(
         (sum(&flat.power) / f64::from(flat.power[centre]) - 1.0).abs() < 1e-6,
         "a flat image is its mean alone"

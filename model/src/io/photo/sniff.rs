@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes, and whether a JPEG is all there.
 
-use image::ImageFormat;
+use image::ImageFormat::{self, Bmp, Jpeg, Png, Tiff, WebP};
 
 /// Formats that are read.
 const READABLE: &str = "PNG, JPEG, WebP, TIFF or BMP";
@@ -10,7 +10,6 @@ pub(super) fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
     if bytes.is_empty() {
         return Err("is empty (0 bytes); copy or download it again".to_owned());
     }
-    use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
     match image::guess_format(bytes) {
         Ok(format @ (Png | Jpeg | WebP | Tiff | Bmp)) => Ok(format),
         Ok(other) => Err(format!(
@@ -24,7 +23,7 @@ pub(super) fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
 /// A format's usual name.
 pub(super) fn name_of(format: ImageFormat) -> String {
     match format {
-        ImageFormat::WebP => "WebP".to_owned(),
+        WebP => "WebP".to_owned(),
         other => format!("{other:?}").to_uppercase(),
     }
 }

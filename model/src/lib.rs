@@ -1,5 +1,31 @@
-//! Tensors of MDSD3 Studio.
+//! Tensors of MDSD3 Studio: everything that knows a number, nothing that knows a thread, a channel or a window.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | configurations as checkpoints store them |
+//! | [`mmdit`] | the SD3 transformer with head-wise masking and the clean path |
+//! | [`kernels`] | fused CPU operations with gradients |
+//! | [`autoencoder`] | pixels to latents and back |
+//! | [`sampler`] | schedule, noise, initial latents, prediction |
+//! | [`pipeline`] | the facade: encode a scene, sample a mix, decode |
+//! | [`degrade`] | physical rain, haze, noise and snow |
+//! | [`spectrum`] | 2-D spectra and their radial average |
+//! | [`loss`] | focal frequency loss |
+//! | [`train`] | the trainer behind `mdsd3 train` |
+//! | [`parity`] | golden tensors recomputed |
+//! | [`io`] | checkpoints, photos, atomic files |
+
+pub mod autoencoder;
+pub mod config;
 pub mod degrade;
 pub mod error;
+pub mod io;
+pub mod kernels;
+pub mod loss;
 pub mod mix;
+pub mod mmdit;
+pub mod parity;
 pub mod pipeline;
+pub mod sampler;
+pub mod spectrum;
+pub mod train;

@@ -1,0 +1,146 @@
+//! Configurations as checkpoints store them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ModelError;
+
+/// QK norm of the attention layers: none in SD3, RMS in SD3.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QkNorm {
+    /// RMS norm per head.
+    RmsNorm,
+}
+
+/// Shape of an MDSD3 transformer; field names are those of diffusers' `SD3Transformer2DModel` config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MmditConfig {
+    /// Latent side the positional table is centred for, in latent pixels.
+    pub sample_size: usize,
+    /// Latent pixels per token side.
+    pub patch_size: usize,
+    /// Latent channels in.
+    pub in_channels: usize,
+    /// Latent channels out.
+    pub out_channels: usize,
+    /// Joint transformer blocks.
+    pub num_layers: usize,
+    /// Attention heads per block.
+    pub num_attention_heads: usize,
+    /// Width of one head.
+    pub attention_head_dim: usize,
+    /// Width of a context token as it comes in.
+    pub joint_attention_dim: usize,
+    /// Width of a context token inside; always heads * head dim.
+    pub caption_projection_dim: usize,
+    /// Width of the pooled text vector.
+    pub pooled_projection_dim: usize,
+    /// Side of the positional table, in tokens.
+    pub pos_embed_max_size: usize,
+    /// QK norm, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qk_norm: Option<QkNorm>,
+    /// Blocks that have a second, image-only attention (SD3.5-medium).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dual_attention_layers: Vec<usize>,
+    /// Degradation classes, in the order in which they own heads.
+    #[serde(default)]
+    pub classes: Vec<String>,
+}
+
+impl MmditConfig {
+    /// Token width: heads * head dim.
+    pub fn width(&self) -> usize {
+        self.num_attention_heads * self.attention_head_dim
+    }
+
+    /// Numbers in one image token: patch² * channels.
+    pub fn token_values(&self) -> usize {
+        self.patch_size * self.patch_size * self.out_channels
+    }
+
+    /// Refuses shapes that no checkpoint can have, naming the field.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let sizes = [
+            ("sample_size", self.sample_size),
+            ("patch_size", self.patch_size),
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("num_layers", self.num_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("attention_head_dim", self.attention_head_dim),
+            ("pos_embed_max_size", self.pos_embed_max_size),
+        ];
+        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            return Err(ModelError::BadInput(format!("transformer config: {name} is 0; is this config.json complete?")));
+        }
+        if !self.width().is_multiple_of(4) {
+            return Err(ModelError::BadInput(format!("transformer config: width {} is not a multiple of 4", self.width())));
+        }
+        if self.caption_projection_dim != self.width() {
+            return Err(ModelError::BadInput(format!(
+                "transformer config: caption_projection_dim {} differs from heads * head dim {}",
+                self.caption_projection_dim,
+                self.width()
+            )));
+        }
+        if self.classes.len() > self.num_attention_heads {
+            return Err(ModelError::BadInput(format!(
+                "transformer config: {} classes cannot share {} heads",
+                self.classes.len(),
+                self.num_attention_heads
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Shape of the bundled convolutional autoencoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MiniAutoencoderConfig {
+    /// Pixels per latent pixel side.
+    pub factor: usize,
+    /// Latent channels.
+    pub latent_channels: usize,
+    /// Channels of the residual blocks.
+    pub hidden_channels: usize,
+    /// Residual blocks in the encoder and in the decoder.
+    pub blocks: usize,
+}
+
+/// What the transformer's output means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PredictionKind {
+    /// The flow-matching velocity `noise - x0`, as in SD3.
+    Velocity,
+    /// A correction to the posterior mean of the residual to the scene: see [`crate::sampler::prediction`].
+    SceneResidual,
+}
+
+/// `config.json` of a bundled-style model folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MiniConfig {
+    /// Human-readable name.
+    pub name: String,
+    /// What the transformer predicts.
+    pub prediction: PredictionKind,
+    /// Sigma shift of the schedule, 3 in SD3.
+    pub shift: f64,
+    /// Learned context tokens in place of encoded text.
+    pub context_tokens: usize,
+    /// The transformer.
+    pub transformer: MmditConfig,
+    /// The autoencoder.
+    pub autoencoder: MiniAutoencoderConfig,
+}
+
+impl MiniConfig {
+    /// Parses and checks a `config.json`.
+    pub fn parse(json: &str) -> Result<Self, ModelError> {
+        let config: Self = serde_json::from_str(json)
+            .map_err(|e| ModelError::BadInput(format!("config.json is not a model config of this program: {e}")))?;
+        config.transformer.check()?;
+        Ok(config)
+    }
+}

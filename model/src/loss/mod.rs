@@ -1,0 +1,5 @@
+//! Training losses.
+
+mod focal_frequency;
+
+pub use focal_frequency::{FocalFrequency, focal_frequency_loss};

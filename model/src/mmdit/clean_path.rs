@@ -1,0 +1,115 @@
+//! The clean-image path: a second stream that sees the scene alone.
+//!
+//! It has no `AdaLN` modulation, as that would tell it the class, and so it does not see the timestep either. What it adds
+//! to the image stream is therefore constant for a scene: [`CleanCache`] holds it, zero projections applied.
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::Linear;
+use super::block::FeedForward;
+use super::embed::PatchEmbed;
+use crate::config::MmditConfig;
+use crate::kernels::{attention, layer_norm};
+
+/// What the clean path adds to the image stream's q, k and v in every block: `[scenes, tokens, width]` each.
+#[derive(Clone)]
+pub struct CleanCache {
+    blocks: Vec<[Tensor; 3]>,
+}
+
+impl CleanCache {
+    pub(super) fn block(&self, index: usize) -> Result<&[Tensor; 3]> {
+        self.blocks.get(index).ok_or_else(|| candle_core::Error::Msg(format!("the clean cache has no block {index}")))
+    }
+
+    /// Bytes that the cache holds.
+    pub fn bytes(&self) -> usize {
+        self.blocks.iter().flatten().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
+    }
+}
+
+/// The clean path's raw q, k, v per block, `[batch, tokens, width]` each, before the zero projections.
+pub struct CleanProjections<'a> {
+    /// Query, key, value per block.
+    pub blocks: Vec<[Tensor; 3]>,
+    path: &'a CleanPath,
+}
+
+impl CleanProjections<'_> {
+    /// Applies the zero projections.
+    pub fn into_cache(self) -> Result<CleanCache> {
+        let project = |(block, qkv): (&CleanBlock, &[Tensor; 3])| -> Result<[Tensor; 3]> {
+            Ok([block.zero[0].forward(&qkv[0])?, block.zero[1].forward(&qkv[1])?, block.zero[2].forward(&qkv[2])?])
+        };
+        Ok(CleanCache { blocks: self.path.blocks.iter().zip(&self.blocks).map(project).collect::<Result<_>>()? })
+    }
+}
+
+pub(super) struct CleanPath {
+    patches: PatchEmbed,
+    blocks: Vec<CleanBlock>,
+    heads: usize,
+}
+
+struct CleanBlock {
+    qkv: [Linear; 3],
+    zero: [Linear; 3],
+    /// Absent in the last block, after which nobody reads the stream.
+    rest: Option<CleanRest>,
+}
+
+struct CleanRest {
+    to_out: Linear,
+    ff: FeedForward,
+    zero_block: Linear,
+}
+
+impl CleanPath {
+    pub(super) fn new(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
+        let block = |i: usize| CleanBlock::new(config, i + 1 == config.num_layers, vb.pp("transformer_blocks").pp(i));
+        Ok(Self {
+            patches: PatchEmbed::new(config, vb.pp("pos_embed_clean"))?,
+            blocks: (0..config.num_layers).map(block).collect::<Result<_>>()?,
+            heads: config.num_attention_heads,
+        })
+    }
+
+    pub(super) fn project(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanProjections<'_>> {
+        let mut x = self.patches.forward(scene_latents, origin)?;
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let n = layer_norm(&x)?;
+            let [q, k, v] = &block.qkv;
+            let (q, k, v) = (q.forward(&n)?, k.forward(&n)?, v.forward(&n)?);
+            if let Some(rest) = &block.rest {
+                x = (&x + rest.to_out.forward(&attention(&q, &k, &v, self.heads)?)?)?;
+                x = (&x + rest.ff.forward(&layer_norm(&x)?)?)?;
+                x = (&x + rest.zero_block.forward(&x)?)?;
+            }
+            blocks.push([q, k, v]);
+        }
+        Ok(CleanProjections { blocks, path: self })
+    }
+}
+
+impl CleanBlock {
+    fn new(config: &MmditConfig, last: bool, vb: VarBuilder) -> Result<Self> {
+        let width = config.width();
+        let attn = vb.pp("attn");
+        let plain = |name: &str| Linear::new(width, width, attn.pp(name));
+        let zero = |i: usize| Linear::zeroed(width, width, attn.pp("zero_blocks").pp(i));
+        let rest = || -> Result<CleanRest> {
+            Ok(CleanRest {
+                to_out: Linear::new(width, width, attn.pp("to_out_clean").pp(0))?,
+                ff: FeedForward::new(width, vb.pp("ff_clean"))?,
+                zero_block: Linear::zeroed(width, width, vb.pp("zero_block"))?,
+            })
+        };
+        Ok(Self {
+            qkv: [plain("to_q_clean")?, plain("to_k_clean")?, plain("to_v_clean")?],
+            zero: [zero(0)?, zero(1)?, zero(2)?],
+            rest: (!last).then(rest).transpose()?,
+        })
+    }
+}

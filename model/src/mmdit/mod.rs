@@ -1,0 +1,160 @@
+//! The MDSD3 transformer: SD3's MMDiT with head-wise masking and a clean-image path.
+//!
+//! | file | part of the method |
+//! |---|---|
+//! | `embed` | patch, position, timestep and pooled embeddings |
+//! | `mask` | which heads a class owns; ratios to head masks |
+//! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
+//! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
+//!
+//! Weight names are diffusers' (`models/transformers/transformer_sd3.py`), plus those of the clean path.
+
+mod block;
+mod clean_path;
+mod embed;
+mod mask;
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+pub use clean_path::{CleanCache, CleanProjections};
+pub use mask::{class_heads, head_mask};
+
+use crate::config::MmditConfig;
+use crate::kernels::modulated_layer_norm;
+use block::JointBlock;
+use clean_path::CleanPath;
+use embed::{PatchEmbed, TimeTextEmbed};
+
+/// A weight and bias.
+#[derive(Clone)]
+struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    fn new(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+        Self::with_init(inputs, outputs, vb, candle_nn::Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() })
+    }
+
+    /// Starts at zero when trained from scratch: zero projections.
+    fn zeroed(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+        Self::with_init(inputs, outputs, vb, candle_nn::init::ZERO)
+    }
+
+    /// Starts near zero when trained from scratch: modulation and the output layer.
+    fn small(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+        Self::with_init(inputs, outputs, vb, candle_nn::Init::Randn { mean: 0.0, stdev: 0.02 })
+    }
+
+    fn with_init(inputs: usize, outputs: usize, vb: VarBuilder, init: candle_nn::Init) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get_with_hints((outputs, inputs), "weight", init)?,
+            bias: vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        crate::kernels::linear(x, &self.weight, Some(&self.bias))
+    }
+}
+
+/// What one evaluation is conditioned on.
+pub struct Conditioning<'a> {
+    /// Timestep `1000 * sigma` per sample: `[batch]`.
+    pub timestep: &'a Tensor,
+    /// Context tokens: `[batch, tokens, joint_attention_dim]`.
+    pub context: &'a Tensor,
+    /// Pooled text: `[batch, pooled_projection_dim]`.
+    pub pooled: &'a Tensor,
+    /// Head mask: `[batch, heads]`; `None` is plain SD3 (all ones).
+    pub mask: Option<&'a Tensor>,
+    /// The scene's cached clean path; `None` switches it off.
+    pub clean: Option<&'a CleanCache>,
+    /// Row and column in the positional table of the first token; `None` centres the image, as SD3 does.
+    pub origin: Option<(usize, usize)>,
+}
+
+/// The transformer.
+pub struct Mmdit {
+    config: MmditConfig,
+    patches: PatchEmbed,
+    time_text: TimeTextEmbed,
+    context: Linear,
+    blocks: Vec<JointBlock>,
+    norm_out: Linear,
+    proj_out: Linear,
+    clean_path: Option<CleanPath>,
+}
+
+impl Mmdit {
+    /// Builds the transformer from a checkpoint's tensors (or fresh variables); the clean path is there when its
+    /// patch embedding is.
+    pub fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
+        let with_clean = vb.contains_tensor("pos_embed_clean.proj.weight");
+        Self::with_clean_path(config, vb, with_clean)
+    }
+
+    /// As [`Self::new`], with the clean path present or not as told.
+    pub fn with_clean_path(config: &MmditConfig, vb: VarBuilder, with_clean: bool) -> Result<Self> {
+        let width = config.width();
+        let blocks = (0..config.num_layers)
+            .map(|i| JointBlock::new(config, i, vb.pp("transformer_blocks").pp(i)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config: config.clone(),
+            patches: PatchEmbed::new(config, vb.pp("pos_embed"))?,
+            time_text: TimeTextEmbed::new(config, vb.pp("time_text_embed"))?,
+            context: Linear::new(config.joint_attention_dim, width, vb.pp("context_embedder"))?,
+            blocks,
+            norm_out: Linear::small(width, 2 * width, vb.pp("norm_out").pp("linear"))?,
+            proj_out: Linear::small(width, config.token_values(), vb.pp("proj_out"))?,
+            clean_path: with_clean.then(|| CleanPath::new(config, &vb)).transpose()?,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &MmditConfig {
+        &self.config
+    }
+
+    /// Whether the checkpoint has a clean path.
+    pub fn has_clean_path(&self) -> bool {
+        self.clean_path.is_some()
+    }
+
+    /// Runs the clean path once for a scene; the result serves every step, branch and lane of it.
+    ///
+    /// # Shapes
+    /// `scene_latents: [batch, in_channels, height, width]`
+    pub fn clean_cache(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanCache> {
+        self.clean_projections(scene_latents, origin)?.into_cache()
+    }
+
+    /// The clean path's q, k, v per block, before the zero projections.
+    pub fn clean_projections(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanProjections<'_>> {
+        let Some(path) = &self.clean_path else { candle_core::bail!("this checkpoint has no clean path") };
+        path.project(scene_latents, origin)
+    }
+
+    /// One evaluation.
+    ///
+    /// # Shapes
+    /// `latents: [batch, in_channels, height, width]`, result `[batch, out_channels, height, width]`.
+    pub fn forward(&self, latents: &Tensor, on: &Conditioning) -> Result<Tensor> {
+        let (_, _, height, width) = latents.dims4()?;
+        let mut x = self.patches.forward(latents, on.origin)?;
+        let time = self.time_text.forward(on.timestep, on.pooled)?.silu()?;
+        let mut context = Some(self.context.forward(on.context)?);
+        let mask = on.mask.map(|m| mask::per_channel(m, self.config.attention_head_dim)).transpose()?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            let Some(tokens) = context.as_ref() else { candle_core::bail!("a block after the last one") };
+            let clean = on.clean.map(|cache| cache.block(i)).transpose()?;
+            (x, context) = block.forward(&x, tokens, &time, mask.as_ref(), clean)?;
+        }
+        let modulation = self.norm_out.forward(&time)?.chunk(2, 1)?;
+        let x = self.proj_out.forward(&modulated_layer_norm(&x, &modulation[0], &modulation[1])?)?;
+        embed::unpatchify(&x, self.config.patch_size, height, width)
+    }
+}

@@ -1,0 +1,23 @@
+//! From noise to a mix: schedule, initial noise, prediction and integration.
+//!
+//! | file | what |
+//! |---|---|
+//! | `schedule` | SD3's shifted sigmas, as diffusers' `FlowMatchEulerDiscreteScheduler` computes them |
+//! | `noise` | Gaussian noise keyed by (seed, scene, lane), the same bits everywhere |
+//! | `initial` | `alpha * noise + beta * scene`, its regimes |
+//! | `prediction` | what the network's output means: velocity, or a correction to the scene residual's posterior mean |
+
+pub mod initial;
+pub mod noise;
+pub mod prediction;
+pub mod schedule;
+
+use candle_core::{Result, Tensor};
+
+/// One Euler step of the flow: `x + (next_sigma - sigma) * velocity`.
+///
+/// # Shapes
+/// Any, kept.
+pub fn euler_step(x: &Tensor, velocity: &Tensor, sigma: f32, next_sigma: f32) -> Result<Tensor> {
+    x + (velocity * f64::from(next_sigma - sigma))?
+}

@@ -1,0 +1,172 @@
+//! Pairs of scene and degraded latents, prepared once, and the prior of each class fitted to such pairs.
+
+use std::ops::ControlFlow;
+
+use candle_core::Tensor;
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
+
+use super::autoencoder::batch_tensor;
+use super::photos::Photos;
+use super::recipe::Recipe;
+use super::variables::name_key;
+use super::{Progress, TrainObserver};
+use crate::autoencoder::MiniAutoencoder;
+use crate::degrade::degrade;
+use crate::error::ModelError;
+use crate::mix::Mix;
+use crate::mmdit::head_mask;
+use crate::sampler::noise::{Stream, stream, unit};
+use crate::sampler::prediction::ClassPriors;
+
+/// Pairs at ratio 1 that a class's prior is fitted to.
+const PRIOR_PAIRS: usize = 64;
+/// Smallest gain a prior may have, as it is divided by.
+const LEAST_GAIN: f64 = 0.02;
+/// Pairs prepared between reports.
+const REPORT: usize = 50;
+
+/// One pair: latents of a scene and of its degraded form, and the head mask that tells the network which it is.
+pub struct Pair {
+    /// `channels * side * side` values, row major.
+    pub scene: Vec<f32>,
+    pub degraded: Vec<f32>,
+    pub mask: Vec<f32>,
+}
+
+/// A draw from the recipe's distribution of mixes; severity is the ratio.
+pub fn random_mix(recipe: &Recipe, stream: &mut Stream) -> Mix {
+    let settings = &recipe.pairs;
+    let draw = |stream: &mut Stream| unit(stream.next_u64()) as f32;
+    let kind = draw(stream);
+    let count = if kind < settings.clean_share {
+        0
+    } else if kind < settings.clean_share + settings.mixed_share {
+        2
+    } else {
+        1
+    };
+    let mut mix = Mix::new();
+    while mix.iter().count() < count {
+        let total: f32 = settings.class_weights.iter().sum();
+        let mut at = draw(stream) * total;
+        let class = settings.class_weights.iter().position(|w| {
+            at -= w;
+            at <= 0.0
+        });
+        let severity = settings.least_severity + (1.0 - settings.least_severity) * draw(stream);
+        let class = &recipe.model.transformer.classes[class.unwrap_or(0)];
+        // A severity drawn from 0..=1 is always within the range of a ratio.
+        let _ = mix.set(class, severity);
+    }
+    mix
+}
+
+/// Latents of a photo crop and of its degraded form.
+fn latents(model: &MiniAutoencoder, recipe: &Recipe, photos: &Photos, mix: &Mix, rng: &mut Stream) -> Result<[Tensor; 2], ModelError> {
+    let crop = photos.crop(recipe.pairs.side, rng);
+    let degraded = degrade(&crop, mix, rng.next_u64())?.image;
+    let both = model.encode(&batch_tensor(&[crop, degraded])?)?;
+    Ok([both.get(0)?, both.get(1)?])
+}
+
+/// Prepares the recipe's pairs; `Break` when the observer stopped it.
+pub fn prepare(
+    recipe: &Recipe,
+    model: &MiniAutoencoder,
+    photos: &Photos,
+    observer: &mut dyn TrainObserver,
+) -> Result<ControlFlow<(), Vec<Pair>>, ModelError> {
+    let transformer = &recipe.model.transformer;
+    let mut pairs = Vec::with_capacity(recipe.pairs.count);
+    let begun = std::time::Instant::now();
+    while pairs.len() < recipe.pairs.count {
+        let range = pairs.len()..recipe.pairs.count.min(pairs.len() + REPORT);
+        let more: Vec<Pair> = range
+            .into_par_iter()
+            .map(|i| {
+                let mut rng = stream(recipe.seed ^ name_key("pairs"), i as u64, 0);
+                let mix = random_mix(recipe, &mut rng);
+                let [scene, degraded] = latents(model, recipe, photos, &mix, &mut rng)?;
+                let host = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+                let mask = head_mask(&mix, &transformer.classes, transformer.num_attention_heads);
+                Ok(Pair { scene: host(&scene)?, degraded: host(&degraded)?, mask })
+            })
+            .collect::<Result<_, ModelError>>()?;
+        pairs.extend(more);
+        let samples_per_sec = pairs.len() as f32 / begun.elapsed().as_secs_f32();
+        let progress =
+            Progress { phase: "preparing pairs".into(), step: pairs.len(), steps: recipe.pairs.count, loss: None, samples_per_sec };
+        if observer.progress(&progress).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(pairs))
+}
+
+/// Fits `x0 ~ N(g s + b, V)` per class and channel by least squares on pairs at ratio 1.
+pub fn fit_priors(recipe: &Recipe, model: &MiniAutoencoder, photos: &Photos) -> Result<ClassPriors, ModelError> {
+    let classes = &recipe.model.transformer.classes;
+    let mut priors = ClassPriors { gain: Vec::new(), offset: Vec::new(), variance: Vec::new() };
+    for (c, class) in classes.iter().enumerate() {
+        let mut mix = Mix::new();
+        mix.set(class, 1.0).map_err(|e| ModelError::BadInput(e.to_string()))?;
+        let moments = (0..PRIOR_PAIRS)
+            .into_par_iter()
+            .map(|i| {
+                let mut rng = stream(recipe.seed ^ name_key("priors"), i as u64, c as u64);
+                let [scene, degraded] = latents(model, recipe, photos, &mix, &mut rng)?;
+                Moments::of(&scene, &degraded)
+            })
+            .try_reduce(|| Moments(Vec::new()), |a, b| Ok(a.plus(b)))?;
+        let (gain, offset, variance) = moments.fit();
+        priors.gain.push(gain);
+        priors.offset.push(offset);
+        priors.variance.push(variance);
+    }
+    Ok(priors)
+}
+
+/// Per channel: count and sums of s, x, s², s x, x².
+struct Moments(Vec<[f64; 6]>);
+
+impl Moments {
+    fn of(scene: &Tensor, degraded: &Tensor) -> Result<Self, ModelError> {
+        let rows = |t: &Tensor| t.flatten(1, 2)?.to_vec2::<f32>();
+        let sums = |(s, x): (&Vec<f32>, &Vec<f32>)| {
+            s.iter().zip(x).fold([0.0; 6], |mut sums, (&s, &x)| {
+                let (s, x) = (f64::from(s), f64::from(x));
+                for (sum, term) in sums.iter_mut().zip([1.0, s, x, s * s, s * x, x * x]) {
+                    *sum += term;
+                }
+                sums
+            })
+        };
+        Ok(Self(rows(scene)?.iter().zip(&rows(degraded)?).map(sums).collect()))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        if self.0.is_empty() {
+            return other;
+        }
+        let add = |(a, b): (&[f64; 6], &[f64; 6])| std::array::from_fn(|i| a[i] + b[i]);
+        if other.0.is_empty() { self } else { Self(self.0.iter().zip(&other.0).map(add).collect()) }
+    }
+
+    /// Gain, offset and remaining variance per channel.
+    fn fit(&self) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let mut out = (Vec::new(), Vec::new(), Vec::new());
+        for [n, s, x, ss, sx, xx] in &self.0 {
+            let (s, x, ss, sx, xx) = (s / n, x / n, ss / n, sx / n, xx / n);
+            let (spread, joint) = (ss - s * s, sx - s * x);
+            let gain = (joint / spread.max(1e-12)).clamp(LEAST_GAIN, 1.0);
+            let offset = x - gain * s;
+            // E (x - g s - b)² with b the mean difference
+            let variance = (xx - x * x) - 2.0 * gain * joint + gain * gain * spread;
+            out.0.push(gain as f32);
+            out.1.push(offset as f32);
+            out.2.push(variance.max(0.0) as f32);
+        }
+        out
+    }
+}

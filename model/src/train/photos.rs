@@ -1,0 +1,86 @@
+//! Clean training photos.
+
+use image::Rgb32FImage;
+use image::imageops::{self, FilterType};
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
+
+use super::recipe::Recipe;
+use crate::error::ModelError;
+use crate::io::photo::load_photo;
+use crate::sampler::noise::Stream;
+
+/// Shorter sides, in pixels over the side of a pair, that every photo is kept at: near and far views of its texture.
+const SCALES: [f32; 2] = [1.0, 1.5];
+
+/// The photos of a split at a few sizes, in memory.
+pub struct Photos {
+    images: Vec<Rgb32FImage>,
+}
+
+impl Photos {
+    /// Loads the recipe's split.
+    ///
+    /// # Errors
+    /// Bad input when the manifest or a photo is missing, saying how to get them.
+    pub fn load(recipe: &Recipe) -> Result<Self, ModelError> {
+        let paths = manifest_paths(recipe)?;
+        let sizes: Vec<u32> = SCALES.iter().map(|s| (s * recipe.pairs.side as f32) as u32).collect();
+        let images = paths
+            .par_iter()
+            .map(|path| {
+                let photo = load_photo(&recipe.photos.join(path)).map_err(|e| {
+                    ModelError::BadInput(format!("{e}; assets/recipes/get_photos.sh {} fetches the photos", recipe.photos.display()))
+                })?;
+                Ok(sizes.iter().map(|&s| shorter_side(&photo.rgb, s)).collect::<Vec<_>>())
+            })
+            .collect::<Result<Vec<_>, ModelError>>()?;
+        Ok(Self { images: images.into_iter().flatten().collect() })
+    }
+
+    /// From images that are at least `side` pixels a side already.
+    #[cfg(test)]
+    pub fn from_images(images: Vec<Rgb32FImage>) -> Self {
+        Self { images }
+    }
+
+    /// A square crop, mirrored half of the time.
+    pub fn crop(&self, side: u32, stream: &mut Stream) -> Rgb32FImage {
+        let image = &self.images[(stream.next_u32() as usize) % self.images.len()];
+        let (width, height) = image.dimensions();
+        let x = stream.next_u32() % (width - side + 1);
+        let y = stream.next_u32() % (height - side + 1);
+        let crop = imageops::crop_imm(image, x, y, side, side).to_image();
+        if stream.next_u32() & 1 == 0 { crop } else { imageops::flip_horizontal(&crop) }
+    }
+}
+
+fn shorter_side(image: &Rgb32FImage, side: u32) -> Rgb32FImage {
+    let (width, height) = image.dimensions();
+    let scale = f64::from(side) / f64::from(width.min(height));
+    let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(side);
+    imageops::resize(image, scaled(width), scaled(height), FilterType::CatmullRom)
+}
+
+fn manifest_paths(recipe: &Recipe) -> Result<Vec<String>, ModelError> {
+    let bad = |message: String| ModelError::BadInput(format!("{}: {message}", recipe.manifest.display()));
+    let mut table = csv::ReaderBuilder::new()
+        .delimiter(b'\t')
+        .quoting(false)
+        .from_path(&recipe.manifest)
+        .map_err(|e| bad(format!("cannot read the manifest ({e})")))?;
+    let headers = table.headers().map_err(|e| bad(e.to_string()))?.clone();
+    let column = |name: &str| headers.iter().position(|h| h == name).ok_or_else(|| bad(format!("no column {name}")));
+    let (split, path) = (column("split")?, column("path")?);
+    let mut paths = Vec::new();
+    for row in table.records() {
+        let row = row.map_err(|e| bad(e.to_string()))?;
+        if row.get(split) == Some(recipe.split.as_str()) {
+            paths.extend(row.get(path).map(str::to_owned));
+        }
+    }
+    if paths.is_empty() {
+        return Err(bad(format!("no photo of split {}", recipe.split)));
+    }
+    Ok(paths)
+}

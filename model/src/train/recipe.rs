@@ -1,0 +1,145 @@
+//! The recipe file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::MiniConfig;
+use crate::error::ModelError;
+
+/// Everything a run depends on beside the photos. Paths are relative to where the command is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Folder with the photos (what `get_photos.sh` fills).
+    pub photos: PathBuf,
+    /// Table of photos: tab-separated, with at least the columns `split` and `path`.
+    pub manifest: PathBuf,
+    /// Split to train on.
+    pub split: String,
+    /// Folder for the model, the log and the resumable state.
+    pub output: PathBuf,
+    /// Phase 1.
+    pub autoencoder: AutoencoderPhase,
+    /// What the pairs are made of.
+    pub pairs: PairsSettings,
+    /// Phase 2's settings that all stages share.
+    pub transformer: TransformerPhase,
+    /// The stages of phase 2, one after the other.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// The model.
+    pub model: MiniConfig,
+}
+
+/// Phase 1: the autoencoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderPhase {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Crops per step.
+    pub batch: usize,
+    /// Side of a crop in pixels.
+    pub side: u32,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Weight of the focal frequency loss on pixels.
+    pub focal_weight: f64,
+    /// Exponent of the partial whitening, 0 (none) to 1 (all channels alike).
+    pub whitening: f64,
+}
+
+/// What the training pairs are made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairsSettings {
+    /// Pairs prepared.
+    pub count: usize,
+    /// Side of a pair in pixels.
+    pub side: u32,
+    /// Share of pairs without any degradation; they train the zero mask.
+    pub clean_share: f32,
+    /// Share of pairs with two classes.
+    pub mixed_share: f32,
+    /// How often each class is drawn, in the model's class order.
+    pub class_weights: Vec<f32>,
+    /// Smallest severity drawn; the largest is 1.
+    pub least_severity: f32,
+}
+
+/// Settings that all stages share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerPhase {
+    /// Mean of the logit-normal noise levels.
+    pub sigma_mean: f64,
+    /// Standard deviation of the logit-normal noise levels.
+    pub sigma_deviation: f64,
+    /// Share of samples drawn uniformly between sigma 0.6 and 1 instead.
+    pub high_sigma_share: f32,
+    /// Weight of the focal frequency loss, times (1 - t/1000).
+    pub focal_weight: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f32,
+    /// Largest gradient norm.
+    pub clip: f32,
+    /// Largest decay of the exponential moving average.
+    pub ema: f32,
+    /// Steps between saves of the resumable state.
+    pub save_every: usize,
+}
+
+/// A stage of phase 2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Windows per step.
+    pub batch: usize,
+    /// Side of a window in pixels.
+    pub side: u32,
+    /// Learning rate after warm-up.
+    pub learning_rate: f64,
+    /// Learning rate at the end of the stage, reached along a cosine.
+    pub final_learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warm_up: usize,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ModelError::BadInput(format!("{}: cannot read the recipe ({e})", path.display())))?;
+        let recipe: Self = toml::from_str(&text)
+            .map_err(|e| ModelError::BadInput(format!("{}: {}", path.display(), e.to_string().replace('\n', " "))))?;
+        recipe.check().map_err(|message| ModelError::BadInput(format!("{}: {message}", path.display())))?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.model.transformer.check().map_err(|e| e.to_string())?;
+        let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
+        let sides = self.stages.iter().map(|s| s.side).chain([self.pairs.side, self.autoencoder.side]);
+        for side in sides {
+            if side == 0 || !side.is_multiple_of(multiple) {
+                return Err(format!("side {side} is not a multiple of {multiple} px"));
+            }
+        }
+        if let Some(stage) = self.stages.iter().find(|s| s.side > self.pairs.side || s.batch == 0) {
+            return Err(format!("stage of {} px, batch {}: windows must fit into pairs of {} px", stage.side, stage.batch, self.pairs.side));
+        }
+        let (classes, weights) = (self.model.transformer.classes.len(), self.pairs.class_weights.len());
+        if classes != weights {
+            return Err(format!("pairs.class_weights has {weights} numbers for {classes} classes"));
+        }
+        if self.pairs.count == 0 || self.autoencoder.batch == 0 {
+            return Err("pairs.count and autoencoder.batch must be at least 1".into());
+        }
+        Ok(())
+    }
+}

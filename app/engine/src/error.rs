@@ -89,7 +89,23 @@ impl EngineError {
 }
 
 /// Joins the lines of a message with "; ", so that it stays one line on a terminal and in the studio's log.
+///
+/// The tensor library appends a backtrace to its messages when `RUST_BACKTRACE` is set; it is left out.
 pub fn one_line(message: &str) -> String {
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join("; ")
+    let is_backtrace = |line: &&str| line.starts_with("0: ") || line.starts_with("stack backtrace:");
+    let lines = message.lines().map(str::trim).take_while(|line| !is_backtrace(line));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_become_one_line_without_their_backtrace() {
+        assert_eq!(
+            one_line("shape mismatch\n  left [1]\n\n   0: candle_core::bt\n   1: main"),
+            "shape mismatch; left [1]"
+        );
+    }
 }

@@ -19,6 +19,7 @@ pub mod frames;
 pub mod loaded;
 pub mod memory;
 pub mod metadata;
+pub mod parity;
 pub mod protocol;
 pub mod render;
 pub mod request;
@@ -33,7 +34,6 @@ mod worker;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use mdsd3_model::mix::{MAX_RATIO, Mix};
-pub use mdsd3_model::parity;
 
 /// Version of the program, written into every PNG.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

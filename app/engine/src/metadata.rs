@@ -171,14 +171,19 @@ pub fn read_settings(path: &Path) -> Result<RunSettings, EngineError> {
     })?;
     let damaged =
         |error: serde_json::Error| EngineError::BadInput(format!("{shown}: its settings are damaged ({error})"));
-    let value: serde_json::Value = serde_json::from_str(&json).map_err(damaged)?;
-    let version = value.get("version").and_then(serde_json::Value::as_u64);
-    if version.is_some_and(|version| version > u64::from(SETTINGS_VERSION)) {
+    let Versioned { version } = serde_json::from_str(&json).map_err(damaged)?;
+    if version > SETTINGS_VERSION {
         return Err(EngineError::BadInput(format!(
             "{shown}: its settings were written by a newer mdsd3; update this one"
         )));
     }
-    serde_json::from_value(value).map_err(damaged)
+    serde_json::from_str(&json).map_err(damaged)
+}
+
+/// The part of [`RunSettings`] that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// The text of the settings chunk, wherever in the file it is.

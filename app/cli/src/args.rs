@@ -1,0 +1,41 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::degrade::DegradeArgs;
+use crate::info::InfoArgs;
+use crate::parity::ParityArgs;
+use crate::render::RenderArgs;
+use crate::studio::StudioArgs;
+
+/// Degradation mixing with a head-wise masked Stable Diffusion 3 transformer.
+///
+/// Without a command the studio opens.
+#[derive(Debug, Parser)]
+#[command(name = "mdsd3", version, about, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open the studio (what happens without a command)
+    Studio(StudioArgs),
+    /// Mix degradations into a photo and write a PNG; without any argument, into the demo photo
+    Render(RenderArgs),
+    /// Degrade a photo by physical formulas, without a network
+    Degrade(DegradeArgs),
+    /// Recompute reference cases and print the largest error of each tensor
+    Parity(ParityArgs),
+    /// Show what a model is, or the settings a PNG was made with
+    Info(InfoArgs),
+    /// Show devices, memory, display and what is missing
+    Doctor,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Studio(StudioArgs::default())
+    }
+}

@@ -1,0 +1,41 @@
+//! `mdsd3 degrade`: the physical baseline.
+
+use std::path::PathBuf;
+
+use mdsd3_engine::degrade::{self, DegradeRequest};
+use mdsd3_engine::metadata;
+use serde_json::json;
+
+use crate::outcome::say;
+use crate::output;
+use crate::progress;
+
+/// What to degrade and where to.
+#[derive(Debug, clap::Args)]
+pub struct DegradeArgs {
+    #[command(flatten)]
+    request: DegradeRequest,
+    /// Output PNG
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Print the physical parameters as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: DegradeArgs) -> anyhow::Result<()> {
+    let DegradeArgs { request, output, json } = args;
+    output::check_png_target(&output, Some(&request.photo))?;
+    let working = progress::spinner("degrading");
+    let degraded = degrade::run(&request)?;
+    working.finish_and_clear();
+    metadata::write_png_with_parameters(&output, &degraded.image, request.in_words())?;
+    if json {
+        let (width, height) = (degraded.image.width, degraded.image.height);
+        let report = json!({ "output": output, "width": width, "height": height, "parameters": degraded.parameters });
+        return say(&report.to_string());
+    }
+    say(&format!("degraded {} by {}", request.photo.display(), request.mix))?;
+    say(&format!("wrote {}", output.display()))
+}

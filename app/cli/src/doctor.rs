@@ -1,0 +1,63 @@
+//! `mdsd3 doctor`: what this machine and this build have, and what is missing.
+
+use std::env;
+use std::thread;
+
+use mdsd3_engine::{VERSION, bundled, device, memory};
+
+use crate::outcome::say;
+use crate::studio;
+
+/// Runs the command.
+pub fn run() -> anyhow::Result<()> {
+    for (label, value) in facts() {
+        say(&format!("{label:<14}{value}"))?;
+    }
+    Ok(())
+}
+
+fn facts() -> Vec<(String, String)> {
+    let system = format!("{} {}", env::consts::OS, env::consts::ARCH);
+    let cores = thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |cores| cores.to_string());
+    let mut facts = vec![
+        ("version", format!("mdsd3 {VERSION}")),
+        ("system", system),
+        ("cores", cores),
+        ("memory", memory_in_words()),
+        ("display", studio::display_in_words()),
+        ("model", model_in_words()),
+        ("demo photos", photos_in_words()),
+    ];
+    let devices = device::available().into_iter().map(|device| (device.name, device.note));
+    facts.extend(devices);
+    facts
+        .into_iter()
+        .map(|(label, value)| (label.to_owned(), value))
+        .collect()
+}
+
+fn memory_in_words() -> String {
+    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    match memory::machine_bytes() {
+        Some((total, available)) => {
+            format!("{:.1} GiB, {:.1} GiB available", gibibytes(total), gibibytes(available))
+        }
+        None => "unknown on this system".to_owned(),
+    }
+}
+
+fn model_in_words() -> String {
+    match bundled::model_bytes() {
+        Some(bytes) => format!("bundled, {:.1} MB", bytes as f64 / 1e6),
+        None => "not in this build (assets/models/mini was not there); name one with --model".to_owned(),
+    }
+}
+
+fn photos_in_words() -> String {
+    let photos = bundled::demo_photos();
+    let folder = photos.first().and_then(|photo| photo.parent());
+    match folder {
+        Some(folder) => format!("1 in the program, {} in {}", photos.len(), folder.display()),
+        None => "1 in the program".to_owned(),
+    }
+}

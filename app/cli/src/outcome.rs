@@ -1,0 +1,79 @@
+//! How the program ends: exit 0, 1 for a failure, 2 for bad input; one line on stderr says why.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use mdsd3_engine::EngineError;
+use mdsd3_engine::error::one_line;
+
+const FAILURE: u8 = 1;
+const BAD_INPUT: u8 = 2;
+
+/// Ends with a command's result.
+pub fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    if is_closed_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    complain(&format!("{error:#}"));
+    let is_bad_input = error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(EngineError::is_bad_input));
+    ExitCode::from(if is_bad_input { BAD_INPUT } else { FAILURE })
+}
+
+/// Ends with clap's message: help and version as they are, mistakes as one line.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader such as `head` may close the pipe early; that is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    complain(&usage_message(&error.to_string()));
+    ExitCode::from(BAD_INPUT)
+}
+
+/// Prints a line to stdout.
+pub fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn complain(message: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "mdsd3: {}", one_line(message));
+}
+
+/// What clap says before its usage lines, without its "error:".
+fn usage_message(text: &str) -> String {
+    let message = text.strip_prefix("error: ").unwrap_or(text);
+    let cut = ["\nUsage:", "\nFor more information"]
+        .iter()
+        .filter_map(|mark| message.find(mark))
+        .min();
+    let message = &message[..cut.unwrap_or(message.len())];
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("{} (mdsd3 --help lists the options)", lines.join(" "))
+}
+
+/// Whether the reader of stdout has gone away, as in `mdsd3 info model | head -1`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_mistakes_become_one_line() {
+        let text = "error: the following required arguments were not provided:\n  <PHOTO>\n\nUsage: mdsd3 degrade\n\nFor more information, try '--help'.\n";
+        let message = usage_message(text);
+        assert_eq!(
+            message,
+            "the following required arguments were not provided: <PHOTO> (mdsd3 --help lists the options)"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Where files go: checked before anything is computed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mdsd3_engine::{EngineError, metadata};
+
+/// Where `mdsd3 render` writes when it isn't told.
+const DEFAULT_OUTPUT: &str = "mdsd3-mix.png";
+
+/// Refuses an output path that could not be written, or that would overwrite the input.
+pub fn check_png_target(path: &Path, input: Option<&Path>) -> Result<(), EngineError> {
+    let shown = path.display();
+    if !path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
+    {
+        return Err(bad(format!(
+            "{shown}: the output is a PNG; give it a name that ends in .png"
+        )));
+    }
+    if path.is_dir() {
+        return Err(bad(format!("{shown}: is a folder; name a file in it")));
+    }
+    check_folder(parent(path))?;
+    if input.is_some_and(|input| is_same_file(path, input)) {
+        return Err(bad(format!("{shown}: is the input photo; choose another output")));
+    }
+    Ok(())
+}
+
+/// Refuses a folder that could not be created, or that is a file.
+pub fn check_folder_target(folder: &Path) -> Result<(), EngineError> {
+    if folder.exists() {
+        check_folder(folder)
+    } else {
+        check_folder(parent(folder))
+    }
+}
+
+/// The default output in the working folder; a file of that name that mdsd3 didn't make is left alone.
+pub fn default_png_target() -> Result<PathBuf, EngineError> {
+    let path = PathBuf::from(DEFAULT_OUTPUT);
+    if path.exists() && metadata::read_settings(&path).is_err() {
+        return Err(bad(format!(
+            "{DEFAULT_OUTPUT}: exists and was not made by mdsd3; name the output with -o"
+        )));
+    }
+    check_png_target(&path, None)?;
+    Ok(path)
+}
+
+fn check_folder(folder: &Path) -> Result<(), EngineError> {
+    let shown = folder.display();
+    let facts = fs::metadata(folder).map_err(|_| bad(format!("{shown}: no such folder; create it first")))?;
+    if !facts.is_dir() {
+        return Err(bad(format!(
+            "{shown}: is a file, not a folder; choose another place for the output"
+        )));
+    }
+    if facts.permissions().readonly() {
+        return Err(bad(format!(
+            "{shown}: may not be written to; choose another place for the output"
+        )));
+    }
+    Ok(())
+}
+
+/// The folder of a path; the working folder for a bare name.
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+fn bad(message: String) -> EngineError {
+    EngineError::BadInput(message)
+}

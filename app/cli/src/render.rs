@@ -1,0 +1,205 @@
+//! `mdsd3 render`: one mix run, from a photo to a PNG.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
+use mdsd3_engine::metadata::{self, RunSettings};
+use mdsd3_engine::render::RenderOutput;
+use mdsd3_engine::request::{Regime, RenderRequest};
+use mdsd3_engine::session::Session;
+use mdsd3_engine::{colormap, memory};
+use serde_json::{Value, json};
+
+use crate::outcome::say;
+use crate::output;
+use crate::progress::{self, StepProgress};
+use crate::steps::{self, StepFiles};
+
+/// What to render and where to.
+#[derive(Debug, clap::Args)]
+pub struct RenderArgs {
+    #[command(flatten)]
+    request: RenderRequest,
+    /// Output PNG [default: mdsd3-mix.png in the working folder]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Also write x_t and x0_hat of every step into this folder
+    #[arg(long, value_name = "DIR")]
+    steps_dir: Option<PathBuf>,
+    /// Also write spectra: of the result beside the output, of every step into the steps folder
+    #[arg(long)]
+    spectra: bool,
+    /// Print timings, noise levels and settings as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: RenderArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let output = checked_output(&args)?;
+    let request = &args.request;
+    request.check_settings()?;
+    let mut session = Session::new();
+    let loading = progress::spinner("loading the model");
+    session.load_model(&request.model_key())?;
+    loading.finish_and_clear();
+    let load_secs = start.elapsed().as_secs_f32();
+    let mut watch = StepProgress::new(request.steps, args.steps_dir.is_some());
+    let rendered = session.render(request, &mut watch)?.context("the run was stopped")?;
+    let settings = settings_of(&session, request, &rendered)?;
+    let step_files = write_steps(&args, &mut watch, &rendered)?;
+    drop(watch);
+    if args.spectra {
+        write_result_spectrum(&output, request.steps, &rendered)?;
+    }
+    metadata::write_png(&output, &rendered.result.image, Some(&settings))?;
+    let report = Report {
+        output,
+        load_secs,
+        elapsed_secs: start.elapsed().as_secs_f32(),
+        settings,
+        rendered,
+        step_files,
+    };
+    if args.json {
+        say(&report.json().to_string())
+    } else {
+        report.say_in_words()
+    }
+}
+
+/// Checks every path that will be written.
+fn checked_output(args: &RenderArgs) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &args.steps_dir {
+        output::check_folder_target(folder)?;
+    }
+    match &args.output {
+        Some(path) => {
+            output::check_png_target(path, args.request.scene.as_deref())?;
+            Ok(path.clone())
+        }
+        None => Ok(output::default_png_target()?),
+    }
+}
+
+fn settings_of(session: &Session, request: &RenderRequest, rendered: &RenderOutput) -> anyhow::Result<RunSettings> {
+    let model = session.model().context("the session lost its model")?;
+    Ok(RunSettings::new(
+        request.clone(),
+        model.identity().resolve()?,
+        rendered.scene_sha256.clone(),
+    ))
+}
+
+fn write_steps(
+    args: &RenderArgs,
+    watch: &mut StepProgress,
+    rendered: &RenderOutput,
+) -> anyhow::Result<Option<StepFiles>> {
+    let (Some(folder), Some(decoder)) = (&args.steps_dir, watch.decoder.take()) else {
+        return Ok(None);
+    };
+    let kept = std::mem::take(&mut watch.steps);
+    Ok(Some(steps::write(folder, &kept, &decoder, rendered, args.spectra)?))
+}
+
+/// Writes `NAME-spectrum.png` and `NAME-radial.csv` beside the output.
+fn write_result_spectrum(output: &std::path::Path, step: usize, rendered: &RenderOutput) -> anyhow::Result<()> {
+    let beside = |suffix: &str| {
+        let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+        output.with_file_name(format!("{stem}-{suffix}"))
+    };
+    let spectrum = &rendered.result.spectrum;
+    let image = colormap::spectrum_image(spectrum, colormap::log_power_range([spectrum]));
+    metadata::write_png(&beside("spectrum.png"), &image, None)?;
+    let csv = colormap::radial_csv(&[colormap::RadialRow {
+        step,
+        sigma: 0.0,
+        spectrum,
+    }]);
+    metadata::write_file(&beside("radial.csv"), csv.as_bytes())?;
+    Ok(())
+}
+
+/// What there is to say about a run.
+struct Report {
+    output: PathBuf,
+    load_secs: f32,
+    elapsed_secs: f32,
+    settings: RunSettings,
+    rendered: RenderOutput,
+    step_files: Option<StepFiles>,
+}
+
+impl Report {
+    fn json(&self) -> Value {
+        let RunSettings {
+            request,
+            model,
+            program,
+            scene_sha256,
+            ..
+        } = &self.settings;
+        let RenderOutput {
+            result,
+            sigmas,
+            step_secs,
+            encode_secs,
+            decode_secs,
+            ..
+        } = &self.rendered;
+        json!({
+            "output": self.output,
+            "width": result.image.width,
+            "height": result.image.height,
+            "elapsed_secs": self.elapsed_secs,
+            "load_secs": self.load_secs,
+            "encode_secs": encode_secs,
+            "step_secs": step_secs,
+            "decode_secs": decode_secs,
+            "sigmas": sigmas,
+            "regime": Regime::of(request.alpha, request.beta).name(),
+            "peak_memory_bytes": memory::peak_resident_bytes(),
+            "steps_dir": self.step_files.as_ref().map(|files| &files.folder),
+            "spectrum_log10_power_range": self.step_files.as_ref().and_then(|files| files.log_power_range),
+            "model": model,
+            "scene_sha256": scene_sha256,
+            "request": request,
+            "program": program,
+        })
+    }
+
+    fn say_in_words(&self) -> anyhow::Result<()> {
+        let request = &self.settings.request;
+        let mix: Vec<String> = request
+            .mix
+            .active()
+            .map(|(class, ratio)| format!("{class} {ratio}"))
+            .collect();
+        let mix = if mix.is_empty() {
+            "nothing".to_owned()
+        } else {
+            mix.join(" and ")
+        };
+        let scene = request
+            .scene
+            .as_ref()
+            .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
+        let seconds = self.elapsed_secs;
+        say(&format!(
+            "mixed {mix} into {scene} in {seconds:.1} s ({} steps, seed {})",
+            request.steps, request.seed
+        ))?;
+        if request.beta > 0.0 {
+            let regime = request.regime();
+            say(&format!("{}: {}", regime.name(), regime.explanation()))?;
+        }
+        if let Some(files) = &self.step_files {
+            say(&format!("wrote {} files into {}", files.count, files.folder.display()))?;
+        }
+        say(&format!("wrote {}", self.output.display()))
+    }
+}

@@ -1,1 +1,34 @@
-//! Placeholder while the workspace is laid out.
+//! The studio of MDSD3: a window in which a photo gets rain, haze, noise and snow, step by step, beside its spectrum.
+//!
+//! - [`run`] opens the window. [`Studio`] is its contents, which tests draw without one.
+//! - [`state`] holds what the studio knows and how it reacts; it draws nothing. [`panes`] draw and hold nothing.
+//! - [`commands`] lists every action once, for the menu, the shortcuts and the buttons.
+//! - [`theme`] is the one file with colours, distances and type sizes.
+//!
+//! The studio speaks to the model through [`link::EngineLink`] only: no tensor can be named in this crate, and nothing here
+//! computes or waits while a frame is drawn.
+
+pub mod colormap;
+pub mod commands;
+pub mod dialogs;
+pub mod icons;
+pub mod lane;
+pub mod layout;
+pub mod link;
+pub mod notice;
+pub mod panes;
+pub mod prefs;
+pub mod run;
+pub mod spectrum_gpu;
+pub mod state;
+pub mod textures;
+pub mod theme;
+pub mod widgets;
+
+mod app;
+mod error;
+mod window;
+
+pub use app::Studio;
+pub use error::GuiError;
+pub use window::{StudioOptions, run};

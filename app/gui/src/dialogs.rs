@@ -1,0 +1,302 @@
+//! Choosing files: the desktop's dialog on a thread of its own, and a field for a path where there is no such dialog.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use egui::{Align, Context, Id, Key, Layout, Modal, RichText, TextEdit, Ui};
+
+use crate::state::file_name;
+use crate::theme;
+use crate::widgets::caption;
+
+/// Extensions of the photos that can be read.
+const PHOTO_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"];
+
+/// A dialog that closes by itself sooner than this was never shown: nobody is that quick.
+const NEVER_SHOWN: Duration = Duration::from_millis(600);
+
+/// What a file is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A photo to open.
+    OpenPhoto,
+    /// A file to save the result in.
+    SaveImage,
+}
+
+/// A choice that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Open this photo; the demo photo when `None`.
+    Open(Option<PathBuf>),
+    /// Save the result here.
+    Save(PathBuf),
+}
+
+/// The answer of the desktop's dialog.
+enum Answer {
+    Picked(PathBuf),
+    Dismissed,
+    Unavailable,
+}
+
+/// The dialogs that are open.
+#[derive(Default)]
+pub struct Dialogs {
+    native: Option<(Purpose, Receiver<Answer>)>,
+    path: Option<PathDialog>,
+    last_folder: Option<PathBuf>,
+}
+
+/// The field for a path.
+struct PathDialog {
+    purpose: Purpose,
+    text: String,
+    note: String,
+    confirmed_overwrite: Option<PathBuf>,
+    fresh: bool,
+}
+
+impl Dialogs {
+    /// Whether the field for a path is open, and takes the keyboard.
+    pub fn is_modal_open(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Opens the desktop's dialog; `suggestion` is the name of a file to save.
+    pub fn open_native(&mut self, ctx: &Context, purpose: Purpose, suggestion: &str) {
+        if self.native.is_some() {
+            return;
+        }
+        let (sender, receiver) = channel();
+        let (ctx, folder, suggestion) = (ctx.clone(), self.last_folder.clone(), suggestion.to_owned());
+        let spawned = std::thread::Builder::new()
+            .name("mdsd3-file-dialog".to_owned())
+            .spawn(move || {
+                // The receiver is gone when the studio is closing; then nobody wants the answer.
+                let _ = sender.send(ask_desktop(purpose, folder, &suggestion));
+                ctx.request_repaint();
+            });
+        match spawned {
+            Ok(_) => self.native = Some((purpose, receiver)),
+            Err(error) => self.open_path(purpose, "", format!("The file dialog could not be started ({error}).")),
+        }
+    }
+
+    /// Opens the field for a path with a note above it.
+    pub fn open_path(&mut self, purpose: Purpose, text: &str, note: String) {
+        self.path = Some(PathDialog {
+            purpose,
+            text: text.to_owned(),
+            note,
+            confirmed_overwrite: None,
+            fresh: true,
+        });
+    }
+
+    /// Draws the field for a path, and returns the choice once one was made.
+    pub fn show(&mut self, ctx: &Context, recent: &[PathBuf], suggestion: &str) -> Option<Choice> {
+        let choice = self
+            .poll_native(suggestion)
+            .or_else(|| self.show_path(ctx, recent, suggestion));
+        if let Some(Choice::Open(Some(path)) | Choice::Save(path)) = &choice {
+            self.last_folder = path.parent().map(Path::to_owned);
+        }
+        choice
+    }
+
+    fn poll_native(&mut self, suggestion: &str) -> Option<Choice> {
+        let (purpose, receiver) = self.native.as_ref()?;
+        let purpose = *purpose;
+        let answer = match receiver.try_recv() {
+            Ok(answer) => answer,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Answer::Unavailable,
+        };
+        self.native = None;
+        match (answer, purpose) {
+            (Answer::Picked(path), Purpose::OpenPhoto) => Some(Choice::Open(Some(path))),
+            (Answer::Picked(path), Purpose::SaveImage) => Some(Choice::Save(path)),
+            (Answer::Dismissed, _) => None,
+            (Answer::Unavailable, _) => {
+                let note =
+                    "This desktop offers no file dialog (xdg-desktop-portal or zenity). Type or paste a path instead.";
+                let text = if purpose == Purpose::SaveImage { suggestion } else { "" };
+                self.open_path(purpose, text, note.to_owned());
+                None
+            }
+        }
+    }
+
+    fn show_path(&mut self, ctx: &Context, recent: &[PathBuf], suggestion: &str) -> Option<Choice> {
+        let dialog = self.path.as_mut()?;
+        let mut outcome = Outcome::Open;
+        let modal = Modal::new(Id::unique("path dialog")).show(ctx, |ui| {
+            ui.set_width(480.0);
+            outcome = dialog.ui(ui, recent);
+        });
+        if modal.should_close() && matches!(outcome, Outcome::Open) {
+            outcome = Outcome::Closed;
+        }
+        match outcome {
+            Outcome::Open => None,
+            Outcome::Closed => {
+                self.path = None;
+                None
+            }
+            Outcome::Browse => {
+                let purpose = dialog.purpose;
+                self.path = None;
+                self.open_native(ctx, purpose, suggestion);
+                None
+            }
+            Outcome::Chosen(choice) => {
+                self.path = None;
+                Some(choice)
+            }
+        }
+    }
+}
+
+/// What one frame of the path dialog led to.
+enum Outcome {
+    Open,
+    Closed,
+    Browse,
+    Chosen(Choice),
+}
+
+impl PathDialog {
+    fn ui(&mut self, ui: &mut Ui, recent: &[PathBuf]) -> Outcome {
+        let (title, verb) = match self.purpose {
+            Purpose::OpenPhoto => ("Open photo", "Open"),
+            Purpose::SaveImage => ("Save image", "Save"),
+        };
+        ui.heading(title);
+        if !self.note.is_empty() {
+            ui.add(egui::Label::new(RichText::new(&self.note).color(theme::of(ui).warning)).wrap());
+        }
+        ui.add_space(4.0);
+        let label = ui.label("Path");
+        let field = TextEdit::singleline(&mut self.text)
+            .desired_width(f32::INFINITY)
+            .hint_text("/home/me/photos/street.jpg");
+        let response = ui.add(field).labelled_by(label.id);
+        if std::mem::take(&mut self.fresh) {
+            response.request_focus();
+        }
+        let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        let mut outcome = Outcome::Open;
+        if self.purpose == Purpose::OpenPhoto {
+            outcome = self.shortcuts(ui, recent);
+        }
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            if ui
+                .button("Browse…")
+                .on_hover_text("The desktop's file dialog")
+                .clicked()
+            {
+                outcome = Outcome::Browse;
+            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let ready = !self.text.trim().is_empty();
+                let accent = theme::of(ui);
+                let button = egui::Button::new(RichText::new(verb).color(accent.on_accent)).fill(accent.accent);
+                if ui.add_enabled(ready, button).clicked() || (entered && ready) {
+                    outcome = self.accept();
+                }
+                if ui.button("Cancel").clicked() {
+                    outcome = Outcome::Closed;
+                }
+            });
+        });
+        outcome
+    }
+
+    fn shortcuts(&mut self, ui: &mut Ui, recent: &[PathBuf]) -> Outcome {
+        let mut outcome = Outcome::Open;
+        ui.add_space(8.0);
+        caption(ui, "Or one of these");
+        if ui
+            .add(egui::Button::new("Demo photo").frame_when_inactive(false))
+            .clicked()
+        {
+            outcome = Outcome::Chosen(Choice::Open(None));
+        }
+        for path in recent {
+            let button = egui::Button::new(file_name(Some(path))).frame_when_inactive(false);
+            if ui.add(button).on_hover_text(path.display().to_string()).clicked() {
+                outcome = Outcome::Chosen(Choice::Open(Some(path.clone())));
+            }
+        }
+        outcome
+    }
+
+    fn accept(&mut self) -> Outcome {
+        let path = typed_path(&self.text);
+        match self.purpose {
+            Purpose::OpenPhoto => Outcome::Chosen(Choice::Open(Some(path))),
+            Purpose::SaveImage => {
+                let path = if path.extension().is_none() {
+                    path.with_extension("png")
+                } else {
+                    path
+                };
+                if path.exists() && self.confirmed_overwrite.as_ref() != Some(&path) {
+                    self.note = format!("{} exists. Press Save again to replace it.", path.display());
+                    self.confirmed_overwrite = Some(path);
+                    return Outcome::Open;
+                }
+                Outcome::Chosen(Choice::Save(path))
+            }
+        }
+    }
+}
+
+/// A path as people paste it: quoted, as a `file://` address, or with `~` for the home folder.
+pub fn typed_path(text: &str) -> PathBuf {
+    let text = text.trim().trim_matches(['"', '\'']);
+    let text = text.strip_prefix("file://").unwrap_or(text);
+    match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(text),
+    }
+}
+
+fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> Answer {
+    let asked = Instant::now();
+    let mut dialog = rfd::FileDialog::new();
+    if let Some(folder) = folder {
+        dialog = dialog.set_directory(folder);
+    }
+    let picked = match purpose {
+        Purpose::OpenPhoto => dialog
+            .set_title("Open photo")
+            .add_filter("Photos", &PHOTO_EXTENSIONS)
+            .pick_file(),
+        Purpose::SaveImage => dialog
+            .set_title("Save image")
+            .add_filter("PNG", &["png"])
+            .set_file_name(suggestion)
+            .save_file(),
+    };
+    match picked {
+        Some(path) => Answer::Picked(path),
+        None if asked.elapsed() < NEVER_SHOWN => Answer::Unavailable,
+        None => Answer::Dismissed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pasted_paths_lose_quotes_and_schemes() {
+        assert_eq!(typed_path("  \"/a b/c.png\" "), PathBuf::from("/a b/c.png"));
+        assert_eq!(typed_path("file:///a/c.png"), PathBuf::from("/a/c.png"));
+        assert!(!typed_path("~/x.png").starts_with("~"));
+    }
+}

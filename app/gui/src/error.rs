@@ -1,0 +1,83 @@
+//! Why the studio could not run.
+
+/// What stopped the studio from opening; each message is one line with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuiError {
+    /// There is no screen to open a window on, or a library that windows need is missing.
+    #[error(
+        "no window could be opened ({reason}): set DISPLAY or WAYLAND_DISPLAY and, on Debian, install libxkbcommon0 \
+         libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2; without a screen use `mdsd3 render`"
+    )]
+    Window {
+        /// The window system's words.
+        reason: String,
+    },
+    /// No graphics driver that can draw the window was found.
+    #[error(
+        "no graphics adapter was found ({reason}): install a Vulkan driver, on Debian mesa-vulkan-drivers and libvulkan1 (they \
+         also draw without a graphics card); without one use `mdsd3 render`"
+    )]
+    Adapter {
+        /// The graphics library's words.
+        reason: String,
+    },
+    /// The engine behind the window did not start.
+    #[error(transparent)]
+    Engine(#[from] mdsd3_engine::EngineError),
+}
+
+impl GuiError {
+    /// Sorts an error of the window library into the cases above.
+    pub(crate) fn from_eframe(error: eframe::Error) -> Self {
+        match error {
+            eframe::Error::Wgpu(error) => Self::Adapter {
+                reason: one_line(&error.to_string()),
+            },
+            eframe::Error::AppCreation(error) => match error.downcast::<mdsd3_engine::EngineError>() {
+                Ok(error) => Self::Engine(*error),
+                Err(error) => Self::Window {
+                    reason: one_line(&error.to_string()),
+                },
+            },
+            other => Self::Window {
+                reason: one_line(&other.to_string()),
+            },
+        }
+    }
+}
+
+/// The first line of a message, for errors of libraries that explain themselves at length.
+pub(crate) fn one_line(message: &str) -> String {
+    message
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_driver_names_the_packages() {
+        let error = GuiError::Adapter {
+            reason: "none".to_owned(),
+        };
+        let message = error.to_string();
+        assert_eq!(message.lines().count(), 1);
+        assert!(message.contains("mesa-vulkan-drivers") && message.contains("libvulkan1"));
+    }
+
+    #[test]
+    fn a_missing_screen_names_the_headless_twin() {
+        let error = GuiError::Window {
+            reason: one_line("no display.\nlong story"),
+        };
+        assert!(error.to_string().contains("(no display)"));
+        assert!(error.to_string().contains("mdsd3 render"));
+    }
+}

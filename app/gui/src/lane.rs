@@ -1,0 +1,117 @@
+//! One run and everything it has produced so far.
+
+use std::collections::BTreeMap;
+
+use mdsd3_engine::protocol::{RunId, StepFrame, StepView};
+use mdsd3_engine::request::RenderRequest;
+
+/// Which step is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cursor {
+    /// The newest one, as it comes.
+    #[default]
+    Newest,
+    /// A fixed one, chosen by the user.
+    At(usize),
+}
+
+/// One run: its settings, noise levels, step times and decoded steps.
+#[derive(Debug)]
+pub struct Lane {
+    /// The run.
+    pub run: RunId,
+    /// What was asked for.
+    pub request: RenderRequest,
+    /// `steps + 1` noise levels from 1 down to 0.
+    pub sigmas: Vec<f32>,
+    /// Seconds that each complete step took.
+    pub step_secs: Vec<f32>,
+    /// Seconds from start to end, once finished.
+    pub elapsed_secs: Option<f32>,
+    frames: BTreeMap<(usize, ViewKey), StepFrame>,
+}
+
+/// [`StepView`] with an order, to be part of a map's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum ViewKey {
+    X0Hat,
+    XT,
+}
+
+impl From<StepView> for ViewKey {
+    fn from(view: StepView) -> Self {
+        match view {
+            StepView::X0Hat => Self::X0Hat,
+            StepView::XT => Self::XT,
+        }
+    }
+}
+
+impl Lane {
+    /// A run that has just begun.
+    pub fn new(run: RunId, request: RenderRequest, sigmas: Vec<f32>) -> Self {
+        Self {
+            run,
+            request,
+            sigmas,
+            step_secs: Vec::new(),
+            elapsed_secs: None,
+            frames: BTreeMap::new(),
+        }
+    }
+
+    /// Denoising steps of the run.
+    pub fn steps(&self) -> usize {
+        self.sigmas.len().saturating_sub(1)
+    }
+
+    /// Keeps a decoded step.
+    pub fn insert(&mut self, frame: StepFrame) {
+        self.frames.insert((frame.step, frame.view.into()), frame);
+    }
+
+    /// The decoded image of a step; the result (step index [`Self::steps`]) is the same in both views.
+    pub fn frame(&self, step: usize, view: StepView) -> Option<&StepFrame> {
+        let exact = self.frames.get(&(step, view.into()));
+        if step == self.steps() {
+            exact.or_else(|| {
+                self.frames
+                    .range((step, ViewKey::X0Hat)..)
+                    .next()
+                    .map(|(_, frame)| frame)
+            })
+        } else {
+            exact
+        }
+    }
+
+    /// Any image of a step, for its thumbnail: the prediction if there is one.
+    pub fn thumbnail(&self, step: usize) -> Option<&StepFrame> {
+        self.frame(step, StepView::X0Hat)
+            .or_else(|| self.frame(step, StepView::XT))
+    }
+
+    /// The newest step that has an image in `view`.
+    pub fn newest(&self, view: StepView) -> Option<usize> {
+        (0..=self.steps()).rev().find(|&step| self.frame(step, view).is_some())
+    }
+
+    /// The step that `cursor` means.
+    pub fn step_at(&self, cursor: Cursor, view: StepView) -> Option<usize> {
+        match cursor {
+            Cursor::Newest => self.newest(view),
+            Cursor::At(step) => Some(step.min(self.steps())),
+        }
+    }
+
+    /// Whether any image has arrived.
+    pub fn has_frames(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    /// Bytes held in images and spectra.
+    pub fn memory_bytes(&self) -> usize {
+        let bytes = |frame: &StepFrame| frame.image.pixels.len() + frame.spectrum.log_power.len() * size_of::<f32>();
+        self.frames.values().map(bytes).sum()
+    }
+}

@@ -1,0 +1,40 @@
+//! The studio's end of the engine: a trait, so that tests and screenshots can put recorded answers in its place.
+
+use mdsd3_engine::protocol::{CancelReason, Event, Request, StepFrame};
+use mdsd3_engine::{Engine, EngineError};
+
+/// What the studio needs from an engine. No method may block: they are called while a frame is drawn.
+pub trait EngineLink {
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the queue is full or the engine is gone; nothing was queued then.
+    fn send(&mut self, request: Request) -> Result<(), EngineError>;
+
+    /// Stops the run that is going on, within one step.
+    fn cancel(&mut self, reason: CancelReason);
+
+    /// Events since the last call, oldest first.
+    fn poll_events(&mut self) -> Vec<Event>;
+
+    /// Decoded steps since the last call.
+    fn take_frames(&mut self) -> Vec<StepFrame>;
+}
+
+impl EngineLink for Engine {
+    fn send(&mut self, request: Request) -> Result<(), EngineError> {
+        Engine::send(self, request)
+    }
+
+    fn cancel(&mut self, reason: CancelReason) {
+        Engine::cancel(self, reason);
+    }
+
+    fn poll_events(&mut self) -> Vec<Event> {
+        self.events().try_iter().collect()
+    }
+
+    fn take_frames(&mut self) -> Vec<StepFrame> {
+        Engine::take_frames(self)
+    }
+}

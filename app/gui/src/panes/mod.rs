@@ -1,0 +1,40 @@
+//! What is drawn: one file per pane. Panes read the [`State`], call its actions, and hand commands up; they keep nothing
+//! themselves but how things are looked at ([`Looking`]).
+
+pub mod banners;
+pub mod log;
+pub mod mixer;
+pub mod spectrum;
+pub mod timeline;
+pub mod top_bar;
+pub mod viewport;
+
+use crate::colormap::ColorMap;
+use crate::commands::Command;
+use crate::state::State;
+use crate::textures::Textures;
+
+/// How things are looked at, as opposed to what they are.
+#[derive(Debug, Default)]
+pub struct Looking {
+    /// Magnification and position of the images, the same for all.
+    pub zoom: viewport::Zoom,
+    /// Whose 2-D spectrum is shown.
+    pub spectrum_of: spectrum::SpectrumOf,
+    /// Its colours.
+    pub color_map: ColorMap,
+}
+
+/// What a pane works with.
+pub struct PaneContext<'a> {
+    /// What the studio knows.
+    pub state: &'a mut State,
+    /// How it is looked at.
+    pub looking: &'a mut Looking,
+    /// Textures of images.
+    pub textures: &'a mut Textures,
+    /// Commands that were asked for in this frame.
+    pub commands: &'a mut Vec<Command>,
+    /// Pixel format of the window, when shaders can draw into it.
+    pub shader_target: Option<wgpu::TextureFormat>,
+}

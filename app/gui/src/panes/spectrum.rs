@@ -1,0 +1,370 @@
+//! The Spectrum: power over frequency, in two dimensions and averaged over rings.
+
+use egui::{
+    Align, Align2, Color32, ComboBox, Layout, Mesh, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2,
+};
+use egui_plot::{AxisHints, GridMark, HoverPosition, Line, Plot, PlotPoints};
+use mdsd3_engine::protocol::SpectrumFrame;
+
+use super::PaneContext;
+use crate::colormap::ColorMap;
+use crate::icons::Icon;
+use crate::spectrum_gpu::SpectrumImage;
+use crate::theme::{self, space};
+use crate::widgets::{caption, empty_state, image_at, section, segmented};
+
+/// Whose 2-D spectrum is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpectrumOf {
+    /// The chosen step's.
+    #[default]
+    Step,
+    /// The scene's.
+    Scene,
+}
+
+/// Draws the pane.
+pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let Some(scene) = studio.state.scene.as_ref().map(|scene| scene.spectrum.clone()) else {
+        let rect = ui.available_rect_before_wrap();
+        let color = theme::of(ui).text_weak;
+        empty_state(
+            ui,
+            rect,
+            Icon::Picture,
+            "No spectrum",
+            "Open a photo to see its spectrum, and a mix to compare with it.",
+            color,
+        );
+        return;
+    };
+    let step = studio.state.shown_frame().map(|frame| frame.spectrum.clone());
+    let step_name = step_name(studio);
+    controls(ui, studio);
+    ui.add_space(space::TIGHT);
+    // The scene sets the colours, so that they mean the same at every step.
+    let range = log_range(&scene);
+    let of_step = studio.looking.spectrum_of == SpectrumOf::Step;
+    let (shown, name) = match (&step, of_step) {
+        (Some(step), true) => (step, step_name.as_str()),
+        _ => (&scene, "scene"),
+    };
+    map_2d(ui, studio, shown, name, range);
+    ui.add_space(space::PANE);
+    radial(ui, &scene, step.as_ref(), &step_name);
+}
+
+fn step_name(studio: &PaneContext<'_>) -> String {
+    let Some((lane, step)) = studio.state.lane.as_ref().zip(studio.state.shown_step()) else {
+        return "step".to_owned();
+    };
+    if step == lane.steps() {
+        "result".to_owned()
+    } else {
+        format!("step {}", step + 1)
+    }
+}
+
+fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        let choices = [
+            (
+                SpectrumOf::Step,
+                "Step",
+                "Spectrum of the chosen step; of the scene until there is one",
+            ),
+            (SpectrumOf::Scene, "Scene", "Spectrum of the scene"),
+        ];
+        segmented(ui, "spectrum of", &mut studio.looking.spectrum_of, &choices);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let map = &mut studio.looking.color_map;
+            let combo = ComboBox::from_id_salt("colours").selected_text(map.name()).width(96.0);
+            let response = combo.show_ui(ui, |ui| {
+                for choice in ColorMap::ALL {
+                    ui.selectable_value(map, choice, choice.name());
+                }
+            });
+            response
+                .response
+                .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "spectrum colours"));
+        });
+    });
+}
+
+/// Whole powers of ten that enclose the radial average, with one below for the bins under the mean.
+fn log_range(spectrum: &SpectrumFrame) -> (f32, f32) {
+    let logs = spectrum
+        .radial
+        .iter()
+        .filter(|(_, power)| *power > 0.0)
+        .map(|(_, power)| power.log10());
+    let (low, high) = logs.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), log| {
+        (low.min(log), high.max(log))
+    });
+    if low > high {
+        (-6.0, 0.0)
+    } else {
+        (low.floor() - 1.0, high.ceil().max(low.floor() + 1.0))
+    }
+}
+
+fn map_2d(ui: &mut Ui, studio: &mut PaneContext<'_>, spectrum: &SpectrumFrame, name: &str, range: (f32, f32)) {
+    let side = ui
+        .available_width()
+        .min((ui.available_height() - 120.0) * 0.55)
+        .max(80.0);
+    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), side), Sense::hover());
+    let rect = Rect::from_center_size(row.center(), vec2(side, side));
+    let response = ui.interact(rect, ui.make_persistent_id("2-D spectrum"), Sense::hover());
+    match studio.shader_target {
+        Some(target) => {
+            let image = SpectrumImage {
+                spectrum: spectrum.clone(),
+                range,
+                map: studio.looking.color_map,
+                target,
+            };
+            ui.painter().add(image.into_shape(rect));
+        }
+        None => {
+            let texture = studio
+                .textures
+                .spectrum(ui.ctx(), spectrum, range, studio.looking.color_map);
+            image_at(ui, rect, rect, texture);
+        }
+    }
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("2-D spectrum of the {name}")));
+    frequency_axis(ui, rect);
+    let hovered = response.hover_pos().map(|at| read_out(spectrum, rect, at));
+    color_bar(ui, rect, studio.looking.color_map, range, hovered.as_deref());
+}
+
+/// Ticks at -0.5, 0 and 0.5 cycles per pixel under the image.
+fn frequency_axis(ui: &mut Ui, image: Rect) {
+    let theme = theme::of(ui);
+    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 14.0), Sense::hover());
+    let ticks = [
+        (image.left(), "−0.5", Align2::LEFT_TOP),
+        (image.center().x, "0 cycles per pixel", Align2::CENTER_TOP),
+        (image.right(), "0.5", Align2::RIGHT_TOP),
+    ];
+    for (x, text, align) in ticks {
+        ui.painter().text(
+            pos2(x, row.top() - 2.0),
+            align,
+            text,
+            theme::small_font(),
+            theme.text_weak,
+        );
+    }
+}
+
+/// What the pointer is on, in units.
+fn read_out(spectrum: &SpectrumFrame, rect: Rect, at: egui::Pos2) -> String {
+    let share = (at - rect.min) / rect.size();
+    let bin = |share: f32, count: u32| ((share * count as f32) as u32).min(count.saturating_sub(1));
+    let (x, y) = (bin(share.x, spectrum.width), bin(share.y, spectrum.height));
+    let cycles = |bin: u32, count: u32| (bin as f32 - (count / 2) as f32) / count.max(1) as f32;
+    let (fx, fy) = (cycles(x, spectrum.width), cycles(y, spectrum.height));
+    let power = spectrum
+        .log_power
+        .get((y * spectrum.width + x) as usize)
+        .copied()
+        .unwrap_or(f32::NAN);
+    format!(
+        "fx {fx:+.3}  fy {fy:+.3}  radius {:.3}  power {power:+.2}",
+        fx.hypot(fy)
+    )
+}
+
+fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered: Option<&str>) {
+    let theme = theme::of(ui);
+    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
+    let bar = Rect::from_x_y_ranges(image.x_range(), row.top() + 4.0..=row.top() + 14.0);
+    let mut mesh = Mesh::default();
+    let cells = 64;
+    for index in 0..=cells {
+        let share = index as f32 / cells as f32;
+        let x = egui::lerp(bar.x_range(), share);
+        mesh.colored_vertex(pos2(x, bar.top()), map.color(share));
+        mesh.colored_vertex(pos2(x, bar.bottom()), map.color(share));
+        if index > 0 {
+            let next = index * 2;
+            mesh.add_triangle(next - 2, next - 1, next);
+            mesh.add_triangle(next - 1, next, next + 1);
+        }
+    }
+    ui.painter().add(Shape::mesh(mesh));
+    let y = bar.bottom() + 3.0;
+    let text = |at: f32, align: Align2, text: &str, color: Color32, font| {
+        ui.painter().text(pos2(at, y), align, text, font, color)
+    };
+    if let Some(hovered) = hovered {
+        text(
+            bar.left(),
+            Align2::LEFT_TOP,
+            hovered,
+            theme.text,
+            theme::small_number_font(),
+        );
+        return;
+    }
+    text(
+        bar.left(),
+        Align2::LEFT_TOP,
+        &tick(range.0),
+        theme.text_weak,
+        theme::small_number_font(),
+    );
+    text(
+        bar.center().x,
+        Align2::CENTER_TOP,
+        "log10 power",
+        theme.text_weak,
+        theme::small_font(),
+    );
+    text(
+        bar.right(),
+        Align2::RIGHT_TOP,
+        &tick(range.1),
+        theme.text_weak,
+        theme::small_number_font(),
+    );
+}
+
+fn tick(value: f32) -> String {
+    format!("{value:.0}").replace('-', "−")
+}
+
+fn radial(ui: &mut Ui, scene: &SpectrumFrame, step: Option<&SpectrumFrame>, step_name: &str) {
+    let theme = theme::of(ui);
+    ui.horizontal(|ui| {
+        section(ui, "Radial average");
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if step.is_some() {
+                legend(ui, step_name, theme.accent_line);
+            }
+            legend(ui, "scene", theme.scene_line);
+        });
+    });
+    let width = ui.available_width();
+    let height = (ui.available_height() - 20.0).max(90.0);
+    let (low, high) = log_range(scene);
+    let weak = theme.text_weak;
+    let font = theme::small_number_font();
+    let x_axis = AxisHints::new_x()
+        .formatter(|mark, _| number(mark, 1))
+        .tick_label_color(weak)
+        .tick_label_font(font.clone());
+    let y_axis = AxisHints::new_y()
+        .formatter(|mark, _| number(mark, 0))
+        .tick_label_color(weak)
+        .tick_label_font(font)
+        .min_thickness(24.0);
+    let plot = Plot::new("radial average")
+        .width(width)
+        .height(height)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_background(false)
+        .grid_color(theme.line)
+        .custom_x_axes(vec![x_axis])
+        .custom_y_axes(vec![y_axis])
+        .default_x_bounds(0.0, 0.5)
+        .default_y_bounds(f64::from(low), f64::from(high))
+        .label_formatter(hover_label);
+    let scene_line = Line::new("scene", points(scene)).color(theme.scene_line).width(1.5);
+    let step_line = step.map(|step| {
+        Line::new(step_name.to_owned(), points(step))
+            .color(theme.accent_line)
+            .width(2.0)
+    });
+    let shown = plot.show(ui, |plot| {
+        plot.set_plot_bounds_x(0.0..=0.5);
+        plot.set_plot_bounds_y(f64::from(low)..=f64::from(high));
+        plot.line(scene_line);
+        if let Some(line) = step_line {
+            plot.line(line);
+        }
+    });
+    shown
+        .response
+        .widget_info(|| WidgetInfo::labeled(Role::Image, true, "Radially averaged power"));
+    caption(ui, "log10 power over cycles per pixel");
+}
+
+fn legend(ui: &mut Ui, name: &str, color: Color32) {
+    ui.label(RichText::new(name).small().color(theme::of(ui).text));
+    let (rect, _) = ui.allocate_exact_size(vec2(14.0, 10.0), Sense::hover());
+    ui.painter()
+        .hline(rect.x_range(), rect.center().y, egui::Stroke::new(2.5, color));
+}
+
+fn number(mark: GridMark, decimals: usize) -> String {
+    // A grid finer than the digits shown would repeat labels.
+    let scale = 10_f64.powi(decimals as i32);
+    let rounded = (mark.value * scale).round() / scale;
+    if (rounded - mark.value).abs() > 1e-6 {
+        String::new()
+    } else {
+        format!("{rounded:.decimals$}").replace('-', "−")
+    }
+}
+
+fn hover_label(position: &HoverPosition<'_>) -> Option<String> {
+    match position {
+        HoverPosition::NearDataPoint {
+            plot_name, position, ..
+        } if !plot_name.is_empty() => Some(format!(
+            "{plot_name}\n{:.3} cycles/px\nlog10 power {:.2}",
+            position.x, position.y
+        )),
+        _ => None,
+    }
+}
+
+fn points(spectrum: &SpectrumFrame) -> PlotPoints<'static> {
+    // The mean itself (radius 0) is brightness, not texture, and would flatten the rest of the curve.
+    let textured = spectrum
+        .radial
+        .iter()
+        .filter(|(radius, power)| *radius > 0.0 && *power > 0.0);
+    textured
+        .map(|&(radius, power)| [f64::from(radius), f64::from(power.log10())])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spectrum(radial: Vec<(f32, f32)>) -> SpectrumFrame {
+        SpectrumFrame {
+            width: 4,
+            height: 4,
+            log_power: (0..16).map(|v| v as f32).collect(),
+            radial: radial.into(),
+        }
+    }
+
+    #[test]
+    fn the_range_is_whole_powers_of_ten() {
+        assert_eq!(log_range(&spectrum(vec![(0.0, 2000.0), (0.5, 0.02)])), (-3.0, 4.0));
+        assert_eq!(log_range(&spectrum(vec![])), (-6.0, 0.0));
+        let (low, high) = log_range(&spectrum(vec![(0.1, 1.0)]));
+        assert!(low < high);
+    }
+
+    #[test]
+    fn the_middle_of_the_image_is_frequency_zero() {
+        let rect = Rect::from_min_size(pos2(0.0, 0.0), vec2(40.0, 40.0));
+        let text = read_out(&spectrum(vec![]), rect, pos2(21.0, 21.0));
+        assert_eq!(text, "fx +0.000  fy +0.000  radius 0.000  power +10.00");
+        let text = read_out(&spectrum(vec![]), rect, pos2(1.0, 21.0));
+        assert!(text.starts_with("fx -0.500  fy +0.000  radius 0.500"));
+    }
+}

@@ -1,0 +1,228 @@
+//! The bar along the top: what is loaded, the Mix button, progress, and the menu.
+
+use egui::{
+    Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, Vec2, WidgetInfo, containers::menu::MenuButton, pos2,
+    vec2,
+};
+
+use super::PaneContext;
+use crate::commands::Command;
+use crate::icons::{self, Icon};
+use crate::run::duration_text;
+use crate::theme::{self, space};
+use crate::widgets::{icon_button, primary_button, secondary_button};
+
+/// Size of the Mix button, in points.
+const MIX_SIZE: Vec2 = vec2(104.0, 32.0);
+
+/// Draws the bar over the whole of `ui`.
+pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let bar = ui.max_rect().shrink2(vec2(space::PANE, 0.0));
+    // The Mix button keeps its place whatever stands beside it: it is pressed without looking.
+    let mix = Rect::from_center_size(bar.center() - vec2(40.0, 0.0), MIX_SIZE);
+    let left = Rect::from_min_max(bar.min, pos2(mix.left() - space::SECTION, bar.bottom()));
+    let right = Rect::from_min_max(pos2(mix.right() + space::PANE, bar.top()), bar.max);
+    within(ui, left, Layout::left_to_right(Align::Center), |ui| loaded(ui, studio));
+    within(ui, mix, Layout::left_to_right(Align::Center), |ui| {
+        mix_button(ui, studio)
+    });
+    within(ui, right, Layout::right_to_left(Align::Center), |ui| {
+        menu(ui, studio);
+        if icon_button(ui, Icon::Look, Command::ToggleLook.label()).clicked() {
+            studio.commands.push(Command::ToggleLook);
+        }
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| progress(ui, studio));
+    });
+}
+
+fn within<R>(ui: &mut Ui, rect: Rect, layout: Layout, add: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.scope_builder(egui::UiBuilder::new().max_rect(rect).layout(layout), add)
+        .inner
+}
+
+fn loaded(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let theme = theme::of(ui);
+    brand(ui);
+    ui.label(
+        RichText::new("MDSD3 Studio")
+            .font(theme::strong_font())
+            .color(theme.text_strong),
+    );
+    ui.add_space(space::ITEM);
+    let scene = match &studio.state.scene {
+        Some(scene) => scene.name(),
+        None if studio.state.is_loading_scene() => "Loading photo".to_owned(),
+        None => "No photo".to_owned(),
+    };
+    if icon_button(ui, Icon::Folder, Command::OpenPhoto.label()).clicked() {
+        studio.commands.push(Command::OpenPhoto);
+    }
+    let scene_label = egui::Label::new(RichText::new(scene).color(theme.text)).truncate();
+    let width = (ui.available_width() * 0.42).min(220.0);
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        ui.add(scene_label);
+    });
+    ui.label(RichText::new("·").color(theme.text_weak));
+    let model = match &studio.state.model {
+        Some(model) => format!("{} · {} {}", model.name, model.device, model.dtype),
+        None if studio.state.is_loading_model() => "Loading the model".to_owned(),
+        None => "No model".to_owned(),
+    };
+    let help = studio.state.model.as_ref().map(model_details).unwrap_or_default();
+    let label = ui.add(egui::Label::new(RichText::new(model).color(theme.text_weak)).truncate());
+    if !help.is_empty() {
+        label.on_hover_text(help);
+    }
+}
+
+fn model_details(model: &mdsd3_engine::protocol::ModelSummary) -> String {
+    let heads: Vec<String> = model
+        .classes
+        .iter()
+        .zip(&model.class_heads)
+        .map(|(class, heads)| format!("{class} {}", heads.len()))
+        .collect();
+    format!(
+        "{:.1} million parameters, {} blocks of width {}, {} heads each ({}); images are multiples of {} px",
+        model.parameters as f64 / 1e6,
+        model.blocks,
+        model.width,
+        model.heads,
+        heads.join(", "),
+        model.size_multiple
+    )
+}
+
+/// The four bars of the window icon.
+fn brand(ui: &mut Ui) {
+    let (rect, _) = ui.allocate_exact_size(vec2(20.0, 18.0), Sense::hover());
+    let theme = theme::of(ui);
+    for (index, height) in [0.55, 0.9, 0.4, 0.7].into_iter().enumerate() {
+        let x = rect.left() + 5.0 * index as f32;
+        let bar = Rect::from_min_max(
+            pos2(x, rect.bottom() - height * rect.height()),
+            pos2(x + 3.5, rect.bottom()),
+        );
+        ui.painter().rect_filled(bar, 1.0, theme.class(index));
+    }
+}
+
+fn mix_button(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    if studio.state.is_busy() {
+        let stop = secondary_button(ui, Icon::Stop, "Stop", true);
+        if stop.on_hover_text("Stop within one step (Esc)").clicked() {
+            studio.commands.push(Command::Stop);
+        }
+        return;
+    }
+    let blocker = studio.state.mix_blocker();
+    let mix = primary_button(ui, Icon::Play, "Mix", blocker.is_none());
+    let help = blocker.unwrap_or_else(|| "Run the mix with the settings shown (Space or Ctrl+Enter)".to_owned());
+    if mix.on_hover_text(help).clicked() {
+        studio.commands.push(Command::Mix);
+    }
+}
+
+fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
+    let theme = theme::of(ui);
+    let state = &studio.state;
+    if let Some(active) = &state.active {
+        let (rect, response) = ui.allocate_exact_size(vec2(150.0, 6.0), Sense::hover());
+        let share = active.progress();
+        ui.painter().rect_filled(rect, 3.0, theme.control);
+        ui.painter().rect_filled(
+            rect.with_max_x(rect.left() + rect.width() * share),
+            3.0,
+            theme.accent_line,
+        );
+        response.widget_info(|| WidgetInfo {
+            value: Some(f64::from(share)),
+            ..WidgetInfo::labeled(egui::Role::ProgressIndicator, true, "Mix progress")
+        });
+        ui.label(
+            RichText::new(active.progress_text())
+                .font(theme::number_font())
+                .color(theme.text),
+        );
+        return;
+    }
+    let text = if state.is_busy() {
+        "Waiting for the sliders to rest".to_owned()
+    } else if let Some(blocker) = state.mix_blocker() {
+        blocker
+    } else if let Some(lane) = &state.lane {
+        match lane.elapsed_secs {
+            Some(secs) => format!("{} steps in {}", lane.steps(), duration_text(secs)),
+            None => format!("Stopped after {} of {} steps", lane.step_secs.len(), lane.steps()),
+        }
+    } else {
+        "Ready".to_owned()
+    };
+    ui.add(egui::Label::new(RichText::new(text).color(theme.text_weak)).truncate());
+}
+
+fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let button = Button::new("").min_size(Vec2::splat(space::ROW + 2.0));
+    let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
+        ui.set_min_width(250.0);
+        for (index, group) in Command::GROUPS.iter().enumerate() {
+            if index > 0 {
+                ui.separator();
+            }
+            ui.label(RichText::new(group.title).small().color(theme::of(ui).text_weak));
+            for &command in group.commands {
+                let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
+                let enabled = is_enabled(command, studio);
+                if ui
+                    .add_enabled(
+                        enabled,
+                        Button::new(command.label())
+                            .shortcut_text(shortcut)
+                            .frame_when_inactive(false),
+                    )
+                    .clicked()
+                {
+                    studio.commands.push(command);
+                    ui.close();
+                }
+            }
+        }
+    });
+    let color = ui.style().interact(&response).fg_stroke.color;
+    icons::paint(
+        ui.painter(),
+        Rect::from_center_size(response.rect.center(), Vec2::splat(15.0)),
+        Icon::Menu,
+        color,
+    );
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, "Menu"));
+    response.on_hover_text("Menu");
+}
+
+/// Whether a command can do anything now.
+fn is_enabled(command: Command, studio: &PaneContext<'_>) -> bool {
+    let state = &studio.state;
+    match command {
+        Command::Mix => state.mix_blocker().is_none(),
+        Command::Stop => state.is_busy(),
+        Command::SaveImage => state.finished_run().is_some(),
+        Command::PreviousStep | Command::NextStep | Command::FirstStep | Command::LatestStep | Command::ToggleView => {
+            state.lane.as_ref().is_some_and(crate::lane::Lane::has_frames)
+        }
+        Command::ClearMix => !state.settings.mix.is_clean(),
+        _ => true,
+    }
+}
+
+/// Text at the end of a rect, for captions that other panes put on images.
+pub fn overlay_text(ui: &Ui, rect: Rect, align: Align2, text: &str) {
+    let theme = theme::of(ui);
+    ui.painter_at(rect).text(
+        align.pos_in_rect(&rect),
+        align,
+        text,
+        theme::small_font(),
+        theme.canvas_text,
+    );
+}

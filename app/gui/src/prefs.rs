@@ -1,0 +1,130 @@
+//! What the studio remembers between sessions.
+
+use std::path::PathBuf;
+
+use eframe::Storage;
+use mdsd3_engine::request::RenderRequest;
+use serde::{Deserialize, Serialize};
+
+use crate::colormap::ColorMap;
+use crate::layout::Layout;
+use crate::theme::Look;
+
+/// Where preferences are kept; a new number is given when their meaning changes, so that old ones are left alone.
+const PREFS_KEY: &str = "studio-1";
+
+/// Where the layout is kept.
+const LAYOUT_KEY: &str = "layout-1";
+
+/// Look, settings and files of the last session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Prefs {
+    /// Dark or light.
+    pub look: Look,
+    /// Colours of spectra.
+    pub color_map: ColorMap,
+    /// The Mixer's settings.
+    pub settings: RenderRequest,
+    /// Whether Mix keeps the seed.
+    pub seed_locked: bool,
+    /// Photos opened lately.
+    pub recent: Vec<PathBuf>,
+}
+
+impl Default for Prefs {
+    fn default() -> Self {
+        Self {
+            look: Look::default(),
+            color_map: ColorMap::default(),
+            settings: RenderRequest::default(),
+            seed_locked: true,
+            recent: Vec::new(),
+        }
+    }
+}
+
+impl Prefs {
+    /// What was stored; what is missing or unreadable takes its default.
+    pub fn load(storage: Option<&dyn Storage>) -> (Self, Layout) {
+        let prefs = storage
+            .and_then(|storage| eframe::get_value::<Self>(storage, PREFS_KEY))
+            .unwrap_or_default();
+        let layout = storage.and_then(|storage| eframe::get_value::<Layout>(storage, LAYOUT_KEY));
+        (prefs.sane(), layout.filter(Layout::is_complete).unwrap_or_default())
+    }
+
+    /// Stores both.
+    pub fn store(&self, layout: &Layout, storage: &mut dyn Storage) {
+        eframe::set_value(storage, PREFS_KEY, self);
+        eframe::set_value(storage, LAYOUT_KEY, layout);
+    }
+
+    /// A file that someone edited by hand must not lock the user out: settings that no run would accept are dropped.
+    fn sane(mut self) -> Self {
+        if self.settings.check_settings().is_err() {
+            self.settings = RenderRequest::default();
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Memory(std::collections::HashMap<String, String>);
+
+    impl Storage for Memory {
+        fn get_string(&self, key: &str) -> Option<String> {
+            self.0.get(key).cloned()
+        }
+        fn set_string(&mut self, key: &str, value: String) {
+            self.0.insert(key.to_owned(), value);
+        }
+        fn remove_string(&mut self, key: &str) {
+            self.0.remove(key);
+        }
+        fn flush(&mut self) {}
+    }
+
+    #[test]
+    fn everything_survives_a_restart() {
+        let mut prefs = Prefs {
+            look: Look::Light,
+            color_map: ColorMap::Cividis,
+            seed_locked: false,
+            ..Prefs::default()
+        };
+        prefs.settings.beta = 0.4;
+        prefs.recent.push("a.png".into());
+        let mut memory = Memory::default();
+        prefs.store(&Layout::default(), &mut memory);
+        let (loaded, layout) = Prefs::load(Some(&memory));
+        assert_eq!(loaded, prefs);
+        assert!(layout.is_complete());
+    }
+
+    #[test]
+    fn damaged_preferences_become_the_defaults() {
+        let mut memory = Memory::default();
+        memory.set_string(PREFS_KEY, "(look: Purple".to_owned());
+        memory.set_string(LAYOUT_KEY, "42".to_owned());
+        let (loaded, layout) = Prefs::load(Some(&memory));
+        assert_eq!(loaded, Prefs::default());
+        assert!(layout.is_complete());
+    }
+
+    #[test]
+    fn impossible_settings_are_dropped() {
+        let prefs = Prefs {
+            settings: RenderRequest {
+                steps: 0,
+                ..RenderRequest::default()
+            },
+            ..Prefs::default()
+        };
+        assert_eq!(prefs.sane().settings, RenderRequest::default());
+    }
+}

@@ -1,0 +1,442 @@
+//! Every colour, distance and type size of the studio, dark and light.
+//!
+//! Views ask [`of`] for the [`Theme`] that the current [`Ui`] is drawn in and take all colours from it, so that a change of
+//! the look is a change of this file. Surfaces are neutral greys (no tint may bias the eye on an image), there is one
+//! accent, and each degradation class has one colour wherever it appears.
+
+use std::sync::Arc;
+
+use egui::style::{NumericColorSpace, ScrollStyle, Selection, WidgetVisuals, Widgets};
+use egui::{
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style,
+    TextStyle, Ui, Vec2, Visuals,
+};
+use serde::{Deserialize, Serialize};
+
+/// Which of the two looks is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Look {
+    /// Light text on dark neutral surfaces: the default, since images are judged best in dim surroundings.
+    #[default]
+    Dark,
+    /// Dark text on light neutral surfaces.
+    Light,
+}
+
+impl Look {
+    /// The other one.
+    pub fn toggled(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light => Self::Dark,
+        }
+    }
+
+    fn egui_theme(self) -> egui::Theme {
+        match self {
+            Self::Dark => egui::Theme::Dark,
+            Self::Light => egui::Theme::Light,
+        }
+    }
+}
+
+/// Colours of one look.
+#[derive(Debug)]
+pub struct Theme {
+    /// Gaps between panes and the tab bars.
+    pub base: Color32,
+    /// Panes and the top bar.
+    pub surface: Color32,
+    /// Cards, toasts and popups that lie on a pane.
+    pub raised: Color32,
+    /// Buttons, rails and fields at rest.
+    pub control: Color32,
+    /// The same under the pointer.
+    pub control_hover: Color32,
+    /// The same while pressed.
+    pub control_active: Color32,
+    /// Handle of a slider.
+    pub handle: Color32,
+    /// Outline of that handle, against the filled rail.
+    pub handle_edge: Color32,
+    /// Hairlines between things of equal rank.
+    pub line: Color32,
+    /// The neutral grey that images lie on.
+    pub canvas: Color32,
+    /// Text on the canvas.
+    pub canvas_text: Color32,
+    /// Text on the canvas that deserves attention.
+    pub canvas_note: Color32,
+    /// Marks on images; drawn with a dark edge so that it shows on any of them.
+    pub mark: Color32,
+    /// The edge of such marks.
+    pub mark_edge: Color32,
+    /// Headings and numbers.
+    pub text_strong: Color32,
+    /// Running text.
+    pub text: Color32,
+    /// Captions, units and explanations.
+    pub text_weak: Color32,
+    /// The one accent: the main button, selection, progress and the chosen step.
+    pub accent: Color32,
+    /// The accent under the pointer.
+    pub accent_hover: Color32,
+    /// Text on the accent.
+    pub on_accent: Color32,
+    /// Accent for thin lines and text, where the fill's would be too dark or too light.
+    pub accent_line: Color32,
+    /// Something failed.
+    pub error: Color32,
+    /// Backdrop of an error message.
+    pub error_fill: Color32,
+    /// Something deserves attention.
+    pub warning: Color32,
+    /// Something went well.
+    pub success: Color32,
+    /// Scene curves in plots.
+    pub scene_line: Color32,
+    /// Shadow of popups.
+    pub shadow: Color32,
+    /// One colour per class, in checkpoint order; after Okabe and Ito's palette, which stays distinct under the common
+    /// forms of colour blindness. More classes than colours start over.
+    classes: [Color32; 7],
+}
+
+const fn gray(level: u8) -> Color32 {
+    Color32::from_gray(level)
+}
+
+const fn rgb(r: u8, g: u8, b: u8) -> Color32 {
+    Color32::from_rgb(r, g, b)
+}
+
+static DARK: Theme = Theme {
+    base: gray(14),
+    surface: gray(24),
+    raised: gray(33),
+    control: gray(46),
+    control_hover: gray(58),
+    control_active: gray(70),
+    handle: gray(232),
+    handle_edge: gray(24),
+    line: gray(43),
+    canvas: gray(52),
+    canvas_text: gray(190),
+    canvas_note: rgb(242, 190, 96),
+    mark: gray(255),
+    mark_edge: Color32::from_black_alpha(160),
+    text_strong: gray(240),
+    text: gray(204),
+    text_weak: gray(146),
+    accent: rgb(82, 92, 214),
+    accent_hover: rgb(99, 109, 232),
+    on_accent: gray(255),
+    accent_line: rgb(134, 144, 255),
+    error: rgb(255, 122, 112),
+    error_fill: rgb(64, 33, 31),
+    warning: rgb(242, 184, 75),
+    success: rgb(94, 200, 142),
+    scene_line: gray(168),
+    shadow: Color32::from_black_alpha(120),
+    classes: [
+        rgb(86, 180, 233),
+        rgb(230, 159, 0),
+        rgb(214, 132, 178),
+        rgb(38, 186, 142),
+        rgb(240, 228, 66),
+        rgb(232, 110, 36),
+        rgb(92, 140, 230),
+    ],
+};
+
+static LIGHT: Theme = Theme {
+    base: gray(222),
+    surface: gray(247),
+    raised: gray(255),
+    control: gray(228),
+    control_hover: gray(216),
+    control_active: gray(204),
+    handle: gray(255),
+    handle_edge: gray(110),
+    line: gray(218),
+    canvas: gray(190),
+    canvas_text: gray(44),
+    canvas_note: rgb(104, 58, 0),
+    mark: gray(255),
+    mark_edge: Color32::from_black_alpha(160),
+    text_strong: gray(18),
+    text: gray(48),
+    text_weak: gray(98),
+    accent: rgb(74, 84, 204),
+    accent_hover: rgb(60, 69, 184),
+    on_accent: gray(255),
+    accent_line: rgb(66, 76, 196),
+    error: rgb(184, 36, 28),
+    error_fill: rgb(253, 230, 227),
+    warning: rgb(150, 94, 0),
+    success: rgb(16, 118, 72),
+    scene_line: gray(110),
+    shadow: Color32::from_black_alpha(40),
+    classes: [
+        rgb(0, 114, 178),
+        rgb(176, 112, 0),
+        rgb(170, 78, 132),
+        rgb(0, 128, 96),
+        rgb(138, 128, 0),
+        rgb(196, 84, 0),
+        rgb(44, 84, 178),
+    ],
+};
+
+impl Theme {
+    /// Colour of the class at `index` in checkpoint order.
+    pub fn class(&self, index: usize) -> Color32 {
+        self.classes[index % self.classes.len()]
+    }
+}
+
+/// The theme that `ui` is drawn in.
+pub fn of(ui: &Ui) -> &'static Theme {
+    by_mode(ui.visuals().dark_mode)
+}
+
+/// The theme of a look.
+pub fn by_mode(dark: bool) -> &'static Theme {
+    if dark { &DARK } else { &LIGHT }
+}
+
+/// Distances in points.
+pub mod space {
+    /// Between things that belong together.
+    pub const TIGHT: f32 = 4.0;
+    /// Between neighbouring controls.
+    pub const ITEM: f32 = 8.0;
+    /// Between a pane's edge and its contents, and between groups.
+    pub const PANE: f32 = 12.0;
+    /// Between sections.
+    pub const SECTION: f32 = 18.0;
+    /// Height of a row of controls.
+    pub const ROW: f32 = 24.0;
+    /// Height of the top bar.
+    pub const TOP_BAR: f32 = 52.0;
+    /// Height of the tab bars.
+    pub const TAB_BAR: f32 = 30.0;
+    /// Corner radius of controls and cards.
+    pub const CORNER: u8 = 5;
+}
+
+/// The three sizes of type, in points.
+pub mod size {
+    /// Captions, units, axis labels.
+    pub const SMALL: f32 = 11.0;
+    /// Everything else.
+    pub const BODY: f32 = 13.0;
+    /// Titles of sections and messages.
+    pub const TITLE: f32 = 16.0;
+}
+
+/// The family of headings and of the main button.
+pub fn semibold() -> FontFamily {
+    FontFamily::Name("semibold".into())
+}
+
+/// Body text in the heavier weight.
+pub fn strong_font() -> FontId {
+    FontId::new(size::BODY, semibold())
+}
+
+/// Captions.
+pub fn small_font() -> FontId {
+    FontId::new(size::SMALL, FontFamily::Proportional)
+}
+
+/// Digits that keep their columns.
+pub fn number_font() -> FontId {
+    FontId::new(size::BODY, FontFamily::Monospace)
+}
+
+/// Digits in captions.
+pub fn small_number_font() -> FontId {
+    FontId::new(size::SMALL, FontFamily::Monospace)
+}
+
+/// Installs fonts and both looks, and shows `look`.
+pub fn install(ctx: &Context, look: Look) {
+    ctx.set_fonts(fonts());
+    ctx.set_style_of(egui::Theme::Dark, style(&DARK, true));
+    ctx.set_style_of(egui::Theme::Light, style(&LIGHT, false));
+    ctx.set_theme(look.egui_theme());
+}
+
+/// Switches to `look`.
+pub fn show(ctx: &Context, look: Look) {
+    ctx.set_theme(look.egui_theme());
+}
+
+/// Inter for text (it has the combining circumflex of x̂0), egui's Hack for digits, egui's own fonts behind both.
+fn fonts() -> FontDefinitions {
+    let mut fonts = FontDefinitions::default();
+    let regular = FontData::from_static(include_bytes!("../fonts/Inter-Regular.otf"));
+    let semibold_data = FontData::from_static(include_bytes!("../fonts/Inter-SemiBold.otf"));
+    fonts.font_data.insert("Inter".to_owned(), Arc::new(regular));
+    fonts
+        .font_data
+        .insert("Inter SemiBold".to_owned(), Arc::new(semibold_data));
+    let fallback = fonts
+        .families
+        .get(&FontFamily::Proportional)
+        .cloned()
+        .unwrap_or_default();
+    let with_fallback = |first: &str| {
+        std::iter::once(first.to_owned())
+            .chain(fallback.iter().cloned())
+            .collect::<Vec<_>>()
+    };
+    fonts.families.insert(FontFamily::Proportional, with_fallback("Inter"));
+    fonts.families.insert(semibold(), with_fallback("Inter SemiBold"));
+    fonts
+        .families
+        .entry(FontFamily::Monospace)
+        .or_default()
+        .push("Inter".to_owned());
+    fonts
+}
+
+fn style(theme: &Theme, dark: bool) -> Style {
+    let mut style = Style {
+        visuals: visuals(theme, dark),
+        ..Style::default()
+    };
+    let proportional = |points| FontId::new(points, FontFamily::Proportional);
+    style.text_styles = [
+        (TextStyle::Small, proportional(size::SMALL)),
+        (TextStyle::Body, proportional(size::BODY)),
+        (TextStyle::Button, proportional(size::BODY)),
+        (TextStyle::Monospace, number_font()),
+        (TextStyle::Heading, FontId::new(size::TITLE, semibold())),
+    ]
+    .into();
+    style.drag_value_text_style = TextStyle::Monospace;
+    style.spacing.item_spacing = Vec2::new(space::ITEM, 6.0);
+    style.spacing.button_padding = Vec2::new(10.0, 4.0);
+    style.spacing.interact_size = Vec2::new(40.0, space::ROW);
+    style.spacing.slider_rail_height = 4.0;
+    style.spacing.window_margin = Margin::same(space::PANE as i8);
+    style.spacing.menu_margin = Margin::same(6);
+    style.spacing.scroll = ScrollStyle::thin();
+    style.interaction.tooltip_delay = 0.4;
+    style.interaction.selectable_labels = false;
+    style
+}
+
+fn visuals(theme: &Theme, dark: bool) -> Visuals {
+    let corner = CornerRadius::same(space::CORNER);
+    let mut visuals = if dark { Visuals::dark() } else { Visuals::light() };
+    visuals.widgets = widgets(theme);
+    visuals.selection = Selection {
+        bg_fill: theme.accent,
+        stroke: Stroke::new(1.0, theme.on_accent),
+    };
+    visuals.override_text_color = None;
+    visuals.weak_text_color = Some(theme.text_weak);
+    visuals.hyperlink_color = theme.accent_line;
+    visuals.faint_bg_color = theme.raised;
+    visuals.extreme_bg_color = theme.base;
+    visuals.text_edit_bg_color = Some(theme.base);
+    visuals.code_bg_color = theme.raised;
+    visuals.warn_fg_color = theme.warning;
+    visuals.error_fg_color = theme.error;
+    visuals.panel_fill = theme.surface;
+    visuals.window_fill = theme.raised;
+    visuals.window_stroke = Stroke::new(1.0, theme.line);
+    visuals.window_corner_radius = CornerRadius::same(8);
+    visuals.menu_corner_radius = CornerRadius::same(8);
+    let shadow = Shadow {
+        offset: [0, 6],
+        blur: 18,
+        spread: 0,
+        color: theme.shadow,
+    };
+    visuals.window_shadow = shadow;
+    visuals.popup_shadow = shadow;
+    visuals.slider_trailing_fill = true;
+    visuals.striped = false;
+    visuals.numeric_color_space = NumericColorSpace::GammaByte;
+    visuals.widgets.noninteractive.corner_radius = corner;
+    visuals
+}
+
+fn widgets(theme: &Theme) -> Widgets {
+    let state = |fill: Color32, text: Color32| WidgetVisuals {
+        bg_fill: fill,
+        weak_bg_fill: fill,
+        bg_stroke: Stroke::NONE,
+        corner_radius: CornerRadius::same(space::CORNER),
+        fg_stroke: Stroke::new(1.0, text),
+        expansion: 0.0,
+    };
+    Widgets {
+        noninteractive: WidgetVisuals {
+            bg_stroke: Stroke::new(1.0, theme.line),
+            ..state(theme.surface, theme.text)
+        },
+        inactive: state(theme.control, theme.text),
+        hovered: state(theme.control_hover, theme.text_strong),
+        active: state(theme.control_active, theme.text_strong),
+        open: state(theme.control_hover, theme.text_strong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance of WCAG 2.1.
+    fn luminance(color: Color32) -> f32 {
+        let linear = egui::Rgba::from(color);
+        0.2126 * linear.r() + 0.7152 * linear.g() + 0.0722 * linear.b()
+    }
+
+    fn contrast(a: Color32, b: Color32) -> f32 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_meets_wcag_aa_on_its_surfaces() {
+        for theme in [&DARK, &LIGHT] {
+            for surface in [theme.surface, theme.raised, theme.base] {
+                assert!(contrast(theme.text, surface) >= 4.5);
+                assert!(contrast(theme.text_strong, surface) >= 7.0);
+                assert!(
+                    contrast(theme.text_weak, surface) >= 4.5,
+                    "weak on {surface:?}: {}",
+                    contrast(theme.text_weak, surface)
+                );
+            }
+            assert!(contrast(theme.on_accent, theme.accent) >= 4.5);
+            assert!(contrast(theme.canvas_text, theme.canvas) >= 4.5);
+            assert!(contrast(theme.canvas_note, theme.canvas) >= 4.5);
+            assert!(contrast(theme.text, theme.control) >= 4.5);
+            assert!(contrast(theme.error, theme.error_fill) >= 4.5);
+        }
+    }
+
+    #[test]
+    fn class_colours_stand_out_from_panes() {
+        for theme in [&DARK, &LIGHT] {
+            for index in 0..theme.classes.len() {
+                assert!(contrast(theme.class(index), theme.surface) >= 3.0, "class {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn surfaces_are_neutral() {
+        for theme in [&DARK, &LIGHT] {
+            for color in [theme.base, theme.surface, theme.raised, theme.control, theme.canvas] {
+                assert!(color.r() == color.g() && color.g() == color.b());
+            }
+        }
+    }
+}

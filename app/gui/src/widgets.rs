@@ -1,0 +1,303 @@
+//! Controls that several panes share, each with a name for screen readers and tests.
+
+use std::ops::RangeInclusive;
+
+use egui::{
+    Align, Align2, Button, Color32, CornerRadius, DragValue, Layout, Rect, Response, RichText, Role, Sense, Slider,
+    Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
+
+use crate::icons::{self, Icon};
+use crate::theme::{self, space};
+
+/// A slider with its label on the left and its number on the right.
+pub struct LabelledSlider<'a> {
+    /// The label shown.
+    pub label: &'a str,
+    /// The name for screen readers, such as "rain ratio".
+    pub name: &'a str,
+    /// Explanation on hover.
+    pub help: &'a str,
+    /// Accepted values.
+    pub range: RangeInclusive<f64>,
+    /// Digits after the point.
+    pub decimals: usize,
+    /// Colour of the filled part; the accent when `None`.
+    pub color: Option<Color32>,
+    /// A value to mark on the rail, such as 1 for "as trained".
+    pub mark: Option<f64>,
+}
+
+/// Width of the label column of [`LabelledSlider`], in points.
+const LABEL_WIDTH: f32 = 76.0;
+
+/// Width of the number column of [`LabelledSlider`], in points.
+const NUMBER_WIDTH: f32 = 52.0;
+
+impl LabelledSlider<'_> {
+    /// Draws it over the available width; true when the user changed the value.
+    pub fn show(self, ui: &mut Ui, value: &mut f64) -> bool {
+        let theme = theme::of(ui);
+        // Controls round to the digits that they show; 0.7 as a 32-bit float is not 0.7, and must not count as a change.
+        let scale = 10_f64.powi(self.decimals as i32);
+        let before = (*value * scale).round() / scale;
+        let mut edited = before;
+        self.row(ui, theme, &mut edited);
+        let changed = (edited - before).abs() > 0.5 / scale;
+        if changed {
+            *value = edited;
+        }
+        changed
+    }
+
+    fn row(&self, ui: &mut Ui, theme: &theme::Theme, value: &mut f64) {
+        ui.horizontal(|ui| {
+            let (label_rect, label) = ui.allocate_exact_size(vec2(LABEL_WIDTH, space::ROW), Sense::hover());
+            let mut text_x = label_rect.left();
+            if let Some(color) = self.color {
+                let swatch = Rect::from_center_size(pos2(text_x + 5.0, label_rect.center().y), Vec2::splat(10.0));
+                ui.painter().rect_filled(swatch, 3.0, color);
+                text_x = swatch.right() + 7.0;
+            }
+            let painter = ui.painter_at(label_rect);
+            painter.text(
+                pos2(text_x, label_rect.center().y),
+                Align2::LEFT_CENTER,
+                self.label,
+                body_font(ui),
+                theme.text,
+            );
+            label.on_hover_text(self.help);
+            self.rail(ui, value);
+            self.number(ui, value);
+        });
+    }
+
+    fn rail(&self, ui: &mut Ui, value: &mut f64) {
+        let width = (ui.available_width() - NUMBER_WIDTH - ui.spacing().item_spacing.x).max(40.0);
+        let slider = Slider::new(value, self.range.clone())
+            .show_value(false)
+            .fixed_decimals(self.decimals);
+        let response = ui
+            .scope(|ui| {
+                // egui gives rail and handle one fill; they are drawn below instead, over an invisible slider.
+                make_slider_invisible(ui);
+                ui.spacing_mut().slider_width = width;
+                ui.add(slider)
+            })
+            .inner;
+        let shown = *value;
+        response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), shown, self.name));
+        self.paint_rail(ui, &response, shown);
+        response.on_hover_text(self.help);
+    }
+
+    fn paint_rail(&self, ui: &Ui, slider: &Response, value: f64) {
+        let theme = theme::of(ui);
+        let track = slider.rect.x_range().shrink(slider.rect.height() / 2.5);
+        let x_of = |value: f64| {
+            let share = (value - self.range.start()) / (self.range.end() - self.range.start());
+            egui::lerp(track.min..=track.max, share as f32)
+        };
+        let (y, handle_x) = (slider.rect.center().y, x_of(value));
+        let rail = Rect::from_x_y_ranges(track.min - 2.0..=track.max + 2.0, y - 2.0..=y + 2.0);
+        let painter = ui.painter();
+        painter.rect_filled(rail, 2.0, theme.control_active);
+        painter.rect_filled(rail.with_max_x(handle_x), 2.0, self.color.unwrap_or(theme.accent_line));
+        if let Some(mark) = self.mark {
+            painter.vline(x_of(mark), y + 6.0..=y + 10.0, Stroke::new(1.0, theme.text_weak));
+        }
+        let center = pos2(handle_x, y);
+        if slider.has_focus() {
+            painter.circle_stroke(center, 9.0, Stroke::new(1.5, theme.accent_line));
+        }
+        let radius = if slider.hovered() || slider.dragged() { 7.0 } else { 6.0 };
+        painter.circle(center, radius, theme.handle, Stroke::new(1.0, theme.handle_edge));
+    }
+
+    fn number(&self, ui: &mut Ui, value: &mut f64) {
+        let speed = (self.range.end() - self.range.start()) / 300.0;
+        let field = DragValue::new(value)
+            .range(self.range.clone())
+            .speed(speed)
+            .fixed_decimals(self.decimals);
+        let response = ui.add_sized([NUMBER_WIDTH, space::ROW], field);
+        let shown = *value;
+        response.widget_info(|| WidgetInfo {
+            label: Some(format!("{} value", self.name)),
+            ..WidgetInfo::drag_value(ui.is_enabled(), shown)
+        });
+    }
+}
+
+fn make_slider_invisible(ui: &mut Ui) {
+    let visuals = ui.visuals_mut();
+    visuals.selection.bg_fill = Color32::TRANSPARENT;
+    let widgets = &mut visuals.widgets;
+    for state in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+        state.bg_fill = Color32::TRANSPARENT;
+        state.fg_stroke = Stroke::NONE;
+    }
+}
+
+fn body_font(ui: &Ui) -> egui::FontId {
+    egui::TextStyle::Body.resolve(ui.style())
+}
+
+/// A section's title.
+pub fn section(ui: &mut Ui, title: &str) {
+    ui.label(
+        RichText::new(title)
+            .font(theme::strong_font())
+            .color(theme::of(ui).text_strong),
+    );
+    ui.add_space(2.0);
+}
+
+/// A section's title with something small at the right end of its line.
+pub fn section_with<R>(ui: &mut Ui, title: &str, right: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.horizontal(|ui| {
+        section(ui, title);
+        ui.with_layout(Layout::right_to_left(Align::Center), right).inner
+    })
+    .inner
+}
+
+/// A caption in small, weak type that wraps.
+pub fn caption(ui: &mut Ui, text: impl Into<String>) -> Response {
+    let color = theme::of(ui).text_weak;
+    ui.add(egui::Label::new(RichText::new(text).small().color(color)).wrap())
+}
+
+/// A button that shows only an icon; `name` is its tooltip and its accessible name.
+pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
+    let response = ui.add_sized(Vec2::splat(space::ROW + 2.0), Button::new(""));
+    let color = ui.style().interact(&response).fg_stroke.color;
+    icons::paint(
+        ui.painter(),
+        Rect::from_center_size(response.rect.center(), Vec2::splat(15.0)),
+        icon,
+        color,
+    );
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
+    response.on_hover_text(name)
+}
+
+/// The big accent button with an icon.
+pub fn primary_button(ui: &mut Ui, icon: Icon, label: &str, enabled: bool) -> Response {
+    big_button(ui, icon, label, enabled, true)
+}
+
+/// The same size without the accent.
+pub fn secondary_button(ui: &mut Ui, icon: Icon, label: &str, enabled: bool) -> Response {
+    big_button(ui, icon, label, enabled, false)
+}
+
+fn big_button(ui: &mut Ui, icon: Icon, label: &str, enabled: bool, primary: bool) -> Response {
+    let theme = theme::of(ui);
+    let sense = if enabled { Sense::click() } else { Sense::hover() };
+    let (rect, response) = ui.allocate_exact_size(vec2(104.0, 32.0), sense);
+    let hot = enabled && (response.hovered() || response.has_focus());
+    let (fill, text) = match (enabled, primary) {
+        (false, _) => (theme.control, theme.text_weak),
+        (true, true) => (if hot { theme.accent_hover } else { theme.accent }, theme.on_accent),
+        (true, false) => (if hot { theme.control_hover } else { theme.control }, theme.text_strong),
+    };
+    let painter = ui.painter();
+    painter.rect_filled(rect, CornerRadius::same(space::CORNER + 1), fill);
+    if response.has_focus() {
+        painter.rect_stroke(
+            rect.expand(2.0),
+            8.0,
+            Stroke::new(1.5, theme.accent_line),
+            egui::StrokeKind::Outside,
+        );
+    }
+    let galley = painter.layout_no_wrap(label.to_owned(), theme::strong_font(), text);
+    let width = 16.0 + 6.0 + galley.size().x;
+    let left = rect.center().x - width / 2.0;
+    icons::paint(
+        painter,
+        Rect::from_center_size(pos2(left + 8.0, rect.center().y), Vec2::splat(16.0)),
+        icon,
+        text,
+    );
+    painter.galley(pos2(left + 22.0, rect.center().y - galley.size().y / 2.0), galley, text);
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled && ui.is_enabled(), label));
+    response
+}
+
+/// A row of mutually exclusive choices; true when the choice changed. `name` goes before each choice's accessible name.
+pub fn segmented<T: PartialEq + Copy>(ui: &mut Ui, name: &str, current: &mut T, choices: &[(T, &str, &str)]) -> bool {
+    let theme = theme::of(ui);
+    let before = *current;
+    egui::Frame::new()
+        .fill(theme.control)
+        .corner_radius(CornerRadius::same(space::CORNER))
+        .inner_margin(2.0)
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            ui.spacing_mut().interact_size.y = space::ROW - 4.0;
+            ui.horizontal(|ui| {
+                for &(choice, label, help) in choices {
+                    let selected = *current == choice;
+                    let color = if selected { theme.on_accent } else { theme.text };
+                    let fill = if selected { theme.accent } else { Color32::TRANSPARENT };
+                    let button = Button::new(RichText::new(label).color(color))
+                        .fill(fill)
+                        .min_size(vec2(34.0, space::ROW - 4.0));
+                    let response = ui.add(button);
+                    response.widget_info(|| {
+                        WidgetInfo::selected(Role::RadioButton, ui.is_enabled(), selected, format!("{name}: {label}"))
+                    });
+                    if response.on_hover_text(help).clicked() {
+                        *current = choice;
+                    }
+                }
+            });
+        });
+    *current != before
+}
+
+/// What an empty pane says: an icon, what is missing, and what to do.
+pub fn empty_state(ui: &mut Ui, rect: Rect, icon: Icon, title: &str, hint: &str, color: Color32) {
+    let painter = ui.painter_at(rect);
+    let center = rect.center();
+    let side = 34.0;
+    icons::paint(
+        &painter,
+        Rect::from_center_size(center - vec2(0.0, 38.0), Vec2::splat(side)),
+        icon,
+        color.gamma_multiply(0.7),
+    );
+    let width = (rect.width() - 2.0 * space::PANE).max(40.0);
+    let font = theme::strong_font();
+    let title_galley = painter.layout(title.to_owned(), font, color, width);
+    let hint_galley = painter.layout(
+        hint.to_owned(),
+        body_font(ui),
+        color.gamma_multiply(0.85),
+        width.min(340.0),
+    );
+    let title_height = title_galley.size().y;
+    painter.galley(
+        pos2(center.x - title_galley.size().x / 2.0, center.y - 10.0),
+        title_galley,
+        color,
+    );
+    painter.galley(
+        pos2(center.x - hint_galley.size().x / 2.0, center.y - 6.0 + title_height),
+        hint_galley,
+        color,
+    );
+    let name = format!("{title}. {hint}");
+    let id = ui.make_persistent_id(("empty state", title));
+    ui.interact(rect, id, Sense::hover())
+        .widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+}
+
+/// An image at `rect` with an accessible name.
+pub fn image_at(ui: &Ui, rect: Rect, clip: Rect, texture: egui::TextureId) {
+    let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+    ui.painter_at(clip).image(texture, rect, whole, Color32::WHITE);
+}

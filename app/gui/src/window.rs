@@ -1,0 +1,86 @@
+//! Opening the studio's window.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mdsd3_engine::{Engine, EngineOptions};
+
+use crate::app::Studio;
+use crate::error::{GuiError, one_line};
+use crate::prefs::Prefs;
+
+/// The folder of preferences, and what window managers call the program.
+const APP_ID: &str = "mdsd3-studio";
+
+/// How the studio opens.
+#[derive(Debug, Clone, Default)]
+pub struct StudioOptions {
+    /// The model and where it runs.
+    pub engine_options: EngineOptions,
+    /// The photo to open; the last session's, or the bundled demo photo, when `None`.
+    pub scene: Option<PathBuf>,
+}
+
+/// Opens the studio and returns when its window is closed.
+///
+/// # Errors
+/// [`GuiError`] when there is no screen, no graphics driver or no engine; its message names what to install.
+pub fn run(options: StudioOptions) -> Result<(), GuiError> {
+    let native = native_options();
+    let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(studio(cc, options)?)));
+    // The window library panics when one of the system's libraries is missing; that is the user's to mend, not a crash.
+    match catch_unwind(AssertUnwindSafe(|| eframe::run_native(APP_ID, native, create))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(GuiError::from_eframe(error)),
+        Err(panic) => Err(GuiError::Window {
+            reason: panic_message(panic.as_ref()),
+        }),
+    }
+}
+
+fn native_options() -> eframe::NativeOptions {
+    eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_app_id(APP_ID)
+            .with_title("MDSD3 Studio")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size([720.0, 480.0])
+            .with_drag_and_drop(true)
+            .with_icon(Arc::new(window_icon())),
+        renderer: eframe::Renderer::Wgpu,
+        // Dithering would add noise of our own to images that are about noise.
+        dithering: false,
+        ..eframe::NativeOptions::default()
+    }
+}
+
+fn window_icon() -> egui::IconData {
+    // A window without its icon is better than no window.
+    eframe::icon_data::from_png_bytes(include_bytes!("../../../assets/icons/mdsd3-256.png")).unwrap_or_default()
+}
+
+fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<Studio, mdsd3_engine::EngineError> {
+    let (mut prefs, layout) = Prefs::load(cc.storage);
+    prefs.settings.model.clone_from(&options.engine_options.model);
+    prefs.settings.device.clone_from(&options.engine_options.device);
+    prefs.settings.dtype.clone_from(&options.engine_options.dtype);
+    // A photo that has been moved since the last session is not worth an error on start.
+    let last = prefs.settings.scene.take().filter(|path| path.is_file());
+    prefs.settings.scene = options.scene.or(last);
+    let ctx = cc.egui_ctx.clone();
+    let engine = Engine::start(EngineOptions {
+        wake: Some(Arc::new(move || ctx.request_repaint())),
+        ..options.engine_options
+    })?;
+    let target = cc.wgpu_render_state.as_ref().map(|render| render.target_format);
+    Ok(Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    one_line(text.unwrap_or("the window library stopped"))
+}

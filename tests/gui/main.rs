@@ -1,0 +1,7 @@
+//! The studio, driven through its accessibility tree: what a user does and sees, without a window.
+
+mod controls;
+mod failures;
+mod shaders;
+mod snapshots;
+mod support;

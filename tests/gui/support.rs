@@ -1,0 +1,320 @@
+//! A studio over recorded answers, and the harness that drives it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use eframe::egui_wgpu::RenderState;
+use egui::{Vec2, vec2};
+use egui_kittest::{Harness, SnapshotOptions};
+use mdsd3_engine::EngineError;
+use mdsd3_engine::protocol::{CancelReason, Event, ModelSummary, Request, Rgba8, SpectrumFrame, StepFrame, StepView};
+use mdsd3_engine::request::RenderRequest;
+use mdsd3_gui::Studio;
+use mdsd3_gui::link::EngineLink;
+use mdsd3_gui::prefs::Prefs;
+
+/// The window size that the studio is designed for, in points.
+pub const WINDOW: Vec2 = vec2(1440.0, 900.0);
+
+/// Side of the pictures, in pixels.
+const SIDE_PX: u32 = 256;
+
+/// The one tolerance of all snapshots: lavapipe versions round edges differently, so some pixels may be off by a little,
+/// while a moved control or a changed colour is off by thousands.
+pub fn snapshot_options() -> SnapshotOptions {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots");
+    SnapshotOptions::new()
+        .threshold(1.5)
+        .max_failed_pixels(400)
+        .output_path(folder)
+}
+
+/// What went down and what shall come up.
+#[derive(Default)]
+pub struct Wire {
+    /// Requests, oldest first.
+    pub requests: Vec<Request>,
+    /// Cancellations, oldest first.
+    pub cancels: Vec<CancelReason>,
+    /// Answers that wait to be polled.
+    pub events: VecDeque<Event>,
+    /// Decoded steps that wait to be taken.
+    pub frames: VecDeque<StepFrame>,
+    /// The run that is going on: its request and the step that comes next.
+    running: Option<(u64, RenderRequest, usize)>,
+    /// Whether runs answer at all.
+    pub stalled: bool,
+    /// Asked for a new frame when there is an answer, as the engine's wake function is.
+    ctx: Option<egui::Context>,
+}
+
+/// An engine that knows one model, fits every photo that exists, and finishes one step per poll.
+#[derive(Clone, Default)]
+pub struct FakeEngine(pub Rc<RefCell<Wire>>);
+
+impl FakeEngine {
+    /// An engine whose model is loaded.
+    pub fn new() -> Self {
+        let engine = Self::default();
+        engine.0.borrow_mut().events.push_back(Event::ModelLoaded(model()));
+        engine
+    }
+
+    /// Asks `ctx` for frames from now on.
+    fn attached(&self, ctx: &egui::Context) -> egui::Context {
+        self.0.borrow_mut().ctx = Some(ctx.clone());
+        ctx.clone()
+    }
+
+    /// The runs that were asked for.
+    pub fn renders(&self) -> Vec<(u64, RenderRequest)> {
+        let wire = self.0.borrow();
+        let render = |request: &Request| match request {
+            Request::Render { run, request } => Some((*run, request.as_ref().clone())),
+            _ => None,
+        };
+        wire.requests.iter().filter_map(render).collect()
+    }
+}
+
+impl EngineLink for FakeEngine {
+    fn send(&mut self, request: Request) -> Result<(), EngineError> {
+        let mut wire = self.0.borrow_mut();
+        match &request {
+            Request::OpenScene { path, .. } => {
+                let answer = match path {
+                    Some(path) if !path.exists() => Event::Failed {
+                        run: None,
+                        message: format!("{}: no such file; check the path", path.display()),
+                    },
+                    _ => Event::SceneLoaded {
+                        path: path.clone(),
+                        image: picture(0.0, 0.0),
+                        spectrum: spectrum(0.0),
+                        original_size: (1600, 1067),
+                    },
+                };
+                wire.events.push_back(answer);
+            }
+            Request::Render { run, request } => {
+                let sigmas = sigmas(request.steps);
+                wire.running = Some((*run, request.as_ref().clone(), 0));
+                wire.events.push_back(Event::Started { run: *run, sigmas });
+            }
+            Request::SaveResult { path, .. } => wire.events.push_back(Event::Saved { path: path.clone() }),
+            Request::PanicForTest => {
+                let run = wire.running.take().map(|(run, ..)| run);
+                wire.events.push_back(Event::WorkerRestarted {
+                    run,
+                    message: "a panic for the test".to_owned(),
+                });
+            }
+            Request::LoadModel { .. } => wire.events.push_back(Event::ModelLoaded(model())),
+        }
+        wire.requests.push(request);
+        wire.wake();
+        Ok(())
+    }
+
+    fn cancel(&mut self, reason: CancelReason) {
+        let mut wire = self.0.borrow_mut();
+        wire.cancels.push(reason);
+        if let Some((run, _, steps_done)) = wire.running.take() {
+            wire.events.push_back(Event::Cancelled {
+                run,
+                reason,
+                steps_done,
+            });
+        }
+        wire.wake();
+    }
+
+    fn poll_events(&mut self) -> Vec<Event> {
+        let mut wire = self.0.borrow_mut();
+        wire.advance();
+        wire.events.drain(..).collect()
+    }
+
+    fn take_frames(&mut self) -> Vec<StepFrame> {
+        self.0.borrow_mut().frames.drain(..).collect()
+    }
+}
+
+impl Wire {
+    fn wake(&self) {
+        if let Some(ctx) = &self.ctx {
+            ctx.request_repaint();
+        }
+    }
+
+    /// Finishes the next step of the run.
+    fn advance(&mut self) {
+        if self.stalled {
+            return;
+        }
+        let Some((run, request, step)) = self.running.take() else {
+            return;
+        };
+        self.wake();
+        let steps = request.steps;
+        let sigma = sigmas(steps)[step];
+        for view in [StepView::X0Hat, StepView::XT] {
+            self.frames.push_back(frame(run, step, steps, sigma, view, &request));
+        }
+        if step == steps {
+            self.events.push_back(Event::Finished {
+                run,
+                elapsed_secs: 0.15 * steps as f32,
+            });
+            return;
+        }
+        self.events.push_back(Event::StepDone {
+            run,
+            step,
+            steps,
+            sigma,
+            step_secs: 0.14,
+        });
+        self.running = Some((run, request, step + 1));
+    }
+}
+
+/// Noise levels of SD3's shifted schedule.
+fn sigmas(steps: usize) -> Vec<f32> {
+    let shifted = |t: f32| 3.0 * t / (1.0 + 2.0 * t);
+    (0..=steps)
+        .map(|step| shifted(1.0 - step as f32 / steps as f32))
+        .collect()
+}
+
+fn frame(run: u64, step: usize, steps: usize, sigma: f32, view: StepView, request: &RenderRequest) -> StepFrame {
+    let veil = request.mix.ratio("haze") * (1.0 - sigma).max(0.15) * 0.6;
+    let noise = if view == StepView::XT { sigma } else { sigma * 0.05 };
+    StepFrame {
+        run,
+        step,
+        steps,
+        sigma,
+        view,
+        image: picture(veil, noise),
+        spectrum: spectrum(noise),
+    }
+}
+
+/// The summary of a small model.
+pub fn model() -> ModelSummary {
+    ModelSummary {
+        name: "bundled mini model".to_owned(),
+        path: None,
+        classes: ["rain", "haze", "noise", "snow"].map(str::to_owned).to_vec(),
+        class_heads: vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8], vec![9, 10, 11]],
+        heads: 12,
+        blocks: 6,
+        width: 192,
+        parameters: 4_200_000,
+        size_multiple: 16,
+        max_size: 512,
+        dtype: "f32".to_owned(),
+        device: "cpu".to_owned(),
+    }
+}
+
+/// A street of grey houses under a sky, veiled and noisy by shares from 0 to 1.
+pub fn picture(veil: f32, noise: f32) -> Rgba8 {
+    let mut random = 1_u32;
+    let mut pixels = Vec::with_capacity((SIDE_PX * SIDE_PX * 4) as usize);
+    for y in 0..SIDE_PX {
+        for x in 0..SIDE_PX {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let grain = ((random >> 24) as f32 / 255.0 - 0.5) * 2.0 * noise;
+            let color = house_color(x, y).map(|value| {
+                let veiled = value * (1.0 - veil) + 0.85 * veil;
+                ((veiled * (1.0 - noise) + 0.5 * noise + grain * 0.5).clamp(0.0, 1.0) * 255.0) as u8
+            });
+            pixels.extend_from_slice(&[color[0], color[1], color[2], 255]);
+        }
+    }
+    Rgba8 {
+        width: SIDE_PX,
+        height: SIDE_PX,
+        pixels: pixels.into(),
+    }
+}
+
+fn house_color(x: u32, y: u32) -> [f32; 3] {
+    let roof = [90, 130, 70, 150, 110][(x / 52) as usize];
+    let fade = y as f32 / SIDE_PX as f32;
+    if y < roof {
+        return [0.45 + 0.3 * fade, 0.6 + 0.2 * fade, 0.8];
+    }
+    if y > 215 {
+        return [0.3, 0.3, 0.32];
+    }
+    let window = x % 52 % 16 > 7 && y % 22 > 10;
+    let tone = 0.35 + 0.08 * ((x / 52) as f32);
+    if window {
+        [0.15, 0.17, 0.2]
+    } else {
+        [tone + 0.12, tone, tone - 0.08]
+    }
+}
+
+/// A spectrum that falls with the square of the frequency down to a floor of noise.
+pub fn spectrum(noise: f32) -> SpectrumFrame {
+    let side = SIDE_PX as f32;
+    let power = |radius: f32| 40.0 / (radius * radius + 1e-4) + 2e4 * noise * noise + 1.0;
+    let cycles = |bin: u32| (bin as f32 - side / 2.0) / side;
+    let bins = (0..SIDE_PX).flat_map(|y| (0..SIDE_PX).map(move |x| power(cycles(x).hypot(cycles(y))).log10()));
+    SpectrumFrame {
+        width: SIDE_PX,
+        height: SIDE_PX,
+        log_power: bins.collect(),
+        radial: (0..=SIDE_PX / 2)
+            .map(|bin| (bin as f32 / side, power(bin as f32 / side)))
+            .collect(),
+    }
+}
+
+/// A studio over `engine` in a harness of the given size.
+pub fn studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Harness<'static, Studio> {
+    let link = engine.clone();
+    Harness::builder()
+        .with_size(size)
+        .with_step_dt(0.1)
+        .with_max_steps(64)
+        .build_eframe(move |cc| Studio::new(&link.attached(&cc.egui_ctx), Box::new(link), prefs, target(cc.wgpu_render_state.as_ref())))
+}
+
+/// The same, drawn by wgpu; `None` with a printed reason where there is no adapter.
+pub fn drawn_studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Option<Harness<'static, Studio>> {
+    let link = engine.clone();
+    let Ok(builder) = std::panic::catch_unwind(|| Harness::builder().wgpu()) else {
+        println!("skipped: no graphics adapter (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)");
+        return None;
+    };
+    let harness = builder
+        .with_size(size)
+        .with_step_dt(0.1)
+        .with_max_steps(64)
+        .with_render_cursor(false)
+        .with_options(snapshot_options())
+        .build_eframe(move |cc| Studio::new(&link.attached(&cc.egui_ctx), Box::new(link), prefs, target(cc.wgpu_render_state.as_ref())));
+    Some(harness)
+}
+
+fn target(render: Option<&RenderState>) -> Option<eframe::wgpu::TextureFormat> {
+    render.map(|render| render.target_format)
+}
+
+/// Draws frames until `done` holds, at most `frames` of them.
+pub fn run_until(harness: &mut Harness<'static, Studio>, frames: usize, done: impl Fn(&Studio) -> bool) {
+    for _ in 0..frames {
+        if done(harness.state()) {
+            return;
+        }
+        harness.step();
+    }
+    assert!(done(harness.state()), "still not so after {frames} frames");
+}

@@ -108,7 +108,9 @@ impl SimpleBackend for Weights {
 fn refuse_pickle(bytes: &[u8], name: &str) -> Result<(), ModelError> {
     let zip = bytes.starts_with(b"PK\x03\x04");
     let protocol = bytes.first() == Some(&0x80) && bytes.get(1).is_some_and(|v| (2..=5).contains(v));
-    if zip || protocol {
+    // A safetensors file begins with its header's length, which may look like a pickle's mark, and then `{`.
+    let safetensors = bytes.get(8) == Some(&b'{');
+    if (zip || protocol) && !safetensors {
         return Err(ModelError::BadInput(format!(
             "{name}: this is a PyTorch pickle, which can run programs when read; convert it to safetensors first"
         )));
@@ -149,6 +151,14 @@ mod tests {
     fn pickles_are_refused_with_the_reason() {
         assert!(message(b"PK\x03\x04rest").contains("pickle"));
         assert!(message(b"\x80\x02}q\x00.").contains("pickle"));
+    }
+
+    #[test]
+    fn a_header_of_640_bytes_is_no_pickle() {
+        let header = format!("{:<640}", r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#);
+        let bytes = [&640u64.to_le_bytes()[..], header.as_bytes(), &1f32.to_le_bytes()].concat();
+        assert_eq!(bytes[..2], [0x80, 2]);
+        assert_eq!(Weights::parse(&bytes, "x").unwrap().tensors().len(), 1);
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub struct Driver {
 impl Driver {
     /// An engine whose model is loaded.
     pub fn start() -> Self {
-        let driver = Self { engine: Engine::start(EngineOptions::default()).expect("the engine starts") };
+        let driver = Self {
+            engine: Engine::start(EngineOptions::default()).expect("the engine starts"),
+        };
         driver.wait_for(|event| matches!(event, Event::ModelLoaded(_)));
         driver
     }
@@ -26,12 +28,18 @@ impl Driver {
     }
 
     pub fn render(&self, run: RunId, request: RenderRequest) {
-        self.send(Request::Render { run, request: Box::new(request) });
+        self.send(Request::Render {
+            run,
+            request: Box::new(request),
+        });
     }
 
     /// The next event.
     pub fn next(&self) -> Event {
-        self.engine.events().recv_timeout(PATIENCE).expect("an event within two minutes")
+        self.engine
+            .events()
+            .recv_timeout(PATIENCE)
+            .expect("an event within two minutes")
     }
 
     /// All events up to and including the first that fits.
@@ -69,10 +77,17 @@ impl Driver {
 
 /// A run that takes a blink: the smallest useful size, few steps.
 pub fn quick(steps: usize) -> RenderRequest {
-    RenderRequest { steps, size: 64, ..RenderRequest::default() }
+    RenderRequest {
+        steps,
+        size: 64,
+        ..RenderRequest::default()
+    }
 }
 
 /// A run that nobody waits for: it has to be stopped.
 pub fn endless() -> RenderRequest {
-    RenderRequest { steps: 1000, ..quick(1) }
+    RenderRequest {
+        steps: 1000,
+        ..quick(1)
+    }
 }

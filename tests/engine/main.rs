@@ -33,14 +33,21 @@ fn a_run_reports_every_step_and_its_timeline_is_complete_afterwards() {
     assert!(matches!(events.last(), Some(Event::Finished { run: 7, .. })));
     let frames = driver.collect_frames(7, 2 * (4 + 1));
     for view in [StepView::XT, StepView::X0Hat] {
-        let mut steps: Vec<usize> = frames.iter().filter(|frame| frame.view == view).map(|frame| frame.step).collect();
+        let mut steps: Vec<usize> = frames
+            .iter()
+            .filter(|frame| frame.view == view)
+            .map(|frame| frame.step)
+            .collect();
         steps.sort_unstable();
         assert_eq!(steps, [0, 1, 2, 3, 4], "{view:?}");
     }
     for frame in &frames {
         assert_eq!((frame.image.width, frame.image.height), (64, 64));
         assert_eq!(frame.image.pixels.len(), 64 * 64 * 4);
-        assert_eq!(frame.spectrum.log_power.len(), (frame.spectrum.width * frame.spectrum.height) as usize);
+        assert_eq!(
+            frame.spectrum.log_power.len(),
+            (frame.spectrum.width * frame.spectrum.height) as usize
+        );
         assert!((frame.sigma - sigmas[frame.step]).abs() < 1e-6);
     }
 }
@@ -59,9 +66,15 @@ fn stop_acts_within_a_step_and_keeps_its_reason() {
     };
     assert_eq!(*reason, CancelReason::User);
     // The step during which Stop was pressed, and one that may have ended between the count above and Stop.
-    assert!(*steps_done <= seen + 2, "{steps_done} steps were done, {seen} when Stop was pressed");
+    assert!(
+        *steps_done <= seen + 2,
+        "{steps_done} steps were done, {seen} when Stop was pressed"
+    );
     let frames = driver.collect_frames(1, 2 * steps_done);
-    assert!(frames.iter().all(|frame| frame.step < *steps_done), "the steps that were done are all shown");
+    assert!(
+        frames.iter().all(|frame| frame.step < *steps_done),
+        "the steps that were done are all shown"
+    );
 }
 
 #[test]
@@ -72,13 +85,28 @@ fn a_newer_run_takes_the_place_of_the_running_one() {
     driver.engine.cancel(CancelReason::Superseded);
     driver.render(2, quick(3));
     let events = driver.wait_for_end(2);
-    let cancelled = |event: &Event| matches!(event, Event::Cancelled { run: 1, reason: CancelReason::Superseded, .. });
+    let cancelled = |event: &Event| {
+        matches!(
+            event,
+            Event::Cancelled {
+                run: 1,
+                reason: CancelReason::Superseded,
+                ..
+            }
+        )
+    };
     let started = |event: &Event| matches!(event, Event::Started { run: 2, .. });
     let (stop, start) = (events.iter().position(cancelled), events.iter().position(started));
     assert!(stop.is_some() && stop < start, "{events:?}");
-    assert!(matches!(events.last(), Some(Event::Finished { run: 2, .. })), "stop-then-send doesn't stop the new run");
+    assert!(
+        matches!(events.last(), Some(Event::Finished { run: 2, .. })),
+        "stop-then-send doesn't stop the new run"
+    );
     driver.collect_frames(2, 2 * (3 + 1));
-    assert!(driver.engine.take_frames().is_empty(), "nothing more comes of the superseded run");
+    assert!(
+        driver.engine.take_frames().is_empty(),
+        "nothing more comes of the superseded run"
+    );
 }
 
 #[test]
@@ -89,8 +117,19 @@ fn runs_that_were_stopped_in_the_queue_are_not_computed() {
     driver.wait_for(is_step);
     driver.engine.cancel(CancelReason::User);
     let events = driver.wait_for_end(2);
-    assert!(matches!(events.last(), Some(Event::Cancelled { run: 2, reason: CancelReason::User, steps_done: 0 })));
-    assert!(!events.iter().any(|event| matches!(event, Event::Started { run: 2, .. })));
+    assert!(matches!(
+        events.last(),
+        Some(Event::Cancelled {
+            run: 2,
+            reason: CancelReason::User,
+            steps_done: 0
+        })
+    ));
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::Started { run: 2, .. }))
+    );
 }
 
 #[test]
@@ -104,7 +143,10 @@ fn a_panic_becomes_a_message_and_the_worker_goes_on() {
     assert!(message.contains("a test asked for this panic"), "{message}");
     driver.render(1, quick(2));
     let events = driver.wait_for_end(1);
-    assert!(matches!(events[0], Event::ModelLoaded(_)), "the model is loaded afresh: {events:?}");
+    assert!(
+        matches!(events[0], Event::ModelLoaded(_)),
+        "the model is loaded afresh: {events:?}"
+    );
     assert!(matches!(events.last(), Some(Event::Finished { run: 1, .. })));
 }
 
@@ -112,14 +154,29 @@ fn a_panic_becomes_a_message_and_the_worker_goes_on() {
 fn bad_files_and_settings_become_one_line_each_and_the_next_run_works() {
     let driver = Driver::start();
     let missing = PathBuf::from("no-such-photo.jpg");
-    driver.send(Request::OpenScene { path: Some(missing.clone()), size: 64 });
-    driver.render(1, RenderRequest { scene: Some(missing), ..quick(2) });
+    driver.send(Request::OpenScene {
+        path: Some(missing.clone()),
+        size: 64,
+    });
+    driver.render(
+        1,
+        RenderRequest {
+            scene: Some(missing),
+            ..quick(2)
+        },
+    );
     driver.render(2, RenderRequest { steps: 0, ..quick(2) });
     driver.render(3, RenderRequest { size: 65, ..quick(2) });
-    driver.send(Request::LoadModel { path: Some("no-such-model".into()) });
-    for (run, word) in
-        [(None, "no-such-photo"), (Some(1), "no-such-photo"), (Some(2), "steps"), (Some(3), "size"), (None, "no-such-model")]
-    {
+    driver.send(Request::LoadModel {
+        path: Some("no-such-model".into()),
+    });
+    for (run, word) in [
+        (None, "no-such-photo"),
+        (Some(1), "no-such-photo"),
+        (Some(2), "steps"),
+        (Some(3), "size"),
+        (None, "no-such-model"),
+    ] {
         let Event::Failed { run: of, message } = driver.next() else {
             panic!("a request with {word} should fail");
         };
@@ -127,7 +184,10 @@ fn bad_files_and_settings_become_one_line_each_and_the_next_run_works() {
         assert!(message.contains(word), "{message}");
     }
     driver.render(4, quick(2));
-    assert!(matches!(driver.wait_for_end(4).last(), Some(Event::Finished { run: 4, .. })));
+    assert!(matches!(
+        driver.wait_for_end(4).last(),
+        Some(Event::Finished { run: 4, .. })
+    ));
 }
 
 #[test]
@@ -137,7 +197,11 @@ fn the_same_request_gives_the_same_pixels() {
         driver.render(run, quick(3));
         driver.wait_for_end(run);
         let frames = driver.collect_frames(run, 2 * (3 + 1));
-        frames.into_iter().find(|frame| frame.step == 3).expect("the result is among the frames").image
+        frames
+            .into_iter()
+            .find(|frame| frame.step == 3)
+            .expect("the result is among the frames")
+            .image
     };
     // The second run takes the scene from the cache.
     let (first, second) = (result(1), result(2));
@@ -145,7 +209,11 @@ fn the_same_request_gives_the_same_pixels() {
     let other = Driver::start();
     other.render(3, RenderRequest { seed: 1, ..quick(3) });
     other.wait_for_end(3);
-    let third = other.collect_frames(3, 2 * (3 + 1)).into_iter().find(|frame| frame.step == 3).expect("a result");
+    let third = other
+        .collect_frames(3, 2 * (3 + 1))
+        .into_iter()
+        .find(|frame| frame.step == 3)
+        .expect("a result");
     assert!(first != third.image, "another seed gives another image");
 }
 
@@ -153,7 +221,13 @@ fn the_same_request_gives_the_same_pixels() {
 fn a_scene_opens_before_any_run() {
     let driver = Driver::start();
     driver.send(Request::OpenScene { path: None, size: 128 });
-    let Event::SceneLoaded { path: None, image, spectrum, original_size } = driver.next() else {
+    let Event::SceneLoaded {
+        path: None,
+        image,
+        spectrum,
+        original_size,
+    } = driver.next()
+    else {
         panic!("the demo photo should open");
     };
     assert_eq!((image.width, image.height), (128, 128));
@@ -166,12 +240,25 @@ fn a_saved_result_restores_its_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("mix.png");
     let driver = Driver::start();
-    driver.send(Request::SaveResult { run: 1, path: path.clone() });
-    assert!(matches!(driver.next(), Event::Failed { run: None, .. }), "there is nothing to save yet");
-    let request = RenderRequest { seed: 5, beta: 0.25, ..quick(2) };
+    driver.send(Request::SaveResult {
+        run: 1,
+        path: path.clone(),
+    });
+    assert!(
+        matches!(driver.next(), Event::Failed { run: None, .. }),
+        "there is nothing to save yet"
+    );
+    let request = RenderRequest {
+        seed: 5,
+        beta: 0.25,
+        ..quick(2)
+    };
     driver.render(1, request.clone());
     driver.wait_for_end(1);
-    driver.send(Request::SaveResult { run: 1, path: path.clone() });
+    driver.send(Request::SaveResult {
+        run: 1,
+        path: path.clone(),
+    });
     assert_eq!(driver.next(), Event::Saved { path: path.clone() });
     assert_eq!(metadata::read_settings(&path).expect("settings").request, request);
     let bad_path = Path::new("no-such-folder").join("mix.png");
@@ -182,16 +269,26 @@ fn a_saved_result_restores_its_run() {
 #[test]
 fn a_receiver_that_never_reads_blocks_nobody() {
     let engine = Engine::start(EngineOptions::default()).expect("the engine starts");
-    let missing = || Request::OpenScene { path: Some("no-such-photo.jpg".into()), size: 64 };
+    let missing = || Request::OpenScene {
+        path: Some("no-such-photo.jpg".into()),
+        size: 64,
+    };
     let refused = (0..100_000).map(|_| engine.send(missing())).find_map(Result::err);
-    assert!(matches!(refused, Some(EngineError::Busy { .. })), "the queue is bounded: {refused:?}");
+    assert!(
+        matches!(refused, Some(EngineError::Busy { .. })),
+        "the queue is bounded: {refused:?}"
+    );
     // Dropping waits for both threads: a deadlock would hang here.
     drop(engine);
 }
 
 #[test]
 fn an_unknown_device_is_refused_at_the_start() {
-    let error = Engine::start(EngineOptions { device: "tpu".to_owned(), ..EngineOptions::default() }).err();
+    let error = Engine::start(EngineOptions {
+        device: "tpu".to_owned(),
+        ..EngineOptions::default()
+    })
+    .err();
     assert!(error.is_some_and(|error| error.is_bad_input()));
 }
 
@@ -202,8 +299,13 @@ fn the_window_is_woken_for_events_and_frames() {
     let wake = Arc::new(move || {
         counter.fetch_add(1, Ordering::SeqCst);
     });
-    let driver =
-        Driver { engine: Engine::start(EngineOptions { wake: Some(wake), ..EngineOptions::default() }).expect("starts") };
+    let driver = Driver {
+        engine: Engine::start(EngineOptions {
+            wake: Some(wake),
+            ..EngineOptions::default()
+        })
+        .expect("starts"),
+    };
     driver.render(1, quick(2));
     driver.wait_for_end(1);
     driver.collect_frames(1, 2 * (2 + 1));

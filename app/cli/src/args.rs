@@ -7,6 +7,7 @@ use crate::info::InfoArgs;
 use crate::parity::ParityArgs;
 use crate::render::RenderArgs;
 use crate::studio::StudioArgs;
+use crate::train::TrainArgs;
 
 /// Degradation mixing with a head-wise masked Stable Diffusion 3 transformer.
 ///
@@ -26,6 +27,8 @@ pub enum Command {
     Render(RenderArgs),
     /// Degrade a photo by physical formulas, without a network
     Degrade(DegradeArgs),
+    /// Train a model from a recipe, resumably
+    Train(TrainArgs),
     /// Recompute reference cases and print the largest error of each tensor
     Parity(ParityArgs),
     /// Show what a model is, or the settings a PNG was made with

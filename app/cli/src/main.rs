@@ -11,6 +11,7 @@ mod progress;
 mod render;
 mod steps;
 mod studio;
+mod train;
 
 use std::process::ExitCode;
 
@@ -29,8 +30,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Studio(args) => studio::run(args),
-        Command::Render(args) => render::run(args),
+        Command::Render(args) => render::run(&args),
         Command::Degrade(args) => degrade::run(args),
+        Command::Train(args) => train::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Doctor => doctor::run(),

@@ -23,9 +23,9 @@ pub struct ParityArgs {
 pub fn run(args: &ParityArgs) -> anyhow::Result<()> {
     let report = parity::run(&args.goldens)?;
     if args.json {
-        say(&in_json(&report).to_string())?
+        say(&in_json(&report).to_string())?;
     } else {
-        say_table(&report)?
+        say_table(&report)?;
     }
     let failed = report.cases.iter().filter(|case| !case.ok).count();
     if failed > 0 {

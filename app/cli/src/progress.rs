@@ -16,11 +16,21 @@ pub fn spinner(message: &'static str) -> ProgressBar {
 
 /// A bar for `length` things of a kind.
 pub fn bar(length: usize, message: &'static str) -> ProgressBar {
-    let template = "{msg} [{bar:30}] {pos}/{len}  {elapsed} elapsed, {eta} left";
+    styled(length, "{msg} [{bar:30}] {pos}/{len}  {elapsed} elapsed, {eta} left").with_message(message)
+}
+
+/// A bar for a phase of training; its prefix says how training goes.
+pub fn training_bar(length: usize, phase: String) -> ProgressBar {
+    styled(
+        length,
+        "{msg} [{bar:30}] {pos}/{len}  {prefix}  {elapsed} elapsed, {eta} left",
+    )
+    .with_message(phase)
+}
+
+fn styled(length: usize, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64)
-        .with_style(style.progress_chars("=> "))
-        .with_message(message)
+    ProgressBar::new(length as u64).with_style(style.progress_chars("=> "))
 }
 
 /// Shows the steps of a run, and keeps them when they are to be written.

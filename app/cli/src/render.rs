@@ -25,7 +25,7 @@ pub struct RenderArgs {
     /// Output PNG [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also write x_t and x0_hat of every step into this folder
+    /// Also write every step into this folder: its noisy image and its clean-data prediction
     #[arg(long, value_name = "DIR")]
     steps_dir: Option<PathBuf>,
     /// Also write spectra: of the result beside the output, of every step into the steps folder
@@ -37,9 +37,9 @@ pub struct RenderArgs {
 }
 
 /// Runs the command.
-pub fn run(args: RenderArgs) -> anyhow::Result<()> {
+pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let output = checked_output(&args)?;
+    let output = checked_output(args)?;
     let request = &args.request;
     request.check_settings()?;
     let mut session = Session::new();
@@ -50,7 +50,7 @@ pub fn run(args: RenderArgs) -> anyhow::Result<()> {
     let mut watch = StepProgress::new(request.steps, args.steps_dir.is_some());
     let rendered = session.render(request, &mut watch)?.context("the run was stopped")?;
     let settings = settings_of(&session, request, &rendered)?;
-    let step_files = write_steps(&args, &mut watch, &rendered)?;
+    let step_files = write_steps(args, &mut watch, &rendered)?;
     drop(watch);
     if args.spectra {
         write_result_spectrum(&output, request.steps, &rendered)?;

@@ -22,8 +22,8 @@ pub struct StepFiles {
     pub log_power_range: Option<(f32, f32)>,
 }
 
-/// Writes `step-00-x_t.png`, `step-00-x0_hat.png` and so on; with `spectra` also `step-00-spectrum.png` (of x0_hat, all on
-/// one colour scale) and one `radial.csv`.
+/// Writes `step-00-x_t.png`, `step-00-x0_hat.png` and so on; with `spectra` also `step-00-spectrum.png` (of the
+/// prediction, all on one colour scale) and one `radial.csv`.
 pub fn write(
     folder: &Path,
     steps: &[RenderStep],

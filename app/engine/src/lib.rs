@@ -25,6 +25,7 @@ pub mod render;
 pub mod request;
 pub mod scene;
 pub mod session;
+pub mod training;
 
 mod events;
 mod preview;

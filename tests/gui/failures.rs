@@ -73,7 +73,7 @@ fn a_failed_run_keeps_the_settings_and_can_be_repeated() {
     harness.get_by_role_and_label(Role::Button, "Mix").click();
     harness.run();
     let settings = harness.state().state().settings.clone();
-    let message = "out of memory on cuda:0; choose a smaller size or bf16".to_owned();
+    let message = "Out of memory on cuda:0; choose a smaller size or bf16".to_owned();
     engine.0.borrow_mut().events.push_back(Event::Failed {
         run: Some(0),
         message: message.clone(),

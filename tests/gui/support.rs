@@ -14,6 +14,7 @@ use mdsd3_engine::request::RenderRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::link::EngineLink;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_gui::theme::Look;
 
 /// The window size that the studio is designed for, in points.
 pub const WINDOW: Vec2 = vec2(1440.0, 900.0);
@@ -199,7 +200,7 @@ fn frame(run: u64, step: usize, steps: usize, sigma: f32, view: StepView, reques
         sigma,
         view,
         image: picture(veil, noise),
-        spectrum: spectrum(noise),
+        spectrum: spectrum(noise + 0.02 * request.mix.ratio("rain")),
     }
 }
 
@@ -284,7 +285,14 @@ pub fn studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Harness<'static,
         .with_size(size)
         .with_step_dt(0.1)
         .with_max_steps(64)
-        .build_eframe(move |cc| Studio::new(&link.attached(&cc.egui_ctx), Box::new(link), prefs, target(cc.wgpu_render_state.as_ref())))
+        .build_eframe(move |cc| {
+            Studio::new(
+                &link.attached(&cc.egui_ctx),
+                Box::new(link),
+                prefs,
+                target(cc.wgpu_render_state.as_ref()),
+            )
+        })
 }
 
 /// The same, drawn by wgpu; `None` with a printed reason where there is no adapter.
@@ -298,9 +306,21 @@ pub fn drawn_studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Option<Har
         .with_size(size)
         .with_step_dt(0.1)
         .with_max_steps(64)
+        .with_theme(if prefs.look == Look::Dark {
+            egui::Theme::Dark
+        } else {
+            egui::Theme::Light
+        })
         .with_render_cursor(false)
         .with_options(snapshot_options())
-        .build_eframe(move |cc| Studio::new(&link.attached(&cc.egui_ctx), Box::new(link), prefs, target(cc.wgpu_render_state.as_ref())));
+        .build_eframe(move |cc| {
+            Studio::new(
+                &link.attached(&cc.egui_ctx),
+                Box::new(link),
+                prefs,
+                target(cc.wgpu_render_state.as_ref()),
+            )
+        });
     Some(harness)
 }
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
-use mdsd3_engine::protocol::Request;
+use mdsd3_engine::protocol::{Request, Rgba8};
 
 use crate::commands::Command;
 use crate::dialogs::{Choice, Dialogs, Purpose};
+use crate::icons::program_icon;
 use crate::layout::{Layout, Pane};
 use crate::link::EngineLink;
 use crate::panes::viewport::Zoom;
@@ -27,6 +28,7 @@ pub struct Studio {
     textures: Textures,
     layout: Layout,
     dialogs: Dialogs,
+    icon: Rgba8,
     shader_target: Option<wgpu::TextureFormat>,
 }
 
@@ -42,6 +44,7 @@ impl Studio {
         shader_target: Option<wgpu::TextureFormat>,
     ) -> Self {
         theme::install(ctx, prefs.look);
+        let icon = program_icon();
         let mut state = State::new(prefs.settings);
         state.seed_locked = prefs.seed_locked;
         state.recent = prefs.recent;
@@ -56,6 +59,11 @@ impl Studio {
             textures: Textures::default(),
             layout: Layout::default(),
             dialogs: Dialogs::default(),
+            icon: Rgba8 {
+                width: icon.width,
+                height: icon.height,
+                pixels: icon.rgba.into(),
+            },
             shader_target,
         }
     }
@@ -138,6 +146,7 @@ impl Studio {
             looking: &mut self.looking,
             textures: &mut self.textures,
             commands,
+            icon: &self.icon,
             shader_target: self.shader_target,
         };
         Panel::top("top bar")
@@ -215,10 +224,8 @@ impl Studio {
             .as_ref()
             .and_then(|path| path.file_stem())
             .map_or_else(|| "demo".into(), |stem| stem.to_string_lossy());
-        let mix: String = lane
-            .request
-            .mix
-            .active()
+        let classes = lane.request.mix.active();
+        let parts: Vec<String> = classes
             .map(|(class, ratio)| format!("_{class}-{:.0}", ratio * 100.0))
             .collect();
         let plain = |letter: char| {
@@ -228,7 +235,8 @@ impl Studio {
                 '-'
             }
         };
-        format!("{}{mix}.png", stem.chars().map(plain).collect::<String>())
+        let stem: String = stem.chars().map(plain).collect();
+        format!("{stem}{}.png", parts.concat())
     }
 
     fn send_effects(&mut self) {

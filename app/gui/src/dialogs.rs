@@ -8,7 +8,7 @@ use egui::{Align, Context, Id, Key, Layout, Modal, RichText, TextEdit, Ui};
 
 use crate::state::file_name;
 use crate::theme;
-use crate::widgets::caption;
+use crate::widgets::{caption, focus_ring};
 
 /// Extensions of the photos that can be read.
 const PHOTO_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"];
@@ -183,13 +183,14 @@ impl PathDialog {
             .desired_width(f32::INFINITY)
             .hint_text("/home/me/photos/street.jpg");
         let response = ui.add(field).labelled_by(label.id);
+        focus_ring(ui, &response);
         if std::mem::take(&mut self.fresh) {
             response.request_focus();
         }
         let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         let mut outcome = Outcome::Open;
         if self.purpose == Purpose::OpenPhoto {
-            outcome = self.shortcuts(ui, recent);
+            outcome = Self::shortcuts(ui, recent);
         }
         ui.add_space(8.0);
         ui.horizontal(|ui| {
@@ -215,7 +216,7 @@ impl PathDialog {
         outcome
     }
 
-    fn shortcuts(&mut self, ui: &mut Ui, recent: &[PathBuf]) -> Outcome {
+    fn shortcuts(ui: &mut Ui, recent: &[PathBuf]) -> Outcome {
         let mut outcome = Outcome::Open;
         ui.add_space(8.0);
         caption(ui, "Or one of these");

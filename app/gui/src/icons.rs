@@ -154,3 +154,8 @@ impl Pen<'_> {
             .circle_stroke(self.at((0.5, 0.5)), radius * self.rect.width(), self.stroke());
     }
 }
+
+/// The program's icon; empty if it can't be decoded, since a window without its icon is better than no window.
+pub fn program_icon() -> egui::IconData {
+    eframe::icon_data::from_png_bytes(include_bytes!("../../../assets/icons/mdsd3-256.png")).unwrap_or_default()
+}

@@ -16,7 +16,13 @@ const MIXER_WIDTH: f32 = 300.0;
 const SPECTRUM_WIDTH: f32 = 380.0;
 
 /// Height of the Timeline on the first start, in points.
-const TIMELINE_HEIGHT: f32 = 200.0;
+const TIMELINE_HEIGHT: f32 = 212.0;
+
+/// Room for the panes that the sizes above were chosen for: a window of 1440 x 900 without its top bar, in points.
+const DESIGNED_FOR: Vec2 = Vec2::new(1440.0, 845.0);
+
+/// Room in which the panes beside the viewport keep their sizes, in points.
+const SMALLEST: Vec2 = Vec2::new(700.0, 360.0);
 
 /// Least size of a pane, in points.
 const MIN_PANE: f32 = 120.0;
@@ -40,8 +46,8 @@ pub enum Pane {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Layout {
     tree: Tree<Pane>,
-    /// Size that the shares were set for; `None` until the first frame of a fresh layout.
-    size: Option<Vec2>,
+    /// Size that the shares were set for, in points.
+    size: Vec2,
 }
 
 impl Default for Layout {
@@ -55,17 +61,19 @@ impl Default for Layout {
         let strip = tiles.insert_tab_tile(vec![timeline, log]);
         let middle = tiles.insert_vertical_tile(vec![viewport, strip]);
         let root = tiles.insert_horizontal_tile(vec![mixer, middle, spectrum]);
-        // Sizes that the first frame scales to the window; see `Layout::absorb_resize`.
-        let width = 1440.0;
         set_shares(
             &mut tiles,
             root,
-            &[MIXER_WIDTH, width - MIXER_WIDTH - SPECTRUM_WIDTH, SPECTRUM_WIDTH],
+            &[
+                MIXER_WIDTH,
+                DESIGNED_FOR.x - MIXER_WIDTH - SPECTRUM_WIDTH,
+                SPECTRUM_WIDTH,
+            ],
         );
-        set_shares(&mut tiles, middle, &[848.0 - TIMELINE_HEIGHT, TIMELINE_HEIGHT]);
+        set_shares(&mut tiles, middle, &[DESIGNED_FOR.y - TIMELINE_HEIGHT, TIMELINE_HEIGHT]);
         Self {
             tree: Tree::new(egui::Id::unique("studio layout"), root, tiles),
-            size: Some(Vec2::new(width, 848.0)),
+            size: DESIGNED_FOR,
         }
     }
 }
@@ -81,11 +89,7 @@ fn set_shares(tiles: &mut Tiles<Pane>, id: TileId, shares: &[f32]) {
 impl Layout {
     /// Draws all panes into `ui`.
     pub fn show(&mut self, ui: &mut Ui, context: &mut PaneContext<'_>) {
-        let size = ui.available_size();
-        if let Some(before) = self.size {
-            self.absorb_resize(before, size);
-        }
-        self.size = Some(size);
+        self.resized_to(ui.available_size());
         let unread = context.state.log.unread_errors();
         self.tree.ui(&mut Docks { context, unread }, ui);
     }
@@ -101,6 +105,14 @@ impl Layout {
         [Pane::Mixer, Pane::Viewport, Pane::Timeline, Pane::Spectrum, Pane::Log]
             .iter()
             .all(|pane| self.tree.tiles.find_pane(pane).is_some())
+    }
+
+    /// Adapts to the window's size; while that is too small for all panes, they shrink together and nothing is remembered.
+    fn resized_to(&mut self, size: Vec2) {
+        if size.x >= SMALLEST.x && size.y >= SMALLEST.y {
+            self.absorb_resize(self.size, size);
+            self.size = size;
+        }
     }
 
     /// Gives a change of the window's size to the viewport and leaves the other panes as they are.
@@ -122,7 +134,7 @@ impl Layout {
 }
 
 fn absorb(linear: &mut egui_tiles::Linear, viewport: TileId, before: f32, after: f32) {
-    if (after - before).abs() < 0.5 || before < 1.0 {
+    if (after - before).abs() < 0.5 {
         return;
     }
     let lengths = linear.shares.split(&linear.children, before);
@@ -256,7 +268,7 @@ mod tests {
     #[test]
     fn the_viewport_takes_up_a_change_of_the_windows_width() {
         let mut layout = Layout::default();
-        layout.absorb_resize(Vec2::new(1440.0, 848.0), Vec2::new(1280.0, 700.0));
+        layout.resized_to(Vec2::new(1280.0, 700.0));
         assert!((width_of(&layout, Pane::Mixer, 1280.0) - MIXER_WIDTH).abs() < 0.5);
         assert!((width_of(&layout, Pane::Spectrum, 1280.0) - SPECTRUM_WIDTH).abs() < 0.5);
     }
@@ -264,8 +276,9 @@ mod tests {
     #[test]
     fn a_window_resized_to_nothing_and_back_keeps_all_panes() {
         let mut layout = Layout::default();
-        layout.absorb_resize(Vec2::new(1440.0, 848.0), Vec2::new(1.0, 1.0));
-        layout.absorb_resize(Vec2::new(1.0, 1.0), Vec2::new(1440.0, 848.0));
+        layout.resized_to(Vec2::new(1.0, 1.0));
+        layout.resized_to(Vec2::new(800.0, 400.0));
+        layout.resized_to(Vec2::new(1440.0, 848.0));
         assert!(layout.is_complete());
         for pane in [Pane::Mixer, Pane::Viewport, Pane::Spectrum] {
             assert!(width_of(&layout, pane, 1440.0) > 100.0, "{pane:?}");

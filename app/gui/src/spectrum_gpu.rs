@@ -67,7 +67,7 @@ struct Resources {
 }
 
 struct Group {
-    bind_group: wgpu::BindGroup,
+    bindings: wgpu::BindGroup,
     last_used: u64,
     /// Keeps the bins' address, which is part of the key, from being reused.
     _bins: Arc<[f32]>,
@@ -95,7 +95,7 @@ impl CallbackTrait for SpectrumImage {
         };
         if let Some(group) = resources.groups.get(&self.key()) {
             pass.set_pipeline(&resources.pipeline);
-            pass.set_bind_group(0, &group.bind_group, &[]);
+            pass.set_bind_group(0, &group.bindings, &[]);
             pass.draw(0..3, 0..1);
         }
     }
@@ -121,7 +121,7 @@ impl Resources {
         let clock = self.clock;
         let layout = &self.layout;
         let group = self.groups.entry(image.key()).or_insert_with(|| Group {
-            bind_group: bind_group(device, queue, layout, image),
+            bindings: bind_group(device, queue, layout, image),
             last_used: clock,
             _bins: Arc::clone(&image.spectrum.log_power),
         });

@@ -11,6 +11,9 @@ use crate::colormap::ColorMap;
 /// Longer side of a thumbnail, in pixels; covers 72 points at a scale factor of 2.
 const THUMBNAIL_PX: u32 = 144;
 
+/// Side of the icon in the top bar, in pixels; covers 22 points at a scale factor of 2.
+const ICON_PX: u32 = 52;
+
 /// Frames that an unused texture is kept, so that scrubbing back and forth does not upload again.
 const KEPT_FRAMES: u64 = 240;
 
@@ -19,6 +22,8 @@ const KEPT_FRAMES: u64 = 240;
 enum Purpose {
     /// Shown small, smoothed.
     Thumbnail,
+    /// The program's icon.
+    Icon,
     /// Shown at twice its size or more: pixels stay squares.
     Pixels,
     /// Shown between 0 and 2 times its size: smoothed.
@@ -65,6 +70,11 @@ impl Textures {
         self.get(ctx, image, Purpose::Thumbnail, |image| {
             color_image(&shrink(image, THUMBNAIL_PX))
         })
+    }
+
+    /// The program's icon, reduced to what the top bar shows.
+    pub fn icon(&mut self, ctx: &Context, icon: &Rgba8) -> TextureId {
+        self.get(ctx, icon, Purpose::Icon, |icon| color_image(&shrink(icon, ICON_PX)))
     }
 
     /// A spectrum in colours, for windows that draw without the graphics library that the shader needs.

@@ -25,6 +25,7 @@ pub enum Look {
 
 impl Look {
     /// The other one.
+    #[must_use]
     pub fn toggled(self) -> Self {
         match self {
             Self::Dark => Self::Light,
@@ -59,6 +60,8 @@ pub struct Theme {
     pub handle: Color32,
     /// Outline of that handle, against the filled rail.
     pub handle_edge: Color32,
+    /// A picture that is still to come.
+    pub slot: Color32,
     /// Hairlines between things of equal rank.
     pub line: Color32,
     /// The neutral grey that images lie on.
@@ -117,6 +120,7 @@ static DARK: Theme = Theme {
     control: gray(46),
     control_hover: gray(58),
     control_active: gray(70),
+    slot: gray(34),
     handle: gray(232),
     handle_edge: gray(24),
     line: gray(43),
@@ -156,6 +160,7 @@ static LIGHT: Theme = Theme {
     control: gray(228),
     control_hover: gray(216),
     control_active: gray(204),
+    slot: gray(234),
     handle: gray(255),
     handle_edge: gray(110),
     line: gray(218),
@@ -273,33 +278,46 @@ pub fn show(ctx: &Context, look: Look) {
     ctx.set_theme(look.egui_theme());
 }
 
-/// Inter for text (it has the combining circumflex of x̂0), egui's Hack for digits, egui's own fonts behind both.
+/// Inter for text (it has the combining circumflex of x̂0), the same with digits of one width for numbers, egui's own fonts
+/// behind both.
 fn fonts() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
-    let regular = FontData::from_static(include_bytes!("../fonts/Inter-Regular.otf"));
-    let semibold_data = FontData::from_static(include_bytes!("../fonts/Inter-SemiBold.otf"));
-    fonts.font_data.insert("Inter".to_owned(), Arc::new(regular));
-    fonts
-        .font_data
-        .insert("Inter SemiBold".to_owned(), Arc::new(semibold_data));
     let fallback = fonts
         .families
         .get(&FontFamily::Proportional)
         .cloned()
         .unwrap_or_default();
-    let with_fallback = |first: &str| {
-        std::iter::once(first.to_owned())
-            .chain(fallback.iter().cloned())
-            .collect::<Vec<_>>()
-    };
-    fonts.families.insert(FontFamily::Proportional, with_fallback("Inter"));
-    fonts.families.insert(semibold(), with_fallback("Inter SemiBold"));
+    let faces: [(FontFamily, &str, &'static [u8]); 3] = [
+        (
+            FontFamily::Proportional,
+            "Inter",
+            include_bytes!("../fonts/Inter-Regular.otf"),
+        ),
+        (
+            semibold(),
+            "Inter SemiBold",
+            include_bytes!("../fonts/Inter-SemiBold.otf"),
+        ),
+        (
+            FontFamily::Monospace,
+            "Inter Tabular",
+            include_bytes!("../fonts/InterTabular-Regular.otf"),
+        ),
+    ];
+    for (family, name, bytes) in faces {
+        fonts
+            .font_data
+            .insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+        let chain = std::iter::once(name.to_owned()).chain(fallback.iter().cloned());
+        fonts.families.insert(family, chain.collect());
+    }
     fonts
-        .families
-        .entry(FontFamily::Monospace)
-        .or_default()
-        .push("Inter".to_owned());
-    fonts
+}
+
+/// Pads a number with figure spaces, which are as wide as a digit, so that columns of numbers stay put.
+pub fn padded(text: &str, digits: usize) -> String {
+    let missing = digits.saturating_sub(text.chars().count());
+    format!("{}{text}", "\u{2007}".repeat(missing))
 }
 
 fn style(theme: &Theme, dark: bool) -> Style {

@@ -1,10 +1,12 @@
 //! Controls that several panes share, each with a name for screen readers and tests.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
+use egui::text::LayoutJob;
 use egui::{
-    Align, Align2, Button, Color32, CornerRadius, DragValue, Layout, Rect, Response, RichText, Role, Sense, Slider,
-    Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, CornerRadius, DragValue, FontId, Galley, Layout, Painter, Rect, Response, RichText,
+    Role, Sense, Slider, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::icons::{self, Icon};
@@ -127,6 +129,16 @@ impl LabelledSlider<'_> {
             label: Some(format!("{} value", self.name)),
             ..WidgetInfo::drag_value(ui.is_enabled(), shown)
         });
+        focus_ring(ui, &response);
+    }
+}
+
+/// Outlines a field that has the keyboard; egui's own outline has the colour of selected text, white.
+pub fn focus_ring(ui: &Ui, field: &Response) {
+    if field.has_focus() {
+        let stroke = Stroke::new(1.5, theme::of(ui).accent_line);
+        ui.painter()
+            .rect_stroke(field.rect, f32::from(space::CORNER), stroke, egui::StrokeKind::Inside);
     }
 }
 
@@ -140,7 +152,7 @@ fn make_slider_invisible(ui: &mut Ui) {
     }
 }
 
-fn body_font(ui: &Ui) -> egui::FontId {
+fn body_font(ui: &Ui) -> FontId {
     egui::TextStyle::Body.resolve(ui.style())
 }
 
@@ -169,9 +181,20 @@ pub fn caption(ui: &mut Ui, text: impl Into<String>) -> Response {
     ui.add(egui::Label::new(RichText::new(text).small().color(color)).wrap())
 }
 
+/// A quiet button that is only text.
+pub fn text_button(ui: &mut Ui, text: &str, help: &str) -> Response {
+    let color = if ui.is_enabled() {
+        theme::of(ui).accent_line
+    } else {
+        theme::of(ui).text_weak
+    };
+    let button = Button::new(RichText::new(text).small().color(color)).frame_when_inactive(false);
+    ui.add(button).on_hover_text(help)
+}
+
 /// A button that shows only an icon; `name` is its tooltip and its accessible name.
 pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
-    let response = ui.add_sized(Vec2::splat(space::ROW + 2.0), Button::new(""));
+    let response = ui.add_sized(Vec2::splat(space::ROW), Button::new(""));
     let color = ui.style().interact(&response).fg_stroke.color;
     icons::paint(
         ui.painter(),
@@ -271,29 +294,23 @@ pub fn empty_state(ui: &mut Ui, rect: Rect, icon: Icon, title: &str, hint: &str,
         color.gamma_multiply(0.7),
     );
     let width = (rect.width() - 2.0 * space::PANE).max(40.0);
-    let font = theme::strong_font();
-    let title_galley = painter.layout(title.to_owned(), font, color, width);
-    let hint_galley = painter.layout(
-        hint.to_owned(),
-        body_font(ui),
-        color.gamma_multiply(0.85),
-        width.min(340.0),
-    );
+    let hint_color = color.gamma_multiply(0.85);
+    let title_galley = centred(&painter, title, theme::strong_font(), color, width);
+    let hint_galley = centred(&painter, hint, body_font(ui), hint_color, width.min(340.0));
     let title_height = title_galley.size().y;
-    painter.galley(
-        pos2(center.x - title_galley.size().x / 2.0, center.y - 10.0),
-        title_galley,
-        color,
-    );
-    painter.galley(
-        pos2(center.x - hint_galley.size().x / 2.0, center.y - 6.0 + title_height),
-        hint_galley,
-        color,
-    );
+    painter.galley(pos2(center.x, center.y - 10.0), title_galley, color);
+    painter.galley(pos2(center.x, center.y - 6.0 + title_height), hint_galley, hint_color);
     let name = format!("{title}. {hint}");
     let id = ui.make_persistent_id(("empty state", title));
     ui.interact(rect, id, Sense::hover())
         .widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+}
+
+/// Text whose lines are centred on the position it is painted at.
+fn centred(painter: &Painter, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
+    let mut job = LayoutJob::simple(text.to_owned(), font, color, width);
+    job.halign = Align::Center;
+    painter.layout_job(job)
 }
 
 /// An image at `rect` with an accessible name.

@@ -8,6 +8,7 @@ use mdsd3_engine::{Engine, EngineOptions};
 
 use crate::app::Studio;
 use crate::error::{GuiError, one_line};
+use crate::icons::program_icon;
 use crate::prefs::Prefs;
 
 /// The folder of preferences, and what window managers call the program.
@@ -47,17 +48,12 @@ fn native_options() -> eframe::NativeOptions {
             .with_inner_size([1440.0, 900.0])
             .with_min_inner_size([720.0, 480.0])
             .with_drag_and_drop(true)
-            .with_icon(Arc::new(window_icon())),
+            .with_icon(Arc::new(program_icon())),
         renderer: eframe::Renderer::Wgpu,
         // Dithering would add noise of our own to images that are about noise.
         dithering: false,
         ..eframe::NativeOptions::default()
     }
-}
-
-fn window_icon() -> egui::IconData {
-    // A window without its icon is better than no window.
-    eframe::icon_data::from_png_bytes(include_bytes!("../../../assets/icons/mdsd3-256.png")).unwrap_or_default()
 }
 
 fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<Studio, mdsd3_engine::EngineError> {

@@ -69,10 +69,10 @@ fn banner(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
                 if icon_button(ui, Icon::Close, "Dismiss").clicked() {
                     click = Some(Click::Dismiss(index));
                 }
-                if let Some(command) = notice.action {
-                    if ui.button(notice.action_label).clicked() {
-                        click = Some(Click::Act(index, command));
-                    }
+                if let Some(command) = notice.action
+                    && ui.button(notice.action_label).clicked()
+                {
+                    click = Some(Click::Act(index, command));
                 }
             });
         });

@@ -5,7 +5,7 @@ use egui::{RichText, ScrollArea, Ui};
 use super::PaneContext;
 use crate::notice::{Level, LogEntry, clock};
 use crate::theme;
-use crate::widgets::caption;
+use crate::widgets::{caption, text_button};
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -13,11 +13,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal(|ui| {
         caption(ui, "Time since the studio opened, and what happened.");
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui
-                .add(egui::Button::new(RichText::new("Copy").small()).small())
-                .on_hover_text("Copy the whole log")
-                .clicked()
-            {
+            if text_button(ui, "Copy", "Copy the whole log").clicked() {
                 ui.ctx().copy_text(studio.state.log.to_text());
             }
         });
@@ -42,12 +38,8 @@ fn line(ui: &mut Ui, entry: &LogEntry) {
         Level::Error => theme.error,
     };
     ui.horizontal_top(|ui| {
-        let time = format!("{:>7}", clock(entry.at_secs));
-        ui.label(
-            RichText::new(time)
-                .font(theme::small_number_font())
-                .color(theme.text_weak),
-        );
+        let time = theme::padded(&clock(entry.at_secs), 7);
+        ui.label(RichText::new(time).font(theme::number_font()).color(theme.text_weak));
         ui.add(
             egui::Label::new(RichText::new(&entry.message).color(color))
                 .wrap()

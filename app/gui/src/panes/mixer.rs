@@ -9,7 +9,7 @@ use crate::commands::Command;
 use crate::icons::Icon;
 use crate::run::duration_text;
 use crate::theme::{self, space};
-use crate::widgets::{LabelledSlider, caption, icon_button, section, section_with};
+use crate::widgets::{LabelledSlider, caption, icon_button, section, section_with, text_button};
 
 /// Sides offered, in pixels; those that the model can't take are left out.
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
@@ -28,9 +28,8 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 fn degradations(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let any_on = !studio.state.settings.mix.is_clean();
     let clear = section_with(ui, "Degradations", |ui| {
-        let button = egui::Button::new(RichText::new("All off").small()).small();
-        ui.add_enabled(any_on, button)
-            .on_hover_text(Command::ClearMix.label())
+        ui.add_enabled_ui(any_on, |ui| text_button(ui, "All off", Command::ClearMix.label()))
+            .inner
             .clicked()
     });
     if clear {
@@ -168,7 +167,7 @@ fn seed(ui: &mut Ui, studio: &mut PaneContext<'_>) -> bool {
     ui.horizontal(|ui| {
         row_label(ui, "Seed");
         let seed = &mut studio.state.settings.seed;
-        let width = (ui.available_width() - 2.0 * (space::ROW + 2.0) - 2.0 * ui.spacing().item_spacing.x).max(60.0);
+        let width = (ui.available_width() - 2.0 * space::ROW - 2.0 * ui.spacing().item_spacing.x).max(60.0);
         let response = ui.add_sized([width, space::ROW], DragValue::new(seed).speed(1.0));
         let value = *seed as f64;
         response.widget_info(|| WidgetInfo {

@@ -9,6 +9,8 @@ pub mod timeline;
 pub mod top_bar;
 pub mod viewport;
 
+use mdsd3_engine::protocol::Rgba8;
+
 use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::state::State;
@@ -35,6 +37,8 @@ pub struct PaneContext<'a> {
     pub textures: &'a mut Textures,
     /// Commands that were asked for in this frame.
     pub commands: &'a mut Vec<Command>,
+    /// The program's icon; empty when there is none.
+    pub icon: &'a Rgba8,
     /// Pixel format of the window, when shaders can draw into it.
     pub shader_target: Option<wgpu::TextureFormat>,
 }

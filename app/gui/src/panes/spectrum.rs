@@ -13,6 +13,9 @@ use crate::spectrum_gpu::SpectrumImage;
 use crate::theme::{self, space};
 use crate::widgets::{caption, empty_state, image_at, section, segmented};
 
+/// Right end of the radial plot in cycles per pixel: a little over the highest frequency, so that its label has room.
+const X_END: f64 = 0.52;
+
 /// Whose 2-D spectrum is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpectrumOf {
@@ -116,27 +119,24 @@ fn map_2d(ui: &mut Ui, studio: &mut PaneContext<'_>, spectrum: &SpectrumFrame, n
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), side), Sense::hover());
     let rect = Rect::from_center_size(row.center(), vec2(side, side));
     let response = ui.interact(rect, ui.make_persistent_id("2-D spectrum"), Sense::hover());
-    match studio.shader_target {
-        Some(target) => {
-            let image = SpectrumImage {
-                spectrum: spectrum.clone(),
-                range,
-                map: studio.looking.color_map,
-                target,
-            };
-            ui.painter().add(image.into_shape(rect));
-        }
-        None => {
-            let texture = studio
-                .textures
-                .spectrum(ui.ctx(), spectrum, range, studio.looking.color_map);
-            image_at(ui, rect, rect, texture);
-        }
+    let map = studio.looking.color_map;
+    if let Some(target) = studio.shader_target {
+        let spectrum = spectrum.clone();
+        let image = SpectrumImage {
+            spectrum,
+            range,
+            map,
+            target,
+        };
+        ui.painter().add(image.into_shape(rect));
+    } else {
+        let texture = studio.textures.spectrum(ui.ctx(), spectrum, range, map);
+        image_at(ui, rect, rect, texture);
     }
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("2-D spectrum of the {name}")));
     frequency_axis(ui, rect);
     let hovered = response.hover_pos().map(|at| read_out(spectrum, rect, at));
-    color_bar(ui, rect, studio.looking.color_map, range, hovered.as_deref());
+    color_bar(ui, rect, map, range, hovered.as_deref());
 }
 
 /// Ticks at -0.5, 0 and 0.5 cycles per pixel under the image.
@@ -256,8 +256,16 @@ fn radial(ui: &mut Ui, scene: &SpectrumFrame, step: Option<&SpectrumFrame>, step
         .formatter(|mark, _| number(mark, 1))
         .tick_label_color(weak)
         .tick_label_font(font.clone());
+    // The lowest label would lie on the first one of the other axis.
+    let above_corner = move |mark: GridMark| {
+        if mark.value > f64::from(low) + 0.01 {
+            number(mark, 0)
+        } else {
+            String::new()
+        }
+    };
     let y_axis = AxisHints::new_y()
-        .formatter(|mark, _| number(mark, 0))
+        .formatter(move |mark, _| above_corner(mark))
         .tick_label_color(weak)
         .tick_label_font(font)
         .min_thickness(24.0);
@@ -274,7 +282,7 @@ fn radial(ui: &mut Ui, scene: &SpectrumFrame, step: Option<&SpectrumFrame>, step
         .grid_color(theme.line)
         .custom_x_axes(vec![x_axis])
         .custom_y_axes(vec![y_axis])
-        .default_x_bounds(0.0, 0.5)
+        .default_x_bounds(0.0, X_END)
         .default_y_bounds(f64::from(low), f64::from(high))
         .label_formatter(hover_label);
     let scene_line = Line::new("scene", points(scene)).color(theme.scene_line).width(1.5);
@@ -284,7 +292,7 @@ fn radial(ui: &mut Ui, scene: &SpectrumFrame, step: Option<&SpectrumFrame>, step
             .width(2.0)
     });
     let shown = plot.show(ui, |plot| {
-        plot.set_plot_bounds_x(0.0..=0.5);
+        plot.set_plot_bounds_x(0.0..=X_END);
         plot.set_plot_bounds_y(f64::from(low)..=f64::from(high));
         plot.line(scene_line);
         if let Some(line) = step_line {

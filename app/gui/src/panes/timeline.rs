@@ -1,7 +1,7 @@
 //! The Timeline: a film strip with one picture per step; click, drag or use the arrow keys to look at a step.
 
 use egui::{
-    Align, Align2, EventFilter, Key, Layout, Rect, Response, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    Align, EventFilter, Key, Layout, Rangef, Rect, Response, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     WidgetInfo, pos2, vec2,
 };
 
@@ -91,6 +91,9 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         let shown = studio.state.shown_step();
         for index in 0..count {
             picture(ui, studio, strip, rect, index, shown == Some(index));
+        }
+        if let Some(lane) = &studio.state.lane {
+            labels(ui, lane, strip, rect, shown);
         }
     });
 }
@@ -193,7 +196,7 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
             );
         }
         None => {
-            painter.rect_filled(rect, 2.0, theme.raised);
+            painter.rect_filled(rect, 2.0, theme.slot);
         }
     }
     if shown {
@@ -204,20 +207,39 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
             StrokeKind::Outside,
         );
     }
-    let last = index + 1 == strip.count;
-    let labelled = shown || last || index % strip.label_every() == 0 && strip.count - index > strip.label_every();
-    if labelled {
-        let text = if last {
-            "result".to_owned()
-        } else {
-            lane.sigmas
-                .get(index)
-                .filter(|s| s.is_finite())
-                .map_or_else(String::new, |s| format!("{s:.2}"))
+}
+
+/// The noise level under each picture, where there is room: the chosen step's first, then the result's, then the others'.
+fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<usize>) {
+    let theme = theme::of(ui);
+    let last = strip.count - 1;
+    let others = (0..last).step_by(strip.label_every());
+    let mut taken: Vec<Rangef> = Vec::new();
+    for index in shown.into_iter().chain([last]).chain(others) {
+        let text = match lane.sigmas.get(index) {
+            _ if index == last => "result".to_owned(),
+            Some(sigma) if sigma.is_finite() => format!("{sigma:.2}"),
+            _ => continue,
         };
-        let color = if shown { theme.text_strong } else { theme.text_weak };
-        let at = pos2(rect.center().x, rect.bottom() + 4.0);
-        painter.text(at, Align2::CENTER_TOP, text, theme::small_number_font(), color);
+        let color = if shown == Some(index) {
+            theme.text_strong
+        } else {
+            theme.text_weak
+        };
+        let galley = ui.painter().layout_no_wrap(text, theme::small_number_font(), color);
+        let picture = strip.picture(strip_rect, index);
+        let half = galley.size().x / 2.0;
+        let center = picture
+            .center()
+            .x
+            .min(strip_rect.right() - half)
+            .max(strip_rect.left() + half);
+        let range = Rangef::new(center - half - 3.0, center + half + 3.0);
+        if taken.iter().all(|other| range.max < other.min || range.min > other.max) {
+            taken.push(range);
+            ui.painter()
+                .galley(pos2(center - half, picture.bottom() + 4.0), galley, color);
+        }
     }
 }
 

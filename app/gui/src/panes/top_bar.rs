@@ -10,7 +10,7 @@ use crate::commands::Command;
 use crate::icons::{self, Icon};
 use crate::run::duration_text;
 use crate::theme::{self, space};
-use crate::widgets::{icon_button, primary_button, secondary_button};
+use crate::widgets::{icon_button, image_at, primary_button, secondary_button};
 
 /// Size of the Mix button, in points.
 const MIX_SIZE: Vec2 = vec2(104.0, 32.0);
@@ -24,7 +24,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let right = Rect::from_min_max(pos2(mix.right() + space::PANE, bar.top()), bar.max);
     within(ui, left, Layout::left_to_right(Align::Center), |ui| loaded(ui, studio));
     within(ui, mix, Layout::left_to_right(Align::Center), |ui| {
-        mix_button(ui, studio)
+        mix_button(ui, studio);
     });
     within(ui, right, Layout::right_to_left(Align::Center), |ui| {
         menu(ui, studio);
@@ -42,7 +42,7 @@ fn within<R>(ui: &mut Ui, rect: Rect, layout: Layout, add: impl FnOnce(&mut Ui) 
 
 fn loaded(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let theme = theme::of(ui);
-    brand(ui);
+    brand(ui, studio);
     ui.label(
         RichText::new("MDSD3 Studio")
             .font(theme::strong_font())
@@ -94,17 +94,12 @@ fn model_details(model: &mdsd3_engine::protocol::ModelSummary) -> String {
     )
 }
 
-/// The four bars of the window icon.
-fn brand(ui: &mut Ui) {
-    let (rect, _) = ui.allocate_exact_size(vec2(20.0, 18.0), Sense::hover());
-    let theme = theme::of(ui);
-    for (index, height) in [0.55, 0.9, 0.4, 0.7].into_iter().enumerate() {
-        let x = rect.left() + 5.0 * index as f32;
-        let bar = Rect::from_min_max(
-            pos2(x, rect.bottom() - height * rect.height()),
-            pos2(x + 3.5, rect.bottom()),
-        );
-        ui.painter().rect_filled(bar, 1.0, theme.class(index));
+/// The program's icon.
+fn brand(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let (rect, _) = ui.allocate_exact_size(Vec2::splat(24.0), Sense::hover());
+    if studio.icon.width > 0 {
+        let texture = studio.textures.icon(ui.ctx(), studio.icon);
+        image_at(ui, rect, rect, texture);
     }
 }
 
@@ -163,7 +158,7 @@ fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
 }
 
 fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let button = Button::new("").min_size(Vec2::splat(space::ROW + 2.0));
+    let button = Button::new("").min_size(Vec2::splat(space::ROW));
     let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
         ui.set_min_width(250.0);
         for (index, group) in Command::GROUPS.iter().enumerate() {

@@ -84,19 +84,23 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         scene.as_ref().or(step.as_ref()),
     );
 
-    title(ui, left, "Scene", None);
-    step_title(ui, studio, right);
     let zoom = studio.looking.zoom;
     let scene = scene.as_ref().map(|image| place(ui, zoom, image, image_area(left)));
     let step = step.as_ref().map(|image| place(ui, zoom, image, image_area(right)));
+    title(ui, title_strip(left, scene.as_ref()), "Scene", None);
+    step_title(ui, studio, title_strip(right, step.as_ref().or(scene.as_ref())));
     match &scene {
         Some(placed) => draw(ui, studio, placed, "Scene image"),
         None => no_scene(ui, studio, canvas),
     }
     match &step {
         Some(placed) => draw(ui, studio, placed, "Step image"),
-        None if scene.is_some() => no_step(ui, studio, image_area(right)),
-        None => {}
+        None => {
+            if let Some(image) = scene.as_ref().map(|placed| placed.image) {
+                let blank = place(ui, zoom, image, image_area(right));
+                no_step(ui, studio, blank.rect.intersect(blank.area));
+            }
+        }
     }
     read_out(ui, canvas, response.hover_pos(), scene.as_ref(), step.as_ref());
     banners::show(ui, studio, canvas);
@@ -118,20 +122,21 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::ToggleView);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let fitted = studio.looking.zoom.scale.is_none();
-            if ui
-                .add(egui::Button::selectable(false, "100 %"))
-                .on_hover_text("One image pixel per screen pixel (1)")
-                .clicked()
-            {
-                studio.commands.push(Command::ZoomOriginal);
-            }
-            if ui
-                .add(egui::Button::selectable(fitted, "Fit"))
-                .on_hover_text("As large as fits (F, or double-click)")
-                .clicked()
-            {
-                studio.commands.push(Command::ZoomFit);
+            let mut chosen = match studio.looking.zoom.scale {
+                None => Some(Command::ZoomFit),
+                Some(scale) if (scale - 1.0).abs() < 1e-3 => Some(Command::ZoomOriginal),
+                Some(_) => None,
+            };
+            let choices = [
+                (Some(Command::ZoomFit), "Fit", "As large as fits (F, or double-click)"),
+                (
+                    Some(Command::ZoomOriginal),
+                    "100 %",
+                    "One image pixel per screen pixel (1)",
+                ),
+            ];
+            if segmented(ui, "zoom", &mut chosen, &choices) {
+                studio.commands.extend(chosen);
             }
             let text = RichText::new(scale_text(ui, studio)).color(theme::of(ui).text_weak);
             ui.add(egui::Label::new(text).truncate());
@@ -155,7 +160,7 @@ fn scale_text(ui: &Ui, studio: &PaneContext<'_>) -> String {
     let fitted = if (width, height) == (scene.image.width, scene.image.height) {
         String::new()
     } else {
-        format!(" of {width} × {height}")
+        format!(" from {width} × {height}")
     };
     format!(
         "{} × {} px{fitted}, shown at {:.0} %{smoothed}",
@@ -276,12 +281,21 @@ fn clamp_center(center: Vec2) -> Vec2 {
     center.clamp(Vec2::ZERO, Vec2::splat(1.0))
 }
 
-fn title(ui: &Ui, cell: Rect, text: &str, note: Option<(&str, Color32)>) {
+/// The strip right above an image, wherever zoom and the shape of the cell put it.
+fn title_strip(cell: Rect, image: Option<&Placed<'_>>) -> Rect {
+    let top = image.map_or(cell.min.y + TITLE_HEIGHT, |placed| {
+        placed.rect.intersect(placed.area).min.y
+    });
+    let top = top.max(cell.min.y + TITLE_HEIGHT);
+    Rect::from_min_max(pos2(cell.min.x, top - TITLE_HEIGHT), pos2(cell.max.x, top))
+}
+
+fn title(ui: &Ui, strip: Rect, text: &str, note: Option<(&str, Color32)>) {
     let theme = theme::of(ui);
-    let painter = ui.painter_at(cell);
-    let y = cell.min.y + TITLE_HEIGHT / 2.0 - 1.0;
+    let painter = ui.painter_at(strip);
+    let y = strip.center().y;
     painter.text(
-        pos2(cell.min.x + 2.0, y),
+        pos2(strip.min.x, y),
         Align2::LEFT_CENTER,
         text,
         theme::strong_font(),
@@ -289,7 +303,7 @@ fn title(ui: &Ui, cell: Rect, text: &str, note: Option<(&str, Color32)>) {
     );
     if let Some((note, color)) = note {
         painter.text(
-            pos2(cell.max.x - 2.0, y),
+            pos2(strip.max.x, y),
             Align2::RIGHT_CENTER,
             note,
             theme::small_font(),
@@ -298,11 +312,11 @@ fn title(ui: &Ui, cell: Rect, text: &str, note: Option<(&str, Color32)>) {
     }
 }
 
-fn step_title(ui: &Ui, studio: &PaneContext<'_>, cell: Rect) {
+fn step_title(ui: &Ui, studio: &PaneContext<'_>, strip: Rect) {
     let theme = theme::of(ui);
     let state = &studio.state;
     let Some((lane, step)) = state.lane.as_ref().zip(state.shown_step()) else {
-        title(ui, cell, "Mix", None);
+        title(ui, strip, "Mix", None);
         return;
     };
     let text = if step == lane.steps() {
@@ -319,7 +333,7 @@ fn step_title(ui: &Ui, studio: &PaneContext<'_>, cell: Rect) {
     } else {
         None
     };
-    title(ui, cell, &text, note);
+    title(ui, strip, &text, note);
 }
 
 fn no_scene(ui: &mut Ui, studio: &PaneContext<'_>, canvas: Rect) {
@@ -382,11 +396,13 @@ fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, scene: Option<&P
     let Some((x, y)) = found else {
         return;
     };
-    let mut text = format!("x {x:>4}  y {y:>4}");
+    let number = |value: u32, digits: usize| theme::padded(&value.to_string(), digits);
+    let mut text = format!("x {}   y {}", number(x, 4), number(y, 4));
     for (name, placed) in images {
         let Some(placed) = placed else { continue };
         if let Some([r, g, b]) = placed.value((x, y)) {
-            text += &format!("   {name} {r:>3} {g:>3} {b:>3}");
+            let [r, g, b] = [r, g, b].map(|value| number(u32::from(value), 3));
+            text.extend(["      ", name, " ", &r, " ", &g, " ", &b]);
         }
         mark(ui, placed, (x, y));
     }

@@ -1,0 +1,192 @@
+//! What the user does.
+
+use std::path::PathBuf;
+
+use mdsd3_engine::protocol::{CancelReason, Request};
+
+use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
+use crate::commands::Command;
+use crate::lane::Cursor;
+use crate::notice::{Level, Notice};
+use crate::run::ActiveRun;
+
+impl State {
+    /// Runs the mix with the settings shown; a run that is going on is replaced.
+    pub fn mix(&mut self) {
+        if !self.seed_locked {
+            self.new_seed_without_rerun();
+        }
+        if self.active.is_some() {
+            self.supersede(0.0);
+        } else {
+            self.start_run();
+        }
+    }
+
+    /// Stops the run that is going on, and one that waits to start.
+    pub fn stop(&mut self) {
+        self.rerun_at_secs = None;
+        if let Some(active) = &mut self.active {
+            active.stopping = true;
+            self.effects.push(Effect::Cancel(CancelReason::User));
+        }
+    }
+
+    /// To be called after a control changed [`Self::settings`]: a run that is going on is replaced by one with the newest
+    /// settings, as soon as they have rested for a moment. Nothing stale is ever queued.
+    pub fn settings_changed(&mut self) {
+        if self.active.is_some() || self.rerun_at_secs.is_some() {
+            self.supersede(RERUN_DELAY_SECS);
+        }
+    }
+
+    /// Changes the side of the scene in pixels, for which the photo has to be fitted again.
+    pub fn set_size(&mut self, size_px: u32) {
+        if self.settings.size != size_px {
+            self.settings.size = size_px;
+            self.open_scene(self.settings.scene.clone());
+            self.settings_changed();
+        }
+    }
+
+    /// Draws another seed.
+    pub fn new_seed(&mut self) {
+        self.new_seed_without_rerun();
+        self.settings_changed();
+    }
+
+    /// Turns every class off.
+    pub fn clear_mix(&mut self) {
+        let classes: Vec<String> = self.classes().to_vec();
+        for class in &classes {
+            self.set_ratio(class, 0.0);
+        }
+        self.settings_changed();
+    }
+
+    /// Sets a class's ratio; values outside the accepted range are ignored, since the controls can't produce them.
+    pub fn set_ratio(&mut self, class: &str, ratio: f32) {
+        if let Err(error) = self.settings.mix.set(class, ratio) {
+            self.log.push(self.now_secs, Level::Warning, error.to_string());
+        }
+    }
+
+    /// Loads a photo; `None` is the demo photo.
+    pub fn open_scene(&mut self, path: Option<PathBuf>) {
+        self.outstanding.push_back(Outstanding::Scene(path.clone()));
+        self.effects.push(Effect::Send(Request::OpenScene {
+            path,
+            size: self.settings.size,
+        }));
+    }
+
+    /// Saves the finished image.
+    pub fn save_result(&mut self, path: PathBuf) {
+        let Some(run) = self.finished_run() else {
+            self.notify(
+                Level::Warning,
+                "nothing to save yet: press Mix and wait for the result",
+                None,
+            );
+            return;
+        };
+        self.outstanding.push_back(Outstanding::Save(path.clone()));
+        self.effects.push(Effect::Send(Request::SaveResult { run, path }));
+    }
+
+    /// Moves the step cursor.
+    pub fn step_by(&mut self, delta: isize) {
+        let Some((shown, last)) = self
+            .shown_step()
+            .zip(self.lane.as_ref().and_then(|lane| lane.newest(self.view.step_view())))
+        else {
+            return;
+        };
+        let target = shown.saturating_add_signed(delta).min(last);
+        self.show_step(target);
+    }
+
+    /// Shows a step; the newest one is followed from then on.
+    pub fn show_step(&mut self, step: usize) {
+        let newest = self.lane.as_ref().and_then(|lane| lane.newest(self.view.step_view()));
+        self.cursor = if newest.is_some_and(|newest| step >= newest) {
+            Cursor::Newest
+        } else {
+            Cursor::At(step)
+        };
+    }
+
+    /// Takes a message off the viewport.
+    pub fn dismiss(&mut self, index: usize) {
+        if index < self.notices.len() {
+            self.notices.remove(index);
+        }
+    }
+
+    /// Shows a message over the viewport and keeps it in the log.
+    pub fn notify(&mut self, level: Level, message: impl Into<String>, action: Option<(Command, &'static str)>) {
+        let message = sentence_case(&message.into());
+        self.log.push(self.now_secs, level, message.clone());
+        self.notices.retain(|notice| notice.message != message);
+        let (action, action_label) = action.map_or((None, ""), |(command, label)| (Some(command), label));
+        self.notices.push(Notice {
+            level,
+            message,
+            action,
+            action_label,
+            since_secs: self.now_secs,
+        });
+        // More than three hide the image that they are about; the log has them all.
+        if self.notices.len() > 3 {
+            self.notices.remove(0);
+        }
+    }
+
+    /// An effect could not be carried out.
+    pub fn effect_failed(&mut self, effect: &Effect, message: String) {
+        match effect {
+            Effect::Send(Request::Render { run, .. })
+                if self.active.as_ref().is_some_and(|active| active.run == *run) =>
+            {
+                self.active = None;
+            }
+            Effect::Send(_) => {
+                self.outstanding.pop_back();
+            }
+            Effect::Cancel(_) => {}
+        }
+        self.notify(Level::Error, message, None);
+    }
+
+    pub(super) fn start_run(&mut self) {
+        if let Some(blocker) = self.mix_blocker() {
+            self.notify(Level::Warning, blocker, None);
+            return;
+        }
+        self.notices.retain(|notice| notice.level < Level::Warning);
+        let request = self.request();
+        let run = self.next_run;
+        self.next_run += 1;
+        self.active = Some(ActiveRun::new(run, request.clone()));
+        self.effects.push(Effect::Send(Request::Render {
+            run,
+            request: Box::new(request),
+        }));
+    }
+
+    pub(super) fn supersede(&mut self, delay_secs: f64) {
+        self.rerun_at_secs = Some(self.now_secs + delay_secs);
+        if let Some(active) = self.active.as_mut().filter(|active| !active.stopping) {
+            active.stopping = true;
+            self.effects.push(Effect::Cancel(CancelReason::Superseded));
+        }
+    }
+
+    fn new_seed_without_rerun(&mut self) {
+        // A Weyl sequence stirred by the moment of the click, then a mixing multiply: a click needs no better generator.
+        self.seed_stream = self.seed_stream.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ self.now_secs.to_bits();
+        let mixed = (self.seed_stream ^ (self.seed_stream >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        // Six digits can be read out, typed and remembered.
+        self.settings.seed = (mixed ^ (mixed >> 27)) % 1_000_000;
+    }
+}

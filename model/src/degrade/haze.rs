@@ -35,7 +35,7 @@ pub struct HazeParameters {
 
 /// Lays the veil over `image` in place.
 pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> HazeParameters {
-    let grey = stream.between(0.82, 0.92);
+    let grey = stream.between(0.72, 0.8);
     let airlight = [(); 3].map(|()| (grey * stream.between(0.98, 1.02)).min(1.0));
     let depth = Depth::draw(&mut stream);
     let beta = severity * BETA_AT_ONE;

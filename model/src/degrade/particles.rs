@@ -97,6 +97,13 @@ impl Layer {
         }
     }
 
+    /// Adds `light` to `image` by the layer's opacity.
+    pub(super) fn add_light(&self, image: &mut Rgb32FImage, light: f32) {
+        for (pixel, alpha) in image.pixels_mut().zip(&self.alpha) {
+            pixel.0.iter_mut().for_each(|value| *value += alpha * light);
+        }
+    }
+
     /// Mean opacity.
     pub(super) fn coverage(&self) -> f32 {
         let sum: f64 = self.alpha.iter().map(|alpha| f64::from(*alpha)).sum();

@@ -1,9 +1,9 @@
 //! Rain: motion-blurred streaks in depth layers, one wind direction per image.
 //!
-//! The look follows Garg and Nayar 2007 (streaks are motion-blurred drops, brighter than what they cover and nearly
-//! independent of it in colour). Streaks are alpha-blended in front of everything behind them, the veil included, and
-//! are at least about as bright as any airlight drawn, so that they stay visible against a veil. Sizes are in pixels
-//! and streaks per area are constant, whatever the image's size.
+//! The look follows Garg and Nayar 2007: streaks are motion-blurred drops that gather light from a wide angle, and in the
+//! exposure time of a photo hide next to nothing, so they *add* light to what is behind them, the veil included
+//! (the additive model of the deraining literature). Rain therefore keeps its contrast in front of a veil, as far as
+//! white leaves room. Sizes are in pixels and streaks per area are constant, whatever the image's size.
 
 use image::Rgb32FImage;
 use serde::Serialize;
@@ -59,7 +59,7 @@ pub struct RainParameters {
     pub streaks: usize,
     /// Lean from vertical in degrees, positive towards the bottom right.
     pub lean_degrees: f32,
-    /// Colour of the streaks, sRGB-encoded grey.
+    /// Light that a fully opaque streak adds, sRGB-encoded grey.
     pub brightness: f32,
     /// Factor on every streak's opacity.
     pub opacity_scale: f32,
@@ -70,7 +70,7 @@ pub struct RainParameters {
 /// Rains on `image` in place.
 pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> RainParameters {
     let lean_degrees = stream.between(-MAX_LEAN_DEGREES, MAX_LEAN_DEGREES);
-    let brightness = stream.between(0.9, 0.98);
+    let brightness = stream.between(0.44, 0.52);
     // Count grows with severity and opacity with its root, so the root mean square of the residual grows with severity.
     let opacity_scale = severity.sqrt();
     let area = (
@@ -85,7 +85,7 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
         streak.opacity = streak.opacity.min(1.0);
         layer.add(&streak);
     }
-    layer.composite(image, [brightness; 3]);
+    layer.add_light(image, brightness);
     RainParameters {
         severity,
         streaks,

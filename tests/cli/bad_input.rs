@@ -58,6 +58,7 @@ fn settings_that_cannot_be_used() {
         (&["--mix", "haze"], "haze"),
         (&["--steps", "0"], "steps"),
         (&["--steps", "1001"], "steps"),
+        (&["--steps", "-1"], "--steps"),
         (&["--alpha", "nan"], "alpha"),
         (&["--beta", "-1"], "beta"),
         (&["--alpha", "0"], "alpha"),

@@ -99,6 +99,27 @@ fn the_same_command_writes_the_same_file() {
     assert!(read("one.png") == read("two.png"));
 }
 
+/// A name that is no Unicode, which only Unix has.
+#[cfg(unix)]
+#[test]
+fn files_whose_names_are_no_unicode_work() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let scene = OsStr::from_bytes(b"scene\xff.jpg");
+    fs::copy(photo("great-wall.jpg"), folder.path().join(scene)).expect("copied");
+    let args = [
+        OsStr::new("render"),
+        scene,
+        OsStr::new("--json"),
+        OsStr::new("-o"),
+        OsStr::from_bytes(b"out\xff.png"),
+    ];
+    let report = json(&mdsd3(folder.path(), args).succeeded());
+    assert_eq!(report["request"]["scene"], "scene\u{fffd}.jpg");
+    assert_eq!(files_in(folder.path()).len(), 2);
+}
+
 #[test]
 fn aspect_keeps_the_shape_of_the_photo() {
     let folder = tempfile::tempdir().expect("a temporary folder");

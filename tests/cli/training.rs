@@ -9,11 +9,12 @@ use crate::program::{files_in, mdsd3, photo};
 fn write_recipe(folder: &Path, split: &str) {
     let manifest = "split\tpath\ntrain\tgreat-wall.jpg\ntrain\tpont-du-gard.jpg\nheldout\tmachu-picchu.jpg\n";
     fs::write(folder.join("manifest.tsv"), manifest).expect("written");
-    let photos = photo("great-wall.jpg").with_file_name("");
+    let photos = photo("");
+    let photos = photos.display();
     let recipe = format!(
         r#"
 seed = 1
-photos = {photos:?}
+photos = '{photos}'
 manifest = "manifest.tsv"
 split = "{split}"
 output = "model"

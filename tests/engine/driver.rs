@@ -7,7 +7,7 @@ use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions};
 
 /// Far beyond what any wait needs; a hang fails the test instead of the whole run.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Driver {
     pub engine: Engine,

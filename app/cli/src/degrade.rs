@@ -33,7 +33,7 @@ pub fn run(args: DegradeArgs) -> anyhow::Result<()> {
     metadata::write_png_with_parameters(&output, &degraded.image, request.in_words())?;
     if json {
         let (width, height) = (degraded.image.width, degraded.image.height);
-        let report = json!({ "output": output, "width": width, "height": height, "parameters": degraded.parameters });
+        let report = json!({ "output": output.to_string_lossy(), "width": width, "height": height, "parameters": degraded.parameters });
         return say(&report.to_string());
     }
     say(&format!("degraded {} by {}", request.photo.display(), request.mix))?;

@@ -152,7 +152,7 @@ impl Report {
             ..
         } = &self.rendered;
         json!({
-            "output": self.output,
+            "output": self.output.to_string_lossy(),
             "width": result.image.width,
             "height": result.image.height,
             "elapsed_secs": self.elapsed_secs,
@@ -163,7 +163,7 @@ impl Report {
             "sigmas": sigmas,
             "regime": Regime::of(request.alpha, request.beta).name(),
             "peak_memory_bytes": memory::peak_resident_bytes(),
-            "steps_dir": self.step_files.as_ref().map(|files| &files.folder),
+            "steps_dir": self.step_files.as_ref().map(|files| files.folder.to_string_lossy()),
             "spectrum_log10_power_range": self.step_files.as_ref().and_then(|files| files.log_power_range),
             "model": model,
             "scene_sha256": scene_sha256,

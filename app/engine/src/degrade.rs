@@ -25,10 +25,10 @@ pub struct DegradeRequest {
     #[arg(long, value_name = "CLASS=SEVERITY,...")]
     pub mix: Mix,
     /// Seed of everything that is drawn at random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Centre crop to a square of this side in pixels; the photo's own size when absent
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub size: Option<u32>,
 }
 

@@ -44,6 +44,7 @@ pub enum Sampler {
 pub struct RenderRequest {
     /// Clean photo; the bundled demo photo when absent
     #[arg(value_name = "PHOTO")]
+    #[serde(serialize_with = "path_as_text")]
     pub scene: Option<PathBuf>,
     /// Class ratios, such as haze=0.8,rain=0.5 (0 off, 1 as trained, up to 1.5)
     #[arg(long, default_value = DEFAULT_MIX, value_name = "CLASS=RATIO,...")]
@@ -55,30 +56,31 @@ pub struct RenderRequest {
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub beta: f32,
     /// Denoising steps
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     pub steps: usize,
     /// Guidance against the clean branch; 1 is none and takes one evaluation per step
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub guidance: f32,
     /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Integrator
     #[arg(long, value_enum, default_value_t)]
     pub sampler: Sampler,
     /// Side of the scene in pixels
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, allow_negative_numbers = true)]
     pub size: u32,
     /// How the photo is fitted to that size
     #[arg(long, value_enum, default_value_t)]
     pub fit: Fit,
     /// Model folder or safetensors file; the bundled model when absent
     #[arg(long, value_name = "DIR|FILE")]
+    #[serde(serialize_with = "path_as_text")]
     pub model: Option<PathBuf>,
     /// Compute device: cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Compute dtype: f32, bf16 or f16
+    /// Compute dtype: f32, bf16 or f16; on a processor f32 is the fastest
     #[arg(long, default_value = "f32")]
     pub dtype: String,
 }
@@ -151,6 +153,13 @@ impl RenderRequest {
     pub fn regime(&self) -> Regime {
         Regime::of(self.alpha, self.beta)
     }
+}
+
+/// Writes a path as text. Names that are no Unicode keep what can be shown of them: a run's settings stay readable, though
+/// its photo can't be found again by them.
+#[allow(clippy::ref_option)] // serde passes the field as it is
+fn path_as_text<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 /// Checks a side in pixels against what a model takes, and names the nearest sizes that it takes.

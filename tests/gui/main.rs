@@ -2,6 +2,7 @@
 
 mod controls;
 mod failures;
+mod real_engine;
 mod shaders;
 mod snapshots;
 mod support;

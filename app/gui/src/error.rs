@@ -47,14 +47,18 @@ impl GuiError {
     }
 }
 
-/// The first line of a message, for errors of libraries that explain themselves at length.
+/// The first line of a message, for errors of libraries that explain themselves at length, without the place in the
+/// library's source that some put before it.
 pub(crate) fn one_line(message: &str) -> String {
-    message
-        .lines()
-        .next()
-        .unwrap_or_default()
+    let first = message.lines().next().unwrap_or_default();
+    let after_place = first
+        .split_once(".rs:")
+        .and_then(|(_, rest)| rest.split_once(": "))
+        .map(|(_, reason)| reason);
+    after_place
+        .unwrap_or(first)
+        .trim_end_matches([':', ' ', '.', '{', '}'])
         .trim()
-        .trim_end_matches('.')
         .to_owned()
 }
 
@@ -79,5 +83,13 @@ mod tests {
         };
         assert!(error.to_string().contains("(no display)"));
         assert!(error.to_string().contains("mdsd3 render"));
+    }
+
+    #[test]
+    fn places_in_a_librarys_source_are_left_out() {
+        let message =
+            "WinitEventLoop: os error at /home/me/winit/src/linux/mod.rs:788: Failed to open connection to X server";
+        assert_eq!(one_line(message), "Failed to open connection to X server");
+        assert_eq!(one_line("Failed to create surface: {}"), "Failed to create surface");
     }
 }

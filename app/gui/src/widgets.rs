@@ -262,7 +262,11 @@ pub fn segmented<T: PartialEq + Copy>(ui: &mut Ui, name: &str, current: &mut T, 
             ui.spacing_mut().item_spacing.x = 2.0;
             ui.spacing_mut().interact_size.y = space::ROW - 4.0;
             ui.horizontal(|ui| {
-                for &(choice, label, help) in choices {
+                // In a row that is filled from the right, the last choice comes first.
+                let reversed = ui.layout().prefer_right_to_left();
+                for index in 0..choices.len() {
+                    let index = if reversed { choices.len() - 1 - index } else { index };
+                    let (choice, label, help) = choices[index];
                     let selected = *current == choice;
                     let color = if selected { theme.on_accent } else { theme.text };
                     let fill = if selected { theme.accent } else { Color32::TRANSPARENT };

@@ -1,0 +1,146 @@
+//! The studio over the real engine and the bundled model.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use egui::accesskit::Role;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::{Engine, EngineOptions, bundled};
+use mdsd3_gui::Studio;
+use mdsd3_gui::prefs::Prefs;
+
+use crate::support::WINDOW;
+
+/// Far beyond what any wait needs; a hang fails the test instead of the whole run.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A studio on the smallest useful size; `None` with a printed reason in a build without the bundled model.
+fn studio() -> Option<Harness<'static, Studio>> {
+    if bundled::model_bytes().is_none() {
+        println!("skipped: this build has no bundled model (assets/models/mini)");
+        return None;
+    }
+    let settings = RenderRequest {
+        size: 128,
+        ..RenderRequest::default()
+    };
+    let prefs = Prefs {
+        settings,
+        ..Prefs::default()
+    };
+    let build = move |cc: &mut eframe::CreationContext<'_>| {
+        let engine = Engine::start(EngineOptions::default()).expect("the engine starts");
+        Studio::new(&cc.egui_ctx, Box::new(engine), prefs, None)
+    };
+    Some(
+        Harness::builder()
+            .with_size(WINDOW)
+            .with_step_dt(0.05)
+            .build_eframe(build),
+    )
+}
+
+fn wait(harness: &mut Harness<'static, Studio>, what: &str, done: impl Fn(&Studio) -> bool) {
+    let start = Instant::now();
+    while !done(harness.state()) {
+        assert!(start.elapsed() < PATIENCE, "{what}: still not so after two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+        harness.step();
+    }
+    harness.step();
+}
+
+fn set_slider(harness: &mut Harness<'static, Studio>, name: &str, value: f64) {
+    harness
+        .get_by_role_and_label(Role::Slider, name)
+        .set_value_accesskit(value);
+    harness.step();
+}
+
+#[test]
+fn a_photo_is_loaded_mixed_and_previewed() {
+    let Some(mut harness) = studio() else {
+        return;
+    };
+    wait(&mut harness, "model and demo photo", |studio| {
+        studio.state().mix_blocker().is_none()
+    });
+    let photo = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../assets/photos/great-wall.jpg");
+    harness.state_mut().state_mut().open_scene(Some(photo.clone()));
+    wait(&mut harness, "the photo", |studio| {
+        studio
+            .state()
+            .scene
+            .as_ref()
+            .is_some_and(|scene| scene.path.as_ref() == Some(&photo))
+    });
+    let class = harness.state().state().classes()[0].clone();
+    set_slider(&mut harness, &format!("{class} ratio"), 1.0);
+    set_slider(&mut harness, "steps", 3.0);
+    harness.get_by_role_and_label(Role::Button, "Mix").click();
+    harness.step();
+    wait(&mut harness, "the result", |studio| {
+        studio.state().finished_run().is_some() && studio.state().shown_step() == Some(3)
+    });
+    harness.get_by_role_and_label(Role::Image, "Step image");
+    let lane = harness.state().state().lane.as_ref().expect("a run is shown");
+    assert_eq!(lane.step_secs.len(), 3);
+    assert!((lane.request.mix.ratio(&class) - 1.0).abs() < 1e-6);
+    assert_eq!(lane.request.size, 128);
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = folder.path().join("mix.png");
+    harness.state_mut().state_mut().save_result(target.clone());
+    wait(&mut harness, "the saved file", |studio| {
+        studio
+            .state()
+            .notices
+            .iter()
+            .any(|notice| notice.message.starts_with("Saved"))
+    });
+    assert_eq!(image::image_dimensions(&target).expect("a PNG"), (128, 128));
+}
+
+#[test]
+fn stop_and_a_panic_leave_a_studio_that_mixes_again() {
+    let Some(mut harness) = studio() else {
+        return;
+    };
+    wait(&mut harness, "model and demo photo", |studio| {
+        studio.state().mix_blocker().is_none()
+    });
+    set_slider(&mut harness, "steps", 100.0);
+    harness.key_press(egui::Key::Space);
+    wait(&mut harness, "the first step", |studio| studio.state().lane.is_some());
+    harness.key_press(egui::Key::Escape);
+    wait(&mut harness, "the stop", |studio| !studio.state().is_busy());
+    assert!(harness.state().state().finished_run().is_none());
+
+    harness.state_mut().panic_worker_for_test();
+    wait(&mut harness, "the message", |studio| !studio.state().notices.is_empty());
+    set_slider(&mut harness, "steps", 1.0);
+    harness.get_by_role_and_label(Role::Button, "Mix again").click();
+    harness.step();
+    wait(&mut harness, "a result", |studio| {
+        studio.state().finished_run().is_some()
+    });
+}
+
+#[test]
+fn a_photo_that_is_not_one_is_refused_in_words() {
+    let Some(mut harness) = studio() else {
+        return;
+    };
+    let file = tempfile::Builder::new()
+        .suffix(".png")
+        .tempfile()
+        .expect("a temporary file");
+    std::fs::write(file.path(), b"not a picture").expect("a writable file");
+    harness.state_mut().state_mut().open_scene(Some(file.path().to_owned()));
+    wait(&mut harness, "the message", |studio| !studio.state().notices.is_empty());
+    let message = harness.state().state().notices[0].message.clone();
+    assert!(message.contains(".png"), "{message}");
+    harness.get_by_label(&message);
+}

@@ -86,7 +86,7 @@ type Errors = Vec<(String, f64)>;
 
 fn check_folder(folder: &Path) -> Result<Option<Errors>, ModelError> {
     let case = Weights::open(&folder.join("case.safetensors"))?;
-    let case = case.tensors();
+    let case = &case.tensors()?;
     let config = folder.join("config.json");
     let json = std::fs::read_to_string(&config).unwrap_or_default();
     if json.contains("SD3Transformer2DModel") {

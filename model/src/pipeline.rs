@@ -315,7 +315,10 @@ fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {
 
 fn at_path(path: &Path, error: ModelError) -> ModelError {
     match error {
-        ModelError::BadInput(message) => ModelError::BadInput(format!("{}: {message}", path.display())),
+        // What the file's reader reports names the file already.
+        ModelError::BadInput(message) if !message.starts_with(&*path.to_string_lossy()) => {
+            ModelError::BadInput(format!("{}: {message}", path.display()))
+        }
         other => other,
     }
 }

@@ -1,4 +1,21 @@
 //! Reading checkpoints: safetensors only, every tensor accounted for.
+//!
+//! Opening reads headers alone, so a file of gigabytes opens at once. A tensor is mapped into memory, checked for NaN and
+//! converted to the compute dtype when a model asks for it, once.
+//!
+//! | file | what |
+//! |---|---|
+//! | `header` | the header, of which nothing is trusted |
+//! | `source` | the bytes: a file mapped tensor by tensor, or memory |
+//! | `convert` | bytes to a tensor of the compute dtype |
+//! | `shards` | `*.index.json` |
+//! | `error` | everything that can be wrong |
+
+mod convert;
+mod error;
+mod header;
+mod shards;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,55 +24,284 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::VarBuilder;
 use candle_nn::var_builder::SimpleBackend;
-use safetensors::SafeTensors;
+
+pub use error::CheckpointError;
+use header::Entry;
+use source::Source;
 
 use crate::error::ModelError;
 
-/// The tensors of a safetensors file, with a record of which ones a model asked for.
+/// How a tensor is cut out of the stored one, where a layout stores it another way than diffusers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// As stored.
+    Whole,
+    /// One of equal parts along the first dimension: a query out of a joint query, key and value.
+    Rows {
+        /// Which part, from 0.
+        index: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// Halves along the first dimension exchanged: (shift, scale) stored where (scale, shift) is asked for.
+    HalvesSwapped,
+    /// A 1x1 convolution as the matrix that it is.
+    Matrix,
+}
+
+impl Part {
+    /// Shape of the part of a tensor, or `None` when the tensor can't be cut that way.
+    fn shape(self, stored: &[usize]) -> Option<Vec<usize>> {
+        let mut shape = stored.to_vec();
+        match self {
+            Self::Whole => {}
+            Self::Rows { of, .. } => {
+                let rows = shape.first_mut().filter(|rows| rows.is_multiple_of(of))?;
+                *rows /= of;
+            }
+            Self::HalvesSwapped => {
+                stored.first().filter(|rows| rows.is_multiple_of(2))?;
+            }
+            Self::Matrix => {
+                while shape.len() > 2 && shape.last() == Some(&1) {
+                    shape.pop();
+                }
+            }
+        }
+        Some(shape)
+    }
+}
+
+/// A tensor that can be asked for.
+#[derive(Clone)]
+struct Slot {
+    source: Arc<Source>,
+    /// Its name in the file.
+    stored_key: String,
+    entry: Entry,
+    part: Part,
+}
+
+impl Slot {
+    fn shape(&self) -> Option<Vec<usize>> {
+        self.part.shape(&self.entry.shape)
+    }
+
+    /// The tensor in `dtype`; in its own when that is `None`.
+    fn load(&self, dtype: Option<DType>, device: &Device) -> Result<Tensor, ModelError> {
+        let Slot {
+            source,
+            stored_key: key,
+            entry,
+            part,
+        } = self;
+        let unsupported = || {
+            CheckpointError::Dtype {
+                key: key.clone(),
+                dtype: entry.dtype_name.clone(),
+            }
+            .at(&source.name)
+        };
+        let stored = entry.dtype.ok_or_else(unsupported)?;
+        let wanted = dtype.unwrap_or(stored);
+        if stored.is_int() && wanted.is_float() {
+            return Err(unsupported());
+        }
+        let shape = self.shape().ok_or_else(|| {
+            ModelError::BadInput(format!(
+                "{}: tensor {key} of shape {:?} can't be divided as this layout asks",
+                source.name, entry.shape
+            ))
+        })?;
+        let len = shape.iter().product::<usize>() * stored.size_in_bytes();
+        let skip = if let Part::Rows { index, .. } = part {
+            index * len
+        } else {
+            0
+        };
+        let bytes = source.tensor_bytes(key, entry, skip, len)?;
+        let tensor = convert::tensor(&bytes, stored, &shape, wanted, device)?
+            .ok_or_else(|| CheckpointError::NotFinite { key: key.clone() }.at(&source.name))?;
+        if *part == Part::HalvesSwapped {
+            let halves = tensor.chunk(2, 0)?;
+            return Ok(Tensor::cat(&[&halves[1], &halves[0]], 0)?);
+        }
+        Ok(tensor)
+    }
+}
+
+/// Facts about a tensor, from its header alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorFacts {
+    /// Its shape, as a model sees it.
+    pub shape: Vec<usize>,
+    /// Its dtype as the file writes it, such as `F16`.
+    pub dtype: String,
+}
+
+impl TensorFacts {
+    /// Number of values.
+    pub fn values(&self) -> u64 {
+        self.shape.iter().map(|&side| side as u64).product()
+    }
+}
+
+/// Named tensors out of one or several files, with a record of which ones a model asked for.
 #[derive(Clone)]
 pub struct Weights {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    tensors: BTreeMap<String, Tensor>,
+    /// The file, for messages.
+    name: String,
+    slots: BTreeMap<String, Slot>,
+    metadata: BTreeMap<String, String>,
     used: Mutex<BTreeSet<String>>,
 }
 
 impl Weights {
-    /// Reads a file; `name` in messages is its path.
+    /// Opens a safetensors file, or a sharded checkpoint by its `*.index.json`; only headers are read.
     ///
     /// # Errors
-    /// Bad input when it is missing, a pickle, truncated or otherwise damaged, holds an unsupported dtype or NaN.
+    /// Bad input when it is missing, a pickle, or its header is damaged (see [`CheckpointError`]).
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => ModelError::BadInput(format!("{}: no such checkpoint file", path.display())),
-            _ => ModelError::Io { path: path.to_owned(), source: e },
-        })?;
-        Self::parse(&bytes, &path.display().to_string())
-    }
-
-    /// Parses the bytes of a safetensors file; `name` is for messages.
-    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
-        refuse_pickle(bytes, name)?;
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| ModelError::BadInput(format!("{name}: not a complete safetensors file ({e}); copy or download it again")))?;
-        let mut tensors = BTreeMap::new();
-        for (key, view) in file.tensors() {
-            tensors.insert(key.clone(), tensor_from_view(&key, &view, name)?);
+        if path.to_string_lossy().ends_with(".index.json") {
+            return Self::open_shards(path);
         }
-        Ok(Self { inner: Arc::new(Inner { tensors, used: Mutex::default() }) })
+        let (source, header) = Source::open(path)?;
+        Ok(Self::from_source(source, header))
     }
 
-    /// Tensors by name, as stored.
-    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        &self.inner.tensors
+    /// Opens bytes in memory; `name` is for messages.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
+        let (source, header) = Source::parse(bytes, name)?;
+        Ok(Self::from_source(source, header))
     }
 
-    /// A tensor that must be there.
-    pub fn get(&self, name: &str) -> Result<&Tensor, ModelError> {
-        self.mark(name);
-        self.inner.tensors.get(name).ok_or_else(|| ModelError::BadInput(format!("tensor {name} is missing")))
+    fn from_source(source: Source, header: header::Header) -> Self {
+        let (name, source) = (source.name.clone(), Arc::new(source));
+        let slot = |(key, entry): (String, Entry)| {
+            (
+                key.clone(),
+                Slot {
+                    source: Arc::clone(&source),
+                    stored_key: key,
+                    entry,
+                    part: Part::Whole,
+                },
+            )
+        };
+        Self::from_slots(name, header.entries.into_iter().map(slot).collect(), header.metadata)
+    }
+
+    fn from_slots(name: String, slots: BTreeMap<String, Slot>, metadata: BTreeMap<String, String>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                name,
+                slots,
+                metadata,
+                used: Mutex::default(),
+            }),
+        }
+    }
+
+    fn open_shards(index: &Path) -> Result<Self, ModelError> {
+        let name = index.display().to_string();
+        let bad = |reason: String| CheckpointError::Index { reason }.at(&name);
+        let (mut slots, mut metadata) = (BTreeMap::new(), BTreeMap::new());
+        for (file, listed) in shards::files(index)? {
+            let shard = Self::open(&file)?;
+            if let Some(key) = listed.iter().find(|key| !shard.contains(key)) {
+                return Err(bad(format!(
+                    "{} lacks tensor {key}; copy or download it again",
+                    file.display()
+                )));
+            }
+            for (key, slot) in &shard.inner.slots {
+                if slots.insert(key.clone(), slot.clone()).is_some() {
+                    return Err(bad(format!("tensor {key} is in two of its files")));
+                }
+            }
+            metadata.extend(shard.inner.metadata.clone());
+        }
+        Ok(Self::from_slots(name, slots, metadata))
+    }
+
+    /// The file (or name) that these tensors come from.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The `__metadata__` of the file.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.inner.metadata
+    }
+
+    /// Names of all tensors.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.inner.slots.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of that name; asking doesn't count as use.
+    pub fn contains(&self, name: &str) -> bool {
+        self.inner.slots.contains_key(name)
+    }
+
+    /// Shape and dtype of a tensor, without reading it.
+    pub fn facts(&self, name: &str) -> Option<TensorFacts> {
+        let slot = self.inner.slots.get(name)?;
+        Some(TensorFacts {
+            shape: slot.shape()?,
+            dtype: slot.entry.dtype_name.clone(),
+        })
+    }
+
+    /// Shape of a tensor, without reading it.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.inner.slots.get(name)?.shape()
+    }
+
+    /// The same tensors under other names. `rename` is asked for each name and says which names it serves, and by which
+    /// part; none drops it.
+    #[must_use]
+    pub fn renamed(&self, mut rename: impl FnMut(&str) -> Vec<(String, Part)>) -> Self {
+        let mut slots = BTreeMap::new();
+        for (key, slot) in &self.inner.slots {
+            for (name, part) in rename(key) {
+                slots.insert(name, Slot { part, ..slot.clone() });
+            }
+        }
+        Self::from_slots(self.inner.name.clone(), slots, self.inner.metadata.clone())
+    }
+
+    /// These tensors, those of `over` added or taking the place of others.
+    #[must_use]
+    pub fn layered(&self, over: &Self) -> Self {
+        let mut slots = self.inner.slots.clone();
+        slots.extend(over.inner.slots.clone());
+        let mut metadata = self.inner.metadata.clone();
+        metadata.extend(over.inner.metadata.clone());
+        Self::from_slots(self.inner.name.clone(), slots, metadata)
+    }
+
+    /// All tensors as stored, read now.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>, ModelError> {
+        self.inner
+            .slots
+            .keys()
+            .map(|key| Ok((key.clone(), self.get(key)?)))
+            .collect()
+    }
+
+    /// A tensor that must be there, as stored.
+    pub fn get(&self, name: &str) -> Result<Tensor, ModelError> {
+        self.slot(name)?.load(None, &Device::Cpu)
+    }
+
+    /// A tensor that must be there, in `dtype` on `device`.
+    pub fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor, ModelError> {
+        self.slot(name)?.load(Some(dtype), device)
     }
 
     /// A builder over these tensors, converted to `dtype` on `device`.
@@ -63,115 +309,95 @@ impl Weights {
         VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
     }
 
+    /// Tensors that nobody has asked for.
+    pub fn unused(&self) -> Vec<String> {
+        let used = self.inner.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner
+            .slots
+            .keys()
+            .filter(|k| !used.contains(*k))
+            .cloned()
+            .collect()
+    }
+
     /// Refuses tensors that nobody asked for, so that a wrong or newer checkpoint is noticed.
     pub fn check_all_used(&self) -> Result<(), ModelError> {
-        let used = self.inner.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let extra: Vec<&str> = self.inner.tensors.keys().filter(|k| !used.contains(*k)).map(String::as_str).collect();
+        let extra = self.unused();
         if extra.is_empty() {
             return Ok(());
         }
-        let shown = extra[..extra.len().min(3)].join(", ");
-        let more = if extra.len() > 3 { format!(" and {} more", extra.len() - 3) } else { String::new() };
-        Err(ModelError::BadInput(format!("unknown tensors in the checkpoint: {shown}{more}; does it belong to this config?")))
+        Err(ModelError::BadInput(format!(
+            "unknown tensors in the checkpoint: {}; does it belong to this config?",
+            shortened(&extra)
+        )))
     }
 
     /// Number of values in all tensors.
     pub fn parameters(&self) -> u64 {
-        self.inner.tensors.values().map(|t| t.elem_count() as u64).sum()
+        let values = |slot: &Slot| {
+            slot.shape()
+                .map_or(0, |shape| shape.iter().map(|&side| side as u64).product())
+        };
+        self.inner.slots.values().map(values).sum()
     }
 
-    fn mark(&self, name: &str) {
-        self.inner.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    fn slot(&self, name: &str) -> Result<&Slot, ModelError> {
+        self.mark(name);
+        let missing = || CheckpointError::Missing { key: name.to_owned() }.at(&self.inner.name);
+        self.inner.slots.get(name).ok_or_else(missing)
+    }
+
+    /// Notes that a tensor has been used.
+    pub(crate) fn mark(&self, name: &str) {
+        self.inner
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned());
+    }
+}
+
+/// The first three of a list of names, and how many more there are.
+pub(crate) fn shortened(names: &[String]) -> String {
+    let shown = names[..names.len().min(3)].join(", ");
+    if names.len() > 3 {
+        format!("{shown} and {} more", names.len() - 3)
+    } else {
+        shown
     }
 }
 
 impl SimpleBackend for Weights {
-    fn get(&self, shape: Shape, name: &str, _: candle_nn::Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let tensor = self.get_unchecked(name, dtype, device)?;
-        if tensor.shape() != &shape {
-            candle_core::bail!("tensor {name} has shape {:?}, the config asks for {:?}", tensor.dims(), shape.dims());
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: candle_nn::Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        // Judged by the header, before a wrong tensor is converted.
+        if let Some(found) = self.shape(name)
+            && found != shape.dims()
+        {
+            candle_core::bail!(
+                "tensor {name} has shape {found:?}, the config asks for {:?}",
+                shape.dims()
+            );
         }
-        Ok(tensor)
+        self.get_unchecked(name, dtype, device)
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let Ok(tensor) = Self::get(self, name) else { candle_core::bail!("tensor {name} is missing") };
-        tensor.to_device(device)?.to_dtype(dtype)
+        // The message alone: a wrapped error would carry a backtrace into it.
+        self.load(name, dtype, device)
+            .map_err(|e| candle_core::Error::Msg(e.to_string()))
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.inner.tensors.contains_key(name)
+        self.contains(name)
     }
-}
-
-/// Pickles can run any program when they are read, so they are never opened.
-fn refuse_pickle(bytes: &[u8], name: &str) -> Result<(), ModelError> {
-    let zip = bytes.starts_with(b"PK\x03\x04");
-    let protocol = bytes.first() == Some(&0x80) && bytes.get(1).is_some_and(|v| (2..=5).contains(v));
-    // A safetensors file begins with its header's length, which may look like a pickle's mark, and then `{`.
-    let safetensors = bytes.get(8) == Some(&b'{');
-    if (zip || protocol) && !safetensors {
-        return Err(ModelError::BadInput(format!(
-            "{name}: this is a PyTorch pickle, which can run programs when read; convert it to safetensors first"
-        )));
-    }
-    Ok(())
-}
-
-fn tensor_from_view(key: &str, view: &safetensors::tensor::TensorView, name: &str) -> Result<Tensor, ModelError> {
-    let dtype = match view.dtype() {
-        safetensors::Dtype::F32 => DType::F32,
-        safetensors::Dtype::F16 => DType::F16,
-        safetensors::Dtype::BF16 => DType::BF16,
-        safetensors::Dtype::F64 => DType::F64,
-        safetensors::Dtype::I64 => DType::I64,
-        other => {
-            return Err(ModelError::BadInput(format!("{name}: tensor {key} has dtype {other:?}; f32, f16 and bf16 are supported")));
-        }
-    };
-    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-    if dtype != DType::I64 && view.data().iter().any(|&b| b != 0) {
-        let sum = tensor.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
-        if sum.is_nan() || sum.is_infinite() {
-            return Err(ModelError::BadInput(format!("{name}: tensor {key} holds NaN or infinite values")));
-        }
-    }
-    Ok(tensor)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(bytes: &[u8]) -> String {
-        Weights::parse(bytes, "x").err().unwrap().to_string()
-    }
-
-    #[test]
-    fn pickles_are_refused_with_the_reason() {
-        assert!(message(b"PK\x03\x04rest").contains("pickle"));
-        assert!(message(b"\x80\x02}q\x00.").contains("pickle"));
-    }
-
-    #[test]
-    fn a_header_of_640_bytes_is_no_pickle() {
-        let header = format!("{:<640}", r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#);
-        let bytes = [&640u64.to_le_bytes()[..], header.as_bytes(), &1f32.to_le_bytes()].concat();
-        assert_eq!(bytes[..2], [0x80, 2]);
-        assert_eq!(Weights::parse(&bytes, "x").unwrap().tensors().len(), 1);
-    }
-
-    #[test]
-    fn damaged_files_are_bad_input() {
-        for bytes in [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x08\0\0\0\0\0\0\0{\"a\":1}}"] {
-            assert!(message(bytes).contains("safetensors"), "{}", message(bytes));
-        }
-    }
-
-    #[test]
-    fn nan_weights_are_named() {
-        let tensor = Tensor::new(&[1f32, f32::NAN], &Device::Cpu).unwrap();
-        let bytes = safetensors::serialize([("blocks.3.weight", tensor)], None).unwrap();
-        assert!(message(&bytes).contains("blocks.3.weight"));
-    }
-}
+mod tests;

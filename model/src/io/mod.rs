@@ -2,4 +2,6 @@
 
 pub mod atomic;
 pub mod checkpoint;
+#[cfg(test)]
+pub(crate) mod damage;
 pub mod photo;

@@ -1,64 +1,127 @@
-"""Measures a model on the held-out photos: python tests/bench/evaluate_model.py PHOTOS_DIR OUT_DIR [--model DIR] [--photos N] [--seeds 0,1]
+"""Measures a model on the held-out photos: python tests/bench/evaluate_model.py PHOTOS_DIR OUT_DIR [--model DIR] [--photos N] [--seeds 0,1,2,3]
 
-PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary at 256 px, 20 steps, guidance 1, and prints the
-means of measure_mix.py per mix as a Markdown table: psnr of no class against the scene as the model saw it, everything else
-against the model's own no-class result of the same seed, so that the autoencoder's blur does not count. Every image stays in OUT_DIR,
-with one contact sheet per photo. Needs numpy, scipy, pillow and `cargo build --release`.
+PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary at 256 px, 20 steps, guidance 1, and prints, as
+Markdown, the means of measure_mix.py per mix, the distances to the physical degradations, and every target with its figure.
+"No class" is measured against the scene as the model saw it, everything else against the model's own no-class result of the same
+seed, so that the autoencoder's blur does not count. Images stay in OUT_DIR (a second run reuses them), with a contact sheet.
+Needs numpy, scipy, pillow and `cargo build --release`.
 """
-import argparse, csv, pathlib, subprocess, sys
+import argparse, csv, itertools, os, pathlib, subprocess, sys
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy.stats import wasserstein_distance
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from measure_mix import load, measure
+from measure_mix import LUMA, load, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MIXES = ["haze=0.25", "haze=0.5", "haze=0.75", "haze=1", "rain=0.5", "rain=1", "snow=0.5", "snow=1", "noise=0.5", "noise=1", "haze=1,rain=1"]
-ap = argparse.ArgumentParser(); ap.add_argument("photos"); ap.add_argument("out"); ap.add_argument("--model")
-ap.add_argument("--photos", dest="count", type=int, default=99); ap.add_argument("--seeds", default="0"); ap.add_argument("--mixes", default=";".join(MIXES))
+BINARY = ROOT / "target/release/mdsd3"
+HAZE = ["haze=0.25", "haze=0.5", "haze=0.75", "haze=1"]
+FINE = ["rain", "snow", "noise"]
+MIXES = HAZE + [f"{c}={r}" for c in FINE for r in (0.25, 0.5, 0.75, 1)] + ["haze=1,rain=1"]
+DIVERSITY_SEEDS = range(8)
+
+ap = argparse.ArgumentParser()
+ap.add_argument("photos"); ap.add_argument("out"); ap.add_argument("--model")
+ap.add_argument("--photos", dest="count", type=int, default=99); ap.add_argument("--seeds", default="0,1,2,3")
 args = ap.parse_args()
-out = pathlib.Path(args.out); out.mkdir(parents=True, exist_ok=True)
-binary = ROOT / "target/release/mdsd3"
-model = ["--model", args.model] if args.model else []
-mixes = args.mixes.split(";")
+OUT = pathlib.Path(args.out); OUT.mkdir(parents=True, exist_ok=True)
+SEEDS = [int(s) for s in args.seeds.split(",")]
 
 
 def run(*command):
-    subprocess.run([str(binary), *map(str, command)], check=True, capture_output=True)
+    # One thread for candle's small passes: its pool waits by spinning.
+    done = subprocess.run([str(BINARY), *map(str, command)], capture_output=True, text=True, env={**os.environ, "CANDLE_NUM_THREADS": "1"})
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
 
 
-def render(photo, mix, seed, path):
+def file_of(photo, what, seed):
+    return OUT / f"{photo.stem}_{what.replace('=', '').replace(',', '_').replace('.', '')}_{seed}.png"
+
+
+def render(photo, mix, seed, stem=None):
+    path = file_of(stem or photo, ("passed_" if stem else "") + mix, seed)
     if not path.exists():
-        run("render", photo, "--mix", mix, "--seed", seed, "-o", path, *model)
+        run("render", photo, "--mix", mix, "--seed", seed, "-o", path, *(["--model", args.model] if args.model else []))
     return load(path)
 
 
-def physical(photo, mix, seed, path):
+def physical(photo, mix, seed):
+    path = file_of(photo, "physical_" + mix, seed)
     if not path.exists():
         run("degrade", photo, "--mix", mix, "--seed", seed, "--size", 256, "-o", path)
     return load(path)
 
 
-rows = {}
-note = lambda key, m: rows.setdefault(key, []).append(m)
+def spectrum_distance(a, b):
+    """Root mean square difference of the log10 power spectra of two residuals' luma, radially averaged in 24 rings."""
+    rings = np.clip((np.hypot(*np.meshgrid(np.fft.fftfreq(a.shape[0]), np.fft.fftfreq(a.shape[1]), indexing="ij")) * 48).astype(int), 0, 23)
+    radial = lambda x: np.log10(np.bincount(rings.ravel(), (np.abs(np.fft.fft2(x @ LUMA)) ** 2).ravel(), 24) / np.bincount(rings.ravel(), minlength=24) + 1e-9)
+    return float(np.sqrt(np.mean((radial(a) - radial(b)) ** 2)))
+
+
+rows = {}  # (mix, by) -> list of measurements
+distance = {}  # mix -> list of (spectrum, histogram)
 manifest = csv.DictReader(open(ROOT / "assets/recipes/manifest.tsv"), delimiter="\t", quoting=csv.QUOTE_NONE)
 photos = [pathlib.Path(args.photos) / r["path"] for r in manifest if r["split"] == "heldout"][: args.count]
+sheet = []
 for photo in photos:
-    name = lambda what, seed: out / f"{photo.stem}_{what.replace('=', '').replace(',', '_').replace('.', '')}_{seed}.png"
-    sheet = []
-    for seed in map(int, args.seeds.split(",")):
-        scene = physical(photo, "rain=0", seed, name("scene", seed))
-        clean = render(photo, "rain=0", seed, name("none", seed))
-        note(("none", "model"), measure(scene, clean))
-        for mix in mixes:
-            real, made = physical(photo, mix, seed, name("physical_" + mix, seed)), render(photo, mix, seed, name(mix, seed))
-            note((mix, "physical"), measure(scene, real)); note((mix, "model"), measure(clean, made))
-            sheet.append(np.concatenate([real, made], 0))
-        for mix in ("rain=1", "noise=1"):
-            if mix in mixes:  # what the autoencoder lets through: a degraded photo as the scene, no class on
-                passed = render(name("physical_" + mix, seed), "rain=0", seed, name("passed_" + mix, seed))
-                note(("autoencoder of " + mix, "model"), measure(clean, passed))
-    Image.fromarray((np.concatenate(sheet, 1) * 255).astype(np.uint8)).save(out / f"sheet_{photo.stem}.png")
-print(f"{len(photos)} photos, seeds {args.seeds}\n\n| mix | made by | veil | streak | anisotropy | psnr dB |\n|---|---|---|---|---|---|")
-for (mix, by), values in rows.items():
-    m = {k: np.mean([v[k] for v in values]) for k in values[0]}
-    print(f"| {mix} | {by} | {m['veil']:.3f} | {m['streak']:.2f} | {m['anisotropy']:.2f} | {m['psnr']:.1f} |")
+    for seed in SEEDS:
+        scene, clean = physical(photo, "rain=0", seed), render(photo, "rain=0", seed)
+        rows.setdefault(("none", "model"), []).append({**measure(scene, clean), "tint": float(np.abs((clean - scene).mean((0, 1))).max())})
+        for mix in MIXES:
+            real, made = physical(photo, mix, seed), render(photo, mix, seed)
+            rows.setdefault((mix, "physical"), []).append(measure(scene, real))
+            rows.setdefault((mix, "model"), []).append(measure(clean, made))
+            distance.setdefault(mix, []).append((spectrum_distance(real - scene, made - clean), 255 * wasserstein_distance((real - scene).ravel()[::7], (made - clean).ravel()[::7])))
+        for mix in ("rain=1", "noise=1"):  # what the autoencoder lets through: a degraded photo as the scene, no class on
+            physical(photo, mix, seed)
+            passed = render(file_of(photo, "physical_" + mix, seed), "rain=0", seed, stem=photo.with_name(photo.stem + mix.replace("=", "")))
+            rows.setdefault((f"autoencoder of {mix}", "model"), []).append(measure(clean, passed))
+    shown = ["rain=0", "haze=0.5", "haze=1", "rain=0.5", "rain=1", "snow=1", "noise=1", "haze=1,rain=1"]
+    sheet.append(np.concatenate([render(photo, mix, SEEDS[0]) for mix in shown] + [physical(photo, m, SEEDS[0]) for m in ("haze=1", "rain=1", "snow=1", "haze=1,rain=1")], 1))
+pixels = (np.concatenate(sheet, 0) * 255).astype(np.uint8)
+image = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + 24), "white"); image.paste(Image.fromarray(pixels), (0, 24))
+for i, name in enumerate(shown + ["physical haze=1", "physical rain=1", "physical snow=1", "physical haze=1,rain=1"]):
+    ImageDraw.Draw(image).text((256 * i + 6, 6), name, fill="black")
+image.resize((image.width // 2, image.height // 2), Image.LANCZOS).save(OUT / "contact_sheet.jpg", quality=85)
+
+mean = lambda mix, what, by="model": float(np.mean([m[what] for m in rows[mix, by]]))
+print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | psnr dB |\n|---|---|---|---|---|---|")
+for mix, by in rows:
+    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {mean(mix, 'psnr', by):.1f} |")
+print("\n| mix | spectrum distance, log10 | histogram distance, of 255 |\n|---|---|---|")
+for mix, values in distance.items():
+    print(f"| {mix} | {np.mean([v[0] for v in values]):.3f} | {np.mean([v[1] for v in values]):.2f} |")
+
+print("\n| target | figure | met |\n|---|---|---|")
+target = lambda text, figure, met, form="{:.2f}": print(f"| {text} | {form.format(figure)} | {'yes' if met else '**no**'} |")
+at_least = lambda text, figure, bound, form="{:.2f}": target(f"{text} >= {bound}", figure, figure >= bound, form)
+at_most = lambda text, figure, bound, form="{:.2f}": target(f"{text} <= {bound}", figure, figure <= bound, form)
+at_least("autoencoder (no class) psnr, dB", mean("none", "psnr"), 31, "{:.1f}")
+at_least("share of rain's streak that survives the autoencoder", mean("autoencoder of rain=1", "streak") / mean("rain=1", "streak", "physical"), 0.85)
+at_least("share of noise's streak that survives it", mean("autoencoder of noise=1", "streak") / mean("noise=1", "streak", "physical"), 0.70)
+at_most("no class: largest shift of a channel's mean, of 255", 255 * mean("none", "tint"), 2)
+veils = np.array([[m["veil"] for m in rows[mix, "model"]] for mix in HAZE])
+at_least("haze: share of photo-seed pairs whose veil rises at 0, 0.25, 0.5, 0.75, 1", float(np.mean(np.all(np.diff(np.vstack([np.zeros(veils.shape[1]), veils]), axis=0) > 0, axis=0))), 0.95)
+at_most("haze: veil(1) differs from the physical by", abs(mean("haze=1", "veil") / mean("haze=1", "veil", "physical") - 1), 0.20)
+at_most("haze: largest mean streak", max(mean(m, "streak") for m in HAZE), 2)
+at_most("haze: |veil(0.5) / veil(1) - physical|", abs(mean("haze=0.5", "veil") / mean("haze=1", "veil") - mean("haze=0.5", "veil", "physical") / mean("haze=1", "veil", "physical")), 0.2)
+for c in FINE:
+    full, half = f"{c}=1", f"{c}=0.5"
+    s = np.array([[m["streak"] for m in rows[f"{c}={r}", "model"]] for r in (0.25, 0.5, 0.75, 1)])
+    at_least(f"{c}: share of pairs whose streak rises at 0.25, 0.5, 0.75, 1", float(np.mean(np.all(np.diff(s, axis=0) > 0, axis=0))), 0.95)
+    at_least(f"{c}: streak(1)", mean(full, "streak"), 4)
+    at_most(f"{c}: streak(1) differs from the physical by", abs(mean(full, "streak") / mean(full, "streak", "physical") - 1), 0.40)
+    at_most(f"{c}: veil(1)", mean(full, "veil"), 0.12)
+    (at_least if c == "rain" else at_most)(f"{c}: anisotropy(1)", mean(full, "anisotropy"), 0.5 if c == "rain" else 0.35)
+    at_most(f"{c}: |streak(0.5) / streak(1) - physical|", abs(mean(half, "streak") / mean(full, "streak") - mean(half, "streak", "physical") / mean(full, "streak", "physical")), 0.2)
+at_least("haze=1,rain=1: veil over that of haze alone", mean("haze=1,rain=1", "veil") / mean("haze=1", "veil"), 0.8)
+at_least("haze=1,rain=1: streak over that of rain alone", mean("haze=1,rain=1", "streak") / mean("rain=1", "streak"), 0.7)
+photo = photos[0]
+made = [(render(photo, "rain=0", s), render(photo, "rain=1", s)) for s in DIVERSITY_SEEDS]
+residuals = [((r - c) @ LUMA).ravel() for c, r in made]
+strengths = [measure(c, r)["streak"] for c, r in made]
+at_most("rain=1, 8 seeds of a scene: mean pairwise correlation of residuals", float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in itertools.combinations(residuals, 2)])), 0.5)
+at_most("rain=1, 8 seeds of a scene: coefficient of variation of streak", float(np.std(strengths) / np.mean(strengths)), 0.15)

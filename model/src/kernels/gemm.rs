@@ -33,6 +33,16 @@ impl<'a> View<'a> {
 
 /// `out = keep * out + scale * a b` on the calling thread; `out` has rows `out_stride` values apart.
 pub fn matmul_into(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a: View, b: View) {
+    product(out, out_stride, keep, scale, a, b, gemm::Parallelism::None);
+}
+
+/// `out += a b` on all threads; `out` is contiguous.
+pub fn matmul_add_threaded(out: &mut [f32], a: View, b: View) {
+    let stride = b.shape().1;
+    product(out, stride, 1.0, 1.0, a, b, gemm::Parallelism::Rayon(0));
+}
+
+fn product(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a: View, b: View, threads: gemm::Parallelism) {
     let ((m, k), (k2, n)) = (a.shape(), b.shape());
     assert_eq!(k, k2, "inner dimensions differ");
     if m == 0 || n == 0 {
@@ -50,7 +60,7 @@ pub fn matmul_into(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a:
             a.data.as_ptr(), a_cs, a_rs,
             b.data.as_ptr(), b_cs, b_rs,
             keep, scale, false, false, false,
-            gemm::Parallelism::None,
+            threads,
         );
     }
 }

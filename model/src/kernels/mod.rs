@@ -9,6 +9,7 @@
 //! | `attention` | softmax(q kᵀ / √d) v over heads, tile by tile, never holding the whole score matrix |
 //! | `norm` | layer norm with optional per-sample modulation; gated residual |
 //! | `activation` | tanh-GELU, SiLU |
+//! | `linear` | matrix product and bias in one pass |
 //! | `im2col` | 3x3 neighbourhoods of channels-last images, so that a convolution is one matrix product |
 //! | `gemm` | the one safe door to the matrix-product crate that candle itself uses |
 //! | `vector` | exp and friends that the compiler can vectorise |
@@ -17,12 +18,14 @@ mod activation;
 mod attention;
 mod gemm;
 mod im2col;
+mod linear;
 mod norm;
 mod vector;
 
 pub use activation::{gelu_tanh, silu};
 pub use attention::attention;
 pub use im2col::conv3x3;
+pub use linear::linear;
 pub use norm::{gated_residual, layer_norm, modulated_layer_norm, rms_norm};
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
@@ -43,22 +46,6 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f
 /// The values of a tensor in row-major order.
 fn host(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all()?.to_vec1()
-}
-
-/// A linear layer on the last dimension, as one flat matrix product.
-///
-/// # Shapes
-/// `x: [.., inputs]`, `weight: [outputs, inputs]`, `bias: [outputs]`, result `[.., outputs]`.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let mut dims = x.dims().to_vec();
-    let inputs = dims.pop().unwrap_or(1);
-    dims.push(weight.dim(0)?);
-    let y = x.reshape(((), inputs))?.matmul(&weight.t()?)?;
-    let y = match bias {
-        Some(bias) => y.broadcast_add(bias)?,
-        None => y,
-    };
-    y.reshape(dims)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor, Var};
 
 use super::attention::plain_attention;
 use super::im2col::plain_neighbourhoods;
+use super::linear::plain_linear;
 use super::norm::plain_layer_norm;
 use super::{attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, silu};
 use crate::sampler::noise::gaussian;
@@ -63,6 +64,12 @@ fn activations_equal_the_plain_forms() {
         let inner = ((v[0].as_tensor() + (v[0].powf(3.0)? * 0.044_715)?)? * (2.0 / std::f64::consts::PI).sqrt())?;
         (v[0].as_tensor() * 0.5)? * (inner.tanh()? + 1.0)?
     });
+}
+
+#[test]
+fn linear_layers_equal_the_plain_form() {
+    let vars = [var(1, &[150, 7]), var(2, &[5, 7]), var(3, &[5])];
+    check(&vars, |v| linear(&v[0], &v[1], Some(&v[2])), |v| plain_linear(&v[0], &v[1], Some(&v[2])));
 }
 
 #[test]

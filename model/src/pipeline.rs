@@ -14,7 +14,9 @@ use crate::io::checkpoint::Weights;
 use crate::io::photo::scene_key;
 use crate::mix::Mix;
 use crate::mmdit::{CleanCache, Conditioning, Mmdit, class_heads, head_mask};
+use crate::sampler::curves::{RatioCurve, check_curves, mix_at};
 use crate::sampler::initial::initial_latents;
+use crate::sampler::moving_average::MovingAverage;
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::{ClassPriors, Prediction};
 use crate::sampler::{euler_step, schedule};
@@ -67,7 +69,7 @@ pub struct Lane {
 }
 
 /// Settings that all lanes of a run share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SampleSettings {
     /// Weight of the noise in the initial latents.
     pub alpha: f32,
@@ -79,6 +81,10 @@ pub struct SampleSettings {
     pub guidance: f32,
     /// Noise seed.
     pub seed: u64,
+    /// Factors on ratios over sigma; classes without one keep theirs.
+    pub curves: Vec<RatioCurve>,
+    /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
+    pub moving_average: bool,
 }
 
 /// A completed step, handed to the observer.
@@ -223,12 +229,17 @@ impl Pipeline {
         for lane in lanes {
             lane.mix.check_classes(&self.info.classes)?;
         }
+        check_curves(&settings.curves, &self.info.classes)?;
         let noise = self.noise(scene, lanes, settings.seed)?;
         let mut x = initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?;
-        let branches = self.branches(lanes, settings.guidance);
+        let mut average = settings.moving_average.then(MovingAverage::default);
         for (index, pair) in sigmas.windows(2).enumerate() {
             let (sigma, next_sigma) = (pair[0], pair[1]);
-            let x0_hat = self.guided_x0_hat(&x, scene, sigma, &branches, settings.guidance)?;
+            let branches = self.branches(lanes, settings, sigma)?;
+            let mut x0_hat = self.guided_x0_hat(&x, scene, sigma, &branches, settings.guidance)?;
+            if let Some(average) = &mut average {
+                x0_hat = average.update(&x0_hat, index, settings.steps)?;
+            }
             let velocity = ((&x - &x0_hat)? / f64::from(sigma))?;
             let next = euler_step(&x, &velocity, sigma, next_sigma)?;
             let step = Step { index, sigma, next_sigma, x_t: std::mem::replace(&mut x, next), x0_hat };
@@ -252,14 +263,15 @@ impl Pipeline {
         Ok(Tensor::from_vec(values, (lanes.len(), channels, height, width), &self.device)?.to_dtype(self.dtype)?)
     }
 
-    /// Head masks of one batch: the lanes, and with guidance as many clean branches behind them.
-    fn branches(&self, lanes: &[Lane], guidance: f32) -> Vec<Vec<f32>> {
+    /// Head masks of one batch at a noise level: the lanes, and with guidance as many clean branches behind them.
+    fn branches(&self, lanes: &[Lane], settings: &SampleSettings, sigma: f32) -> Result<Vec<Vec<f32>>, ModelError> {
         let heads = self.info.heads;
-        let mut masks: Vec<_> = lanes.iter().map(|l| head_mask(&l.mix, &self.info.classes, heads)).collect();
-        if is_guided(guidance) {
+        let mask = |lane: &Lane| Ok(head_mask(&mix_at(&lane.mix, &settings.curves, sigma)?, &self.info.classes, heads));
+        let mut masks = lanes.iter().map(mask).collect::<Result<Vec<_>, ModelError>>()?;
+        if is_guided(settings.guidance) {
             masks.extend(vec![vec![0.0; heads]; lanes.len()]);
         }
-        masks
+        Ok(masks)
     }
 
     /// `x0_hat` under guidance: `v = v_clean + w (v_mix - v_clean)` with both branches in one batch. As `x0_hat` is

@@ -8,7 +8,7 @@ use mdsd3_model::pipeline::{Lane, SampleSettings, Scene, Step};
 use crate::error::EngineError;
 use crate::frames::{self, Decoded};
 use crate::loaded::{Decoder, Latents, LoadedModel};
-use crate::request::RenderRequest;
+use crate::request::{RenderRequest, SamplerAid};
 use crate::scene::FittedScene;
 
 /// A denoising step that is complete.
@@ -123,6 +123,8 @@ fn sample(
         steps: request.steps,
         guidance: request.guidance,
         seed: request.seed,
+        curves: request.curves.clone(),
+        moving_average: request.sampler_aid == SamplerAid::MovingAverage,
     };
     let mut all_secs = Vec::with_capacity(request.steps);
     let mut step_start = Instant::now();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mdsd3_model::mix::Mix;
+use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
@@ -33,6 +34,17 @@ pub enum Sampler {
     /// Flow-match Euler, one evaluation per step.
     #[default]
     Euler,
+}
+
+/// What steadies or changes the prediction between steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplerAid {
+    /// Nothing: the plain sampler.
+    #[default]
+    None,
+    /// Moving average of the clean-data prediction per wavelet sub-band, after Qian et al. 2024 (arXiv:2403.17870).
+    MovingAverage,
 }
 
 /// One mix run. Defaults are those of the studio's first start.
@@ -67,6 +79,12 @@ pub struct RenderRequest {
     /// Integrator
     #[arg(long, value_enum, default_value_t)]
     pub sampler: Sampler,
+    /// What steadies the prediction between steps
+    #[arg(long, value_enum, default_value_t)]
+    pub sampler_aid: SamplerAid,
+    /// Factor on a class's ratio over sigma, such as haze=1:1,0.5:1,0.3:0; one per class
+    #[arg(long = "curve", value_name = "CLASS=SIGMA:FACTOR,...")]
+    pub curves: Vec<RatioCurve>,
     /// Side of the scene in pixels
     #[arg(long, default_value_t = 256, allow_negative_numbers = true)]
     pub size: u32,
@@ -98,6 +116,8 @@ impl Default for RenderRequest {
             guidance: 1.0,
             seed: 0,
             sampler: Sampler::Euler,
+            sampler_aid: SamplerAid::None,
+            curves: Vec::new(),
             size: 256,
             fit: Fit::Square,
             model: None,
@@ -137,6 +157,7 @@ impl RenderRequest {
     pub fn check(&self, model: &ModelSummary) -> Result<(), EngineError> {
         self.check_settings()?;
         self.mix.check_classes(&model.classes)?;
+        check_curves(&self.curves, &model.classes)?;
         check_size(self.size, model.size_multiple, model.max_size)
     }
 
@@ -291,6 +312,7 @@ mod tests {
         assert!(refusal(|r| r.guidance = f32::INFINITY).contains("guidance"));
         assert!(refusal(|r| r.device = "tpu".to_owned()).contains("tpu"));
         assert!(refusal(|r| r.dtype = "f64".to_owned()).contains("f64"));
+        assert!(refusal(|r| r.curves = vec!["fog=1:1".parse().expect("well formed")]).contains("fog"));
         assert!(refusal(|r| r.mix = "fog=0.5".parse().expect("well formed")).contains("fog"));
     }
 
@@ -307,6 +329,8 @@ mod tests {
         let request = RenderRequest {
             beta: 0.3,
             seed: u64::MAX,
+            sampler_aid: SamplerAid::MovingAverage,
+            curves: vec!["haze=1:1,0.5:1,0.3:0".parse().expect("well formed")],
             fit: Fit::Aspect,
             ..RenderRequest::default()
         };
@@ -315,7 +339,10 @@ mod tests {
             serde_json::from_str::<RenderRequest>(&json).expect("just written"),
             request
         );
+        assert!(json.contains(r#""curves":["haze=1:1,0.5:1,0.3:0"]"#), "{json}");
         assert!(serde_json::from_str::<RenderRequest>(r#"{"stepz": 3}"#).is_err());
+        let older: RenderRequest = serde_json::from_str(r#"{"steps": 3}"#).expect("fields an older file lacks are defaults");
+        assert_eq!((older.sampler_aid, older.curves.len()), (SamplerAid::None, 0));
     }
 
     #[test]

@@ -37,9 +37,7 @@ fn sliders_named_after_the_models_classes_decide_what_is_mixed() {
     run_until(&mut harness, 20, |studio| studio.state().finished_run().is_some());
 
     let (_, request) = engine.renders().pop().expect("a run was asked for");
-    assert_eq!(request.mix.ratio("rain"), 0.25);
-    assert_eq!(request.mix.ratio("snow"), 1.5);
-    assert_eq!(request.mix.ratio("haze"), 0.0);
+    assert_eq!(request.mix.to_string(), "rain=0.25,haze=0,noise=0,snow=1.5");
     assert_eq!((request.alpha, request.beta, request.steps), (1.0, 0.5, 3));
     harness.get_by_role_and_label(Role::Image, "Step image");
     harness.get_by_role_and_label(Role::Image, "Scene image");

@@ -14,7 +14,7 @@ use mdsd3_gui::prefs::Prefs;
 use crate::support::WINDOW;
 
 /// Far beyond what any wait needs; a hang fails the test instead of the whole run.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A studio on the smallest useful size; `None` with a printed reason in a build without the bundled model.
 fn studio() -> Option<Harness<'static, Studio>> {

@@ -1,10 +1,12 @@
 //! How the studio looks in its main states, dark and light, drawn by a software rasteriser.
 
+use egui::accesskit::Role;
 use egui::{Key, vec2};
+use egui_kittest::kittest::Queryable as _;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
-use crate::support::{FakeEngine, WINDOW, drawn_studio, run_until};
+use crate::support::{FakeEngine, WINDOW, drawn_studio, drawn_studio_with, run_until};
 
 fn prefs(look: Look) -> Prefs {
     Prefs {
@@ -65,4 +67,55 @@ fn a_bad_photo_has_a_banner() {
         .open_scene(Some("holiday/broken.jpg".into()));
     harness.run();
     harness.snapshot("bad_photo_dark");
+}
+
+#[test]
+fn noisy_latents_magnified_dark() {
+    let engine = FakeEngine::new();
+    let Some(mut harness) = drawn_studio(&engine, prefs(Look::Dark), WINDOW) else {
+        return;
+    };
+    harness.run();
+    harness.key_press(Key::Space);
+    run_until(&mut harness, 40, |studio| studio.state().finished_run().is_some());
+    for key in [Key::X, Key::Home, Key::ArrowRight, Key::Plus, Key::Plus, Key::Plus] {
+        harness.key_press(key);
+    }
+    harness
+        .get_by_role_and_label(Role::Slider, "rain ratio")
+        .set_value_accesskit(0.3);
+    let center = harness
+        .get_by_role_and_label(Role::Image, "Scene image")
+        .rect()
+        .center();
+    harness.hover_at(center);
+    harness.run();
+    harness.snapshot("noisy_latents_magnified_dark");
+}
+
+#[test]
+fn the_shader_and_the_processor_colour_spectra_alike() {
+    let images = [true, false].map(|with_shader| {
+        let engine = FakeEngine::new();
+        let mut harness = drawn_studio_with(&engine, prefs(Look::Dark), WINDOW, with_shader)?;
+        harness.run();
+        let rect = harness
+            .get_by_role_and_label(Role::Image, "2-D spectrum of the scene")
+            .rect();
+        let image = harness.render().expect("a picture of the studio");
+        let (x, y, side) = (rect.left() as u32 + 2, rect.top() as u32 + 2, rect.width() as u32 - 4);
+        Some(image::imageops::crop_imm(&image, x, y, side, side).to_image())
+    });
+    let [Some(by_shader), Some(by_processor)] = images else {
+        return;
+    };
+    // Where a bin's edge falls between two screen pixels the two may choose different neighbours, so a few may differ.
+    let differs = |(a, b): (&image::Rgba<u8>, &image::Rgba<u8>)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > 6);
+    let different = by_shader
+        .pixels()
+        .zip(by_processor.pixels())
+        .filter(|pair| differs(*pair))
+        .count();
+    let total = by_shader.pixels().len();
+    assert!(different * 50 < total, "{different} of {total} pixels differ");
 }

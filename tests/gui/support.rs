@@ -297,29 +297,36 @@ pub fn studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Harness<'static,
 
 /// The same, drawn by wgpu; `None` with a printed reason where there is no adapter.
 pub fn drawn_studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Option<Harness<'static, Studio>> {
+    drawn_studio_with(engine, prefs, size, true)
+}
+
+/// The same, with or without the shader for spectra.
+pub fn drawn_studio_with(
+    engine: &FakeEngine,
+    prefs: Prefs,
+    size: Vec2,
+    with_shader: bool,
+) -> Option<Harness<'static, Studio>> {
     let link = engine.clone();
     let Ok(builder) = std::panic::catch_unwind(|| Harness::builder().wgpu()) else {
         println!("skipped: no graphics adapter (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)");
         return None;
     };
+    let theme = match prefs.look {
+        Look::Dark => egui::Theme::Dark,
+        Look::Light => egui::Theme::Light,
+    };
     let harness = builder
         .with_size(size)
         .with_step_dt(0.1)
         .with_max_steps(64)
-        .with_theme(if prefs.look == Look::Dark {
-            egui::Theme::Dark
-        } else {
-            egui::Theme::Light
-        })
+        .with_theme(theme)
         .with_render_cursor(false)
         .with_options(snapshot_options())
         .build_eframe(move |cc| {
-            Studio::new(
-                &link.attached(&cc.egui_ctx),
-                Box::new(link),
-                prefs,
-                target(cc.wgpu_render_state.as_ref()),
-            )
+            let ctx = link.attached(&cc.egui_ctx);
+            let target = target(cc.wgpu_render_state.as_ref()).filter(|_| with_shader);
+            Studio::new(&ctx, Box::new(link), prefs, target)
         });
     Some(harness)
 }

@@ -10,12 +10,13 @@ use crate::dialogs::{Choice, Dialogs, Purpose};
 use crate::icons::program_icon;
 use crate::layout::{Layout, Pane};
 use crate::link::EngineLink;
-use crate::panes::viewport::Zoom;
 use crate::panes::{Looking, PaneContext, top_bar};
 use crate::prefs::Prefs;
 use crate::state::{Effect, State, ViewChoice};
+use crate::style;
 use crate::textures::Textures;
 use crate::theme::{self, Look, space};
+use crate::zoom::Zoom;
 
 /// The studio's window contents.
 ///
@@ -43,7 +44,7 @@ impl Studio {
         prefs: Prefs,
         shader_target: Option<wgpu::TextureFormat>,
     ) -> Self {
-        theme::install(ctx, prefs.look);
+        style::install(ctx, prefs.look);
         let icon = program_icon();
         let mut state = State::new(prefs.settings);
         state.seed_locked = prefs.seed_locked;
@@ -186,6 +187,10 @@ impl Studio {
                     ViewChoice::Noisy => ViewChoice::Prediction,
                 };
             }
+            Command::ZoomIn | Command::ZoomOut => {
+                let looking = &mut self.looking;
+                looking.zoom = looking.zoom.stepped(looking.shown_scale, command == Command::ZoomIn);
+            }
             Command::ZoomFit => self.looking.zoom = Zoom::default(),
             Command::ZoomOriginal => {
                 self.looking.zoom = Zoom {
@@ -196,7 +201,7 @@ impl Studio {
             Command::ShowLog => self.layout.focus(Pane::Log),
             Command::ToggleLook => {
                 self.look = self.look.toggled();
-                theme::show(ctx, self.look);
+                style::show(ctx, self.look);
             }
             Command::ResetLayout => self.layout = Layout::default(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),

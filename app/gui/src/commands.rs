@@ -31,6 +31,10 @@ pub enum Command {
     LatestStep,
     /// Switch between the clean-data prediction and the noisy latents.
     ToggleView,
+    /// Magnify the images.
+    ZoomIn,
+    /// Make the images smaller.
+    ZoomOut,
     /// Show the images as large as fits.
     ZoomFit,
     /// Show one image pixel per screen pixel.
@@ -97,6 +101,8 @@ impl Command {
         Group {
             title: "View",
             commands: &[
+                Self::ZoomIn,
+                Self::ZoomOut,
                 Self::ZoomFit,
                 Self::ZoomOriginal,
                 Self::ShowLog,
@@ -129,6 +135,8 @@ impl Command {
             Self::FirstStep => "First step",
             Self::LatestStep => "Newest step",
             Self::ToggleView => "Switch x̂0 and x_t",
+            Self::ZoomIn => "Magnify images",
+            Self::ZoomOut => "Shrink images",
             Self::ZoomFit => "Fit images",
             Self::ZoomOriginal => "Images at 100 %",
             Self::ShowLog => "Show the log",
@@ -154,6 +162,8 @@ impl Command {
             Self::FirstStep => const { &[key(Key::Home)] },
             Self::LatestStep => const { &[key(Key::End)] },
             Self::ToggleView => const { &[key(Key::X)] },
+            Self::ZoomIn => const { &[key(Key::Plus), key(Key::Equals)] },
+            Self::ZoomOut => const { &[key(Key::Minus)] },
             Self::ZoomFit => const { &[key(Key::F)] },
             Self::ZoomOriginal => const { &[key(Key::Num1)] },
             Self::ShowLog => const { &[ctrl(Key::L)] },

@@ -29,6 +29,8 @@ pub enum Icon {
     Check,
     /// A picture with mountains.
     Picture,
+    /// An arrow into a tray: save.
+    Save,
 }
 
 /// Paints `icon` into the square `rect`.
@@ -68,6 +70,11 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             pen.dot((0.5, 0.73), 0.05);
         }
         Icon::Check => pen.line(&[(0.2, 0.54), (0.42, 0.76), (0.82, 0.28)]),
+        Icon::Save => {
+            pen.line(&[(0.5, 0.12), (0.5, 0.6)]);
+            pen.line(&[(0.28, 0.4), (0.5, 0.62), (0.72, 0.4)]);
+            pen.line(&[(0.14, 0.62), (0.14, 0.86), (0.86, 0.86), (0.86, 0.62)]);
+        }
         Icon::Picture => {
             pen.line(&[(0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8), (0.1, 0.2)]);
             pen.line(&[(0.1, 0.72), (0.36, 0.46), (0.56, 0.66), (0.7, 0.54), (0.9, 0.72)]);

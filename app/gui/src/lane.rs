@@ -91,15 +91,16 @@ impl Lane {
             .or_else(|| self.frame(step, StepView::XT))
     }
 
-    /// The newest step that has an image in `view`.
-    pub fn newest(&self, view: StepView) -> Option<usize> {
-        (0..=self.steps()).rev().find(|&step| self.frame(step, view).is_some())
+    /// The newest step that has an image, of whichever kind: while a run goes on only predictions are decoded, and a step
+    /// whose noisy latents are still to come must not be out of reach.
+    pub fn newest(&self) -> Option<usize> {
+        self.frames.keys().map(|(step, _)| *step).max()
     }
 
     /// The step that `cursor` means.
-    pub fn step_at(&self, cursor: Cursor, view: StepView) -> Option<usize> {
+    pub fn step_at(&self, cursor: Cursor) -> Option<usize> {
         match cursor {
-            Cursor::Newest => self.newest(view),
+            Cursor::Newest => self.newest(),
             Cursor::At(step) => Some(step.min(self.steps())),
         }
     }
@@ -107,11 +108,5 @@ impl Lane {
     /// Whether any image has arrived.
     pub fn has_frames(&self) -> bool {
         !self.frames.is_empty()
-    }
-
-    /// Bytes held in images and spectra.
-    pub fn memory_bytes(&self) -> usize {
-        let bytes = |frame: &StepFrame| frame.image.pixels.len() + frame.spectrum.log_power.len() * size_of::<f32>();
-        self.frames.values().map(bytes).sum()
     }
 }

@@ -24,9 +24,11 @@ pub mod state;
 pub mod textures;
 pub mod theme;
 pub mod widgets;
+pub mod zoom;
 
 mod app;
 mod error;
+mod style;
 mod window;
 
 pub use app::Studio;

@@ -4,6 +4,8 @@
 pub mod banners;
 pub mod log;
 pub mod mixer;
+pub mod radial;
+mod read_out;
 pub mod spectrum;
 pub mod timeline;
 pub mod top_bar;
@@ -15,12 +17,15 @@ use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::state::State;
 use crate::textures::Textures;
+use crate::zoom::Zoom;
 
 /// How things are looked at, as opposed to what they are.
 #[derive(Debug, Default)]
 pub struct Looking {
     /// Magnification and position of the images, the same for all.
-    pub zoom: viewport::Zoom,
+    pub zoom: Zoom,
+    /// Screen pixels per image pixel in the frame before.
+    pub shown_scale: f32,
     /// Whose 2-D spectrum is shown.
     pub spectrum_of: spectrum::SpectrumOf,
     /// Its colours.

@@ -1,20 +1,14 @@
 //! The Spectrum: power over frequency, in two dimensions and averaged over rings.
 
-use egui::{
-    Align, Align2, Color32, ComboBox, Layout, Mesh, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2,
-};
-use egui_plot::{AxisHints, GridMark, HoverPosition, Line, Plot, PlotPoints};
+use egui::{Align, Align2, Color32, ComboBox, Layout, Mesh, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
 use mdsd3_engine::protocol::SpectrumFrame;
 
-use super::PaneContext;
+use super::{PaneContext, radial};
 use crate::colormap::ColorMap;
 use crate::icons::Icon;
 use crate::spectrum_gpu::SpectrumImage;
 use crate::theme::{self, space};
-use crate::widgets::{caption, empty_state, image_at, section, segmented};
-
-/// Right end of the radial plot in cycles per pixel: a little over the highest frequency, so that its label has room.
-const X_END: f64 = 0.52;
+use crate::widgets::{empty_state, image_at, segmented};
 
 /// Whose 2-D spectrum is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +48,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     };
     map_2d(ui, studio, shown, name, range);
     ui.add_space(space::PANE);
-    radial(ui, &scene, step.as_ref(), &step_name);
+    radial::show(ui, &scene, step.as_ref(), &step_name, range);
 }
 
 fn step_name(studio: &PaneContext<'_>) -> String {
@@ -234,116 +228,6 @@ fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered
 
 fn tick(value: f32) -> String {
     format!("{value:.0}").replace('-', "−")
-}
-
-fn radial(ui: &mut Ui, scene: &SpectrumFrame, step: Option<&SpectrumFrame>, step_name: &str) {
-    let theme = theme::of(ui);
-    ui.horizontal(|ui| {
-        section(ui, "Radial average");
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if step.is_some() {
-                legend(ui, step_name, theme.accent_line);
-            }
-            legend(ui, "scene", theme.scene_line);
-        });
-    });
-    let width = ui.available_width();
-    let height = (ui.available_height() - 20.0).max(90.0);
-    let (low, high) = log_range(scene);
-    let weak = theme.text_weak;
-    let font = theme::small_number_font();
-    let x_axis = AxisHints::new_x()
-        .formatter(|mark, _| number(mark, 1))
-        .tick_label_color(weak)
-        .tick_label_font(font.clone());
-    // The lowest label would lie on the first one of the other axis.
-    let above_corner = move |mark: GridMark| {
-        if mark.value > f64::from(low) + 0.01 {
-            number(mark, 0)
-        } else {
-            String::new()
-        }
-    };
-    let y_axis = AxisHints::new_y()
-        .formatter(move |mark, _| above_corner(mark))
-        .tick_label_color(weak)
-        .tick_label_font(font)
-        .min_thickness(24.0);
-    let plot = Plot::new("radial average")
-        .width(width)
-        .height(height)
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_background(false)
-        .grid_color(theme.line)
-        .custom_x_axes(vec![x_axis])
-        .custom_y_axes(vec![y_axis])
-        .default_x_bounds(0.0, X_END)
-        .default_y_bounds(f64::from(low), f64::from(high))
-        .label_formatter(hover_label);
-    let scene_line = Line::new("scene", points(scene)).color(theme.scene_line).width(1.5);
-    let step_line = step.map(|step| {
-        Line::new(step_name.to_owned(), points(step))
-            .color(theme.accent_line)
-            .width(2.0)
-    });
-    let shown = plot.show(ui, |plot| {
-        plot.set_plot_bounds_x(0.0..=X_END);
-        plot.set_plot_bounds_y(f64::from(low)..=f64::from(high));
-        plot.line(scene_line);
-        if let Some(line) = step_line {
-            plot.line(line);
-        }
-    });
-    shown
-        .response
-        .widget_info(|| WidgetInfo::labeled(Role::Image, true, "Radially averaged power"));
-    caption(ui, "log10 power over cycles per pixel");
-}
-
-fn legend(ui: &mut Ui, name: &str, color: Color32) {
-    ui.label(RichText::new(name).small().color(theme::of(ui).text));
-    let (rect, _) = ui.allocate_exact_size(vec2(14.0, 10.0), Sense::hover());
-    ui.painter()
-        .hline(rect.x_range(), rect.center().y, egui::Stroke::new(2.5, color));
-}
-
-fn number(mark: GridMark, decimals: usize) -> String {
-    // A grid finer than the digits shown would repeat labels.
-    let scale = 10_f64.powi(decimals as i32);
-    let rounded = (mark.value * scale).round() / scale;
-    if (rounded - mark.value).abs() > 1e-6 {
-        String::new()
-    } else {
-        format!("{rounded:.decimals$}").replace('-', "−")
-    }
-}
-
-fn hover_label(position: &HoverPosition<'_>) -> Option<String> {
-    match position {
-        HoverPosition::NearDataPoint {
-            plot_name, position, ..
-        } if !plot_name.is_empty() => Some(format!(
-            "{plot_name}\n{:.3} cycles/px\nlog10 power {:.2}",
-            position.x, position.y
-        )),
-        _ => None,
-    }
-}
-
-fn points(spectrum: &SpectrumFrame) -> PlotPoints<'static> {
-    // The mean itself (radius 0) is brightness, not texture, and would flatten the rest of the curve.
-    let textured = spectrum
-        .radial
-        .iter()
-        .filter(|(radius, power)| *radius > 0.0 && *power > 0.0);
-    textured
-        .map(|&(radius, power)| [f64::from(radius), f64::from(power.log10())])
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use egui::{
 use super::PaneContext;
 use crate::icons::Icon;
 use crate::lane::{Cursor, Lane};
-use crate::theme::{self, space};
+use crate::theme;
 use crate::widgets::{caption, empty_state};
 
 /// Gap between pictures, in points.
@@ -254,9 +254,6 @@ fn middle(width: u32, height: u32, rect: Rect) -> Rect {
     };
     Rect::from_center_size(pos2(0.5, 0.5), share)
 }
-
-/// Height of the strip's fixed parts, for laying the pane out.
-pub const MIN_HEIGHT: f32 = 24.0 + LABEL_HEIGHT + 64.0 + 2.0 * space::PANE;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,7 @@
 //! The bar along the top: what is loaded, the Mix button, progress, and the menu.
 
 use egui::{
-    Align, Align2, Button, Layout, Rect, RichText, Sense, Ui, Vec2, WidgetInfo, containers::menu::MenuButton, pos2,
-    vec2,
+    Align, Button, Layout, Rect, RichText, Sense, Ui, Vec2, WidgetInfo, containers::menu::MenuButton, pos2, vec2,
 };
 
 use super::PaneContext;
@@ -208,16 +207,4 @@ fn is_enabled(command: Command, studio: &PaneContext<'_>) -> bool {
         Command::ClearMix => !state.settings.mix.is_clean(),
         _ => true,
     }
-}
-
-/// Text at the end of a rect, for captions that other panes put on images.
-pub fn overlay_text(ui: &Ui, rect: Rect, align: Align2, text: &str) {
-    let theme = theme::of(ui);
-    ui.painter_at(rect).text(
-        align.pos_in_rect(&rect),
-        align,
-        text,
-        theme::small_font(),
-        theme.canvas_text,
-    );
 }

@@ -1,68 +1,20 @@
 //! The Viewport: the scene beside the chosen step, under one zoom, on neutral grey; messages lie on top.
 
-use egui::{Align, Align2, Color32, Layout, Rect, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
+use egui::{Align, Align2, Color32, Layout, Rect, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2};
 use mdsd3_engine::protocol::Rgba8;
 
+use super::read_out::{Placed, read_out};
 use super::{PaneContext, banners};
 use crate::commands::Command;
 use crate::icons::Icon;
+use crate::lane::Lane;
 use crate::state::ViewChoice;
 use crate::theme::{self, space};
-use crate::widgets::{empty_state, image_at, segmented};
+use crate::widgets::{empty_state, icon_button, image_at, segmented};
+use crate::zoom::{Frame, Zoom, is_smoothed};
 
 /// Height of an image's title strip, in points.
 const TITLE_HEIGHT: f32 = 26.0;
-
-/// Largest magnification, in screen pixels per image pixel.
-const MAX_SCALE: f32 = 32.0;
-
-/// Magnification and position, shared by all images.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Zoom {
-    /// Screen pixels per image pixel; `None` fits the image into its area.
-    pub scale: Option<f32>,
-    /// The point of the image that is in the middle of its area, in shares of its sides.
-    pub center: Vec2,
-}
-
-impl Default for Zoom {
-    fn default() -> Self {
-        Self {
-            scale: None,
-            center: vec2(0.5, 0.5),
-        }
-    }
-}
-
-/// An image and where it is drawn.
-struct Placed<'a> {
-    image: &'a Rgba8,
-    /// The part of the screen that it may cover.
-    area: Rect,
-    /// Where its whole would be.
-    rect: Rect,
-}
-
-impl Placed<'_> {
-    /// The pixel under a screen position.
-    fn pixel_at(&self, position: egui::Pos2) -> Option<(u32, u32)> {
-        if !self.area.contains(position) || !self.rect.contains(position) {
-            return None;
-        }
-        let share = (position - self.rect.min) / self.rect.size();
-        let x = ((share.x * self.image.width as f32) as u32).min(self.image.width - 1);
-        let y = ((share.y * self.image.height as f32) as u32).min(self.image.height - 1);
-        Some((x, y))
-    }
-
-    fn value(&self, (x, y): (u32, u32)) -> Option<[u8; 3]> {
-        let at = (y * self.image.width + x) as usize * 4;
-        self.image
-            .pixels
-            .get(at..at + 3)
-            .and_then(|bytes| bytes.try_into().ok())
-    }
-}
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -71,36 +23,28 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let canvas = ui.available_rect_before_wrap();
     let theme = theme::of(ui);
     ui.painter().rect_filled(canvas, f32::from(space::CORNER), theme.canvas);
-    let (left, right) = cells(canvas);
+    let cells = cells(canvas).map(|cell| (cell, image_area(cell)));
     let response = ui.interact(canvas, ui.make_persistent_id("canvas"), Sense::click_and_drag());
-    let state = &studio.state;
-    let scene = state.scene.as_ref().map(|scene| scene.image.clone());
-    let step = state.shown_frame().map(|frame| frame.image.clone());
-    handle_zoom(
-        ui,
-        studio,
-        &response,
-        image_area(left),
-        scene.as_ref().or(step.as_ref()),
-    );
-
+    let scene = studio.state.scene.as_ref().map(|scene| scene.image.clone());
+    let step = studio.state.shown_frame().map(|frame| frame.image.clone());
+    if let Some(image) = scene.as_ref().or(step.as_ref()) {
+        navigate(ui, studio, &response, &cells.map(|(_, area)| area), image);
+    }
+    let [(left, left_area), (right, right_area)] = cells;
     let zoom = studio.looking.zoom;
-    let scene = scene.as_ref().map(|image| place(ui, zoom, image, image_area(left)));
-    let step = step.as_ref().map(|image| place(ui, zoom, image, image_area(right)));
+    let scene = scene.as_ref().map(|image| place(ui, zoom, image, left_area));
+    let step = step.as_ref().map(|image| place(ui, zoom, image, right_area));
     title(ui, title_strip(left, scene.as_ref()), "Scene", None);
     step_title(ui, studio, title_strip(right, step.as_ref().or(scene.as_ref())));
     match &scene {
         Some(placed) => draw(ui, studio, placed, "Scene image"),
         None => no_scene(ui, studio, canvas),
     }
-    match &step {
-        Some(placed) => draw(ui, studio, placed, "Step image"),
-        None => {
-            if let Some(image) = scene.as_ref().map(|placed| placed.image) {
-                let blank = place(ui, zoom, image, image_area(right));
-                no_step(ui, studio, blank.rect.intersect(blank.area));
-            }
-        }
+    if let Some(placed) = &step {
+        draw(ui, studio, placed, "Step image");
+    } else if let Some(scene) = &scene {
+        let blank = place(ui, zoom, scene.image, right_area);
+        no_step(ui, studio, blank.rect.intersect(blank.area));
     }
     read_out(ui, canvas, response.hover_pos(), scene.as_ref(), step.as_ref());
     banners::show(ui, studio, canvas);
@@ -122,6 +66,11 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::ToggleView);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let can_save = studio.state.finished_run().is_some();
+            let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
+            if save.inner.clicked() {
+                studio.commands.push(Command::SaveImage);
+            }
             let mut chosen = match studio.looking.zoom.scale {
                 None => Some(Command::ZoomFit),
                 Some(scale) if (scale - 1.0).abs() < 1e-3 => Some(Command::ZoomOriginal),
@@ -138,23 +87,18 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             if segmented(ui, "zoom", &mut chosen, &choices) {
                 studio.commands.extend(chosen);
             }
-            let text = RichText::new(scale_text(ui, studio)).color(theme::of(ui).text_weak);
+            let text = RichText::new(scale_text(studio)).color(theme::of(ui).text_weak);
             ui.add(egui::Label::new(text).truncate());
         });
     });
 }
 
 /// "256 × 256 px, shown at 200 %", and whether pixels are smoothed.
-fn scale_text(ui: &Ui, studio: &PaneContext<'_>) -> String {
+fn scale_text(studio: &PaneContext<'_>) -> String {
     let Some(scene) = &studio.state.scene else {
         return String::new();
     };
-    let (left, _) = cells(
-        ui.ctx()
-            .data(|data| data.get_temp::<Rect>(canvas_id()))
-            .unwrap_or(Rect::ZERO),
-    );
-    let scale = pixel_scale(ui, studio.looking.zoom, &scene.image, image_area(left));
+    let scale = studio.looking.shown_scale;
     let smoothed = if is_smoothed(scale) { ", smoothed" } else { "" };
     let (width, height) = scene.original_size_px;
     let fitted = if (width, height) == (scene.image.width, scene.image.height) {
@@ -170,19 +114,15 @@ fn scale_text(ui: &Ui, studio: &PaneContext<'_>) -> String {
     )
 }
 
-fn canvas_id() -> egui::Id {
-    egui::Id::unique("viewport canvas")
-}
-
 /// Two equal cells, side by side where there is room, else one above the other.
-fn cells(canvas: Rect) -> (Rect, Rect) {
+fn cells(canvas: Rect) -> [Rect; 2] {
     let inner = canvas.shrink(space::ITEM);
     if inner.width() >= inner.height() * 0.9 {
         let (left, right) = inner.split_left_right_at_fraction(0.5);
-        (left.with_max_x(left.max.x - 4.0), right.with_min_x(right.min.x + 4.0))
+        [left.with_max_x(left.max.x - 4.0), right.with_min_x(right.min.x + 4.0)]
     } else {
         let (top, bottom) = inner.split_top_bottom_at_fraction(0.5);
-        (top.with_max_y(top.max.y - 4.0), bottom.with_min_y(bottom.min.y + 4.0))
+        [top.with_max_y(top.max.y - 4.0), bottom.with_min_y(bottom.min.y + 4.0)]
     }
 }
 
@@ -199,39 +139,16 @@ fn image_area(cell: Rect) -> Rect {
     }
 }
 
-/// Screen pixels per image pixel.
-fn pixel_scale(ui: &Ui, zoom: Zoom, image: &Rgba8, area: Rect) -> f32 {
-    zoom.scale.unwrap_or_else(|| {
-        let room = area.size() * ui.pixels_per_point();
-        let fit = (room.x / image.width as f32)
-            .min(room.y / image.height as f32)
-            .max(0.01);
-        // From 2 on, whole multiples: every image pixel then covers the same number of screen pixels.
-        if fit >= 2.0 { fit.floor() } else { fit }
-    })
-}
-
-/// Below twice the size pixels can't be squares of equal size, so they are smoothed (and the header says so); at whole
-/// size nothing needs smoothing.
-fn is_smoothed(scale: f32) -> bool {
-    scale < 2.0 && (scale - 1.0).abs() > 1e-3
-}
-
 fn place<'a>(ui: &Ui, zoom: Zoom, image: &'a Rgba8, area: Rect) -> Placed<'a> {
-    let pixels_per_point = ui.pixels_per_point();
-    let scale = pixel_scale(ui, zoom, image, area) / pixels_per_point;
-    let size = vec2(image.width as f32, image.height as f32) * scale;
-    let center = if zoom.scale.is_some() {
-        zoom.center
-    } else {
-        Zoom::default().center
+    let frame = Frame {
+        image,
+        area,
+        pixels_per_point: ui.pixels_per_point(),
     };
-    let min = area.center() - size * center;
-    let on_grid = |value: f32| (value * pixels_per_point).round() / pixels_per_point;
     Placed {
         image,
         area,
-        rect: Rect::from_min_size(pos2(on_grid(min.x), on_grid(min.y)), size),
+        rect: zoom.place(&frame),
     }
 }
 
@@ -244,41 +161,33 @@ fn draw(ui: &Ui, studio: &mut PaneContext<'_>, placed: &Placed<'_>, name: &str) 
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
 }
 
-fn handle_zoom(ui: &Ui, studio: &mut PaneContext<'_>, response: &egui::Response, area: Rect, image: Option<&Rgba8>) {
-    ui.ctx().data_mut(|data| data.insert_temp(canvas_id(), response.rect));
-    let Some(image) = image else {
-        return;
+/// Drag to move, wheel or pinch to magnify around the pointer, double-click to fit.
+fn navigate(ui: &Ui, studio: &mut PaneContext<'_>, response: &egui::Response, areas: &[Rect; 2], image: &Rgba8) {
+    let pointer = response.hover_pos();
+    let area = areas
+        .iter()
+        .find(|area| pointer.is_some_and(|at| area.contains(at)))
+        .unwrap_or(&areas[0]);
+    let frame = Frame {
+        image,
+        area: *area,
+        pixels_per_point: ui.pixels_per_point(),
     };
     let zoom = &mut studio.looking.zoom;
-    let scale = pixel_scale(ui, *zoom, image, area);
     if response.double_clicked() {
         *zoom = Zoom::default();
-        return;
-    }
-    let size_points = vec2(image.width as f32, image.height as f32) * scale / ui.pixels_per_point();
-    if response.dragged() && response.drag_delta() != Vec2::ZERO {
-        let center = zoom.scale.map_or(Zoom::default().center, |_| zoom.center);
-        *zoom = Zoom {
-            scale: Some(scale),
-            center: clamp_center(center - response.drag_delta() / size_points),
-        };
-    }
-    if response.hovered() {
-        let factor = ui.input(|input| input.zoom_delta() * (input.smooth_scroll_delta().y * 0.005).exp());
-        if (factor - 1.0).abs() > 1e-4 {
-            *zoom = Zoom {
-                scale: Some((scale * factor).clamp(0.1, MAX_SCALE)),
-                center: zoom.center,
-            };
-        }
     }
     if response.dragged() {
+        *zoom = zoom.dragged(response.drag_delta(), &frame);
         ui.ctx().set_cursor_icon(egui::CursorIcon::Grabbing);
     }
-}
-
-fn clamp_center(center: Vec2) -> Vec2 {
-    center.clamp(Vec2::ZERO, Vec2::splat(1.0))
+    if let Some(pointer) = pointer {
+        let factor = ui.input(|input| input.zoom_delta() * (input.smooth_scroll_delta().y * 0.005).exp());
+        if (factor - 1.0).abs() > 1e-4 {
+            *zoom = zoom.zoomed(factor, pointer, &frame);
+        }
+    }
+    studio.looking.shown_scale = zoom.pixel_scale(&frame);
 }
 
 /// The strip right above an image, wherever zoom and the shape of the cell put it.
@@ -365,75 +274,21 @@ fn no_step(ui: &mut Ui, studio: &PaneContext<'_>, area: Rect) {
     let color = theme.canvas_text;
     let (title, hint) = if state.is_loading_model() {
         ("Loading the model", "Mix is ready as soon as it is loaded.")
+    } else if state.lane.as_ref().is_some_and(Lane::has_frames) {
+        // Only x_t can be missing: it is decoded after the run, so that sampling gets all of the processor.
+        (
+            "Decoding x_t",
+            "The noisy latents of all steps are decoded after the run; x̂0 is there at once.",
+        )
     } else if state.active.is_some() {
         ("Mixing", "The first step appears here in a moment.")
-    } else if state.lane.as_ref().is_some_and(crate::lane::Lane::has_frames) {
-        ("This step has no such image", "Switch between x̂0 and x_t above.")
     } else if state.lane.is_some() {
         ("No step was finished", "Press Mix to start again.")
     } else if state.model.is_none() {
         ("No model", "See the message above, or the log.")
     } else {
-        (
-            "No mix yet",
-            "Set how much of each degradation you want on the left, then press Mix (Space).",
-        )
+        let hint = "Set how much of each degradation you want on the left, then press Mix (Space).";
+        ("No mix yet", hint)
     };
     empty_state(ui, area, Icon::Play, title, hint, color);
-}
-
-/// The pixel under the pointer, in both images, at the bottom of the canvas; its twin in the other image is marked.
-fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, scene: Option<&Placed<'_>>, step: Option<&Placed<'_>>) {
-    let theme = theme::of(ui);
-    let images = [("scene", scene), ("step", step)];
-    let found = pointer.and_then(|at| {
-        images
-            .iter()
-            .find_map(|(_, placed)| placed.and_then(|placed| placed.pixel_at(at)))
-    });
-    let strip =
-        Rect::from_min_max(pos2(canvas.min.x, canvas.max.y - 22.0), canvas.max).shrink2(vec2(space::ITEM + 2.0, 0.0));
-    let Some((x, y)) = found else {
-        return;
-    };
-    let number = |value: u32, digits: usize| theme::padded(&value.to_string(), digits);
-    let mut text = format!("x {}   y {}", number(x, 4), number(y, 4));
-    for (name, placed) in images {
-        let Some(placed) = placed else { continue };
-        if let Some([r, g, b]) = placed.value((x, y)) {
-            let [r, g, b] = [r, g, b].map(|value| number(u32::from(value), 3));
-            text.extend(["      ", name, " ", &r, " ", &g, " ", &b]);
-        }
-        mark(ui, placed, (x, y));
-    }
-    ui.painter().text(
-        strip.left_center(),
-        Align2::LEFT_CENTER,
-        text,
-        theme::small_number_font(),
-        theme.canvas_text,
-    );
-}
-
-fn mark(ui: &Ui, placed: &Placed<'_>, (x, y): (u32, u32)) {
-    let share = vec2(
-        (x as f32 + 0.5) / placed.image.width as f32,
-        (y as f32 + 0.5) / placed.image.height as f32,
-    );
-    let center = placed.rect.min + placed.rect.size() * share;
-    let pixel = placed.rect.width() / placed.image.width as f32;
-    let painter = ui.painter_at(placed.area);
-    let square = Rect::from_center_size(center, Vec2::splat(pixel.max(5.0)));
-    painter.rect_stroke(
-        square.expand(1.0),
-        0.0,
-        Stroke::new(1.0, theme::of(ui).mark_edge),
-        egui::StrokeKind::Outside,
-    );
-    painter.rect_stroke(
-        square,
-        0.0,
-        Stroke::new(1.0, theme::of(ui).mark),
-        egui::StrokeKind::Outside,
-    );
 }

@@ -6,7 +6,7 @@ use mdsd3_engine::protocol::{CancelReason, Request};
 
 use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
 use crate::commands::Command;
-use crate::lane::Cursor;
+use crate::lane::{Cursor, Lane};
 use crate::notice::{Level, Notice};
 use crate::run::ActiveRun;
 
@@ -96,19 +96,15 @@ impl State {
 
     /// Moves the step cursor.
     pub fn step_by(&mut self, delta: isize) {
-        let Some((shown, last)) = self
-            .shown_step()
-            .zip(self.lane.as_ref().and_then(|lane| lane.newest(self.view.step_view())))
-        else {
-            return;
-        };
-        let target = shown.saturating_add_signed(delta).min(last);
-        self.show_step(target);
+        let newest = self.lane.as_ref().and_then(Lane::newest);
+        if let Some((shown, newest)) = self.shown_step().zip(newest) {
+            self.show_step(shown.saturating_add_signed(delta).min(newest));
+        }
     }
 
     /// Shows a step; the newest one is followed from then on.
     pub fn show_step(&mut self, step: usize) {
-        let newest = self.lane.as_ref().and_then(|lane| lane.newest(self.view.step_view()));
+        let newest = self.lane.as_ref().and_then(Lane::newest);
         self.cursor = if newest.is_some_and(|newest| step >= newest) {
             Cursor::Newest
         } else {

@@ -78,9 +78,9 @@ impl State {
             self.now_secs,
             Level::Info,
             format!(
-                "Model loaded: {}, {} parameters, classes {}",
+                "Model loaded: {}, {:.1} million parameters, classes {}",
                 summary.name,
-                summary.parameters,
+                summary.parameters as f64 / 1e6,
                 summary.classes.join(", ")
             ),
         );

@@ -13,9 +13,7 @@ impl State {
 
     /// The step that is shown.
     pub fn shown_step(&self) -> Option<usize> {
-        self.lane
-            .as_ref()
-            .and_then(|lane| lane.step_at(self.cursor, self.view.step_view()))
+        self.lane.as_ref().and_then(|lane| lane.step_at(self.cursor))
     }
 
     /// The decoded step that is shown.

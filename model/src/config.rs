@@ -72,10 +72,29 @@ impl MmditConfig {
             ("pos_embed_max_size", self.pos_embed_max_size),
         ];
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(ModelError::BadInput(format!("transformer config: {name} is 0; is this config.json complete?")));
+            return Err(ModelError::BadInput(format!(
+                "transformer config: {name} is 0; is this config.json complete?"
+            )));
+        }
+        let limits = [
+            ("num_layers", self.num_layers, 1000),
+            ("num_attention_heads", self.num_attention_heads, 1024),
+            ("attention_head_dim", self.attention_head_dim, 4096),
+            ("patch_size", self.patch_size, 64),
+            ("in_channels", self.in_channels, 4096),
+            ("out_channels", self.out_channels, 4096),
+            ("pos_embed_max_size", self.pos_embed_max_size, 2048),
+        ];
+        if let Some((name, size, limit)) = limits.iter().find(|(_, size, limit)| size > limit) {
+            return Err(ModelError::BadInput(format!(
+                "transformer config: {name} is {size}, and {limit} is the most that is believed"
+            )));
         }
         if !self.width().is_multiple_of(4) {
-            return Err(ModelError::BadInput(format!("transformer config: width {} is not a multiple of 4", self.width())));
+            return Err(ModelError::BadInput(format!(
+                "transformer config: width {} is not a multiple of 4",
+                self.width()
+            )));
         }
         if self.caption_projection_dim != self.width() {
             return Err(ModelError::BadInput(format!(
@@ -143,4 +162,21 @@ impl MiniConfig {
         config.transformer.check()?;
         Ok(config)
     }
+}
+
+/// The class list of a safetensors file's metadata: a JSON list of names, or names separated by commas.
+pub fn classes_from_metadata(text: &str) -> Result<Vec<String>, ModelError> {
+    let names = serde_json::from_str::<Vec<String>>(text)
+        .unwrap_or_else(|_| text.split(',').map(|name| name.trim().to_owned()).collect());
+    // A class must be usable in a mix, which holds names to what can be printed and parsed back.
+    let mut mix = crate::mix::Mix::new();
+    for name in &names {
+        mix.set(name, 1.0)?;
+    }
+    if mix.iter().count() != names.len() {
+        return Err(ModelError::BadInput(format!(
+            "the class list {text:?} names a class twice"
+        )));
+    }
+    Ok(names)
 }

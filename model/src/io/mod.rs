@@ -4,4 +4,5 @@ pub mod atomic;
 pub mod checkpoint;
 #[cfg(test)]
 pub(crate) mod damage;
+pub mod layout;
 pub mod photo;

@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::MiniAutoencoderConfig;
-use crate::kernels::{conv3x3, linear, silu};
+use crate::kernels::{add, conv3x3, linear, silu};
 
 /// Encoder and decoder.
 pub struct MiniAutoencoder {
@@ -67,7 +67,7 @@ impl Correction {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = self.input.forward(x)?;
         for [first, second] in &self.blocks {
-            x = (&x + second.forward(&silu(&first.forward(&silu(&x)?)?)?)?)?;
+            x = add(&x, &second.forward(&silu(&first.forward(&silu(&x)?)?)?)?)?;
         }
         self.output.forward(&silu(&x)?)
     }
@@ -84,7 +84,7 @@ impl Half {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, Some(&self.bias))? + self.correction.forward(x)?
+        add(&linear(x, &self.weight, Some(&self.bias))?, &self.correction.forward(x)?)
     }
 }
 

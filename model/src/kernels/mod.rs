@@ -9,12 +9,14 @@
 //! | `attention` | softmax(q kᵀ / √d) v over heads, tile by tile, never holding the whole score matrix |
 //! | `norm` | layer norm with optional per-sample modulation; gated residual |
 //! | `activation` | tanh-GELU, SiLU |
+//! | `add` | sums, off candle's spinning pool |
 //! | `linear` | matrix product and bias in one pass |
 //! | `im2col` | 3x3 neighbourhoods of channels-last images, so that a convolution is one matrix product |
 //! | `gemm` | the one safe door to the matrix-product crate that candle itself uses |
 //! | `vector` | exp and friends that the compiler can vectorise |
 
 mod activation;
+mod add;
 mod attention;
 mod gemm;
 mod im2col;
@@ -23,6 +25,7 @@ mod norm;
 mod vector;
 
 pub use activation::{gelu_tanh, silu};
+pub use add::add;
 pub use attention::attention;
 pub use im2col::conv3x3;
 pub use linear::linear;

@@ -6,7 +6,7 @@ use super::attention::plain_attention;
 use super::im2col::plain_neighbourhoods;
 use super::linear::plain_linear;
 use super::norm::plain_layer_norm;
-use super::{attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, silu};
+use super::{add, attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, silu};
 use crate::sampler::noise::gaussian;
 
 /// Largest difference of fused and plain results relative to the largest magnitude.
@@ -64,6 +64,13 @@ fn activations_equal_the_plain_forms() {
         let inner = ((v[0].as_tensor() + (v[0].powf(3.0)? * 0.044_715)?)? * (2.0 / std::f64::consts::PI).sqrt())?;
         (v[0].as_tensor() * 0.5)? * (inner.tanh()? + 1.0)?
     });
+}
+
+#[test]
+fn sums_equal_the_plain_form_also_over_the_batch() {
+    let vars = [var(1, &[3, 5, 7]), var(2, &[3, 5, 7]), var(3, &[1, 5, 7])];
+    check(&vars[..2], |v| add(&v[0], &v[1]), |v| v[0].as_tensor() + v[1].as_tensor());
+    check(&[vars[0].clone(), vars[2].clone()], |v| add(&v[0], &v[1]), |v| v[0].broadcast_add(&v[1]));
 }
 
 #[test]

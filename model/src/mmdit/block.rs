@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::Linear;
 use crate::config::MmditConfig;
-use crate::kernels::{attention, gated_residual, gelu_tanh, modulated_layer_norm, rms_norm};
+use crate::kernels::{add, attention, gated_residual, gelu_tanh, modulated_layer_norm, rms_norm};
 
 /// Two layers with a tanh-GELU between, four times as wide inside.
 pub(super) struct FeedForward {
@@ -57,7 +57,7 @@ impl Projections {
         let mut qkv = [self.q.forward(x)?, self.k.forward(x)?, self.v.forward(x)?];
         if let Some(clean) = clean {
             for (own, clean) in qkv.iter_mut().zip(clean) {
-                *own = own.broadcast_add(clean)?;
+                *own = add(own, clean)?;
             }
         }
         if let Some(gains) = &self.norm {

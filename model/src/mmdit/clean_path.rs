@@ -10,7 +10,7 @@ use super::Linear;
 use super::block::FeedForward;
 use super::embed::PatchEmbed;
 use crate::config::MmditConfig;
-use crate::kernels::{attention, layer_norm};
+use crate::kernels::{add, attention, layer_norm};
 
 /// What the clean path adds to the image stream's q, k and v in every block: `[scenes, tokens, width]` each.
 #[derive(Clone)]
@@ -83,9 +83,9 @@ impl CleanPath {
             let [q, k, v] = &block.qkv;
             let (q, k, v) = (q.forward(&n)?, k.forward(&n)?, v.forward(&n)?);
             if let Some(rest) = &block.rest {
-                x = (&x + rest.to_out.forward(&attention(&q, &k, &v, self.heads)?)?)?;
-                x = (&x + rest.ff.forward(&layer_norm(&x)?)?)?;
-                x = (&x + rest.zero_block.forward(&x)?)?;
+                x = add(&x, &rest.to_out.forward(&attention(&q, &k, &v, self.heads)?)?)?;
+                x = add(&x, &rest.ff.forward(&layer_norm(&x)?)?)?;
+                x = add(&x, &rest.zero_block.forward(&x)?)?;
             }
             blocks.push([q, k, v]);
         }

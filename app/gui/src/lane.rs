@@ -85,10 +85,13 @@ impl Lane {
         }
     }
 
-    /// Any image of a step, for its thumbnail: the prediction if there is one.
-    pub fn thumbnail(&self, step: usize) -> Option<&StepFrame> {
-        self.frame(step, StepView::X0Hat)
-            .or_else(|| self.frame(step, StepView::XT))
+    /// An image of a step for its thumbnail: in `view` if it is there already, else in the other.
+    pub fn thumbnail(&self, step: usize, view: StepView) -> Option<&StepFrame> {
+        let other = match view {
+            StepView::X0Hat => StepView::XT,
+            StepView::XT => StepView::X0Hat,
+        };
+        self.frame(step, view).or_else(|| self.frame(step, other))
     }
 
     /// The newest step that has an image, of whichever kind: while a run goes on only predictions are decoded, and a step

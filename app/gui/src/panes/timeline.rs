@@ -185,7 +185,7 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
         return;
     };
     let painter = ui.painter();
-    match lane.thumbnail(index) {
+    match lane.thumbnail(index, studio.state.view.step_view()) {
         Some(frame) => {
             let texture = studio.textures.thumbnail(ui.ctx(), &frame.image);
             painter.image(

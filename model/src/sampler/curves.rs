@@ -30,7 +30,9 @@ impl RatioCurve {
     /// `0..=MAX_RATIO`.
     pub fn new(class: &str, mut points: Vec<(f32, f32)>) -> Result<Self, ModelError> {
         if class.is_empty() || points.is_empty() {
-            return Err(ModelError::BadInput(format!("curve {class:?} has no class or no points: write class=sigma:factor,...")));
+            return Err(ModelError::BadInput(format!(
+                "curve {class:?} has no class or no points: write class=sigma:factor,..."
+            )));
         }
         for &(sigma, factor) in &points {
             if !(0.0..=1.0).contains(&sigma) || !(0.0..=MAX_RATIO).contains(&factor) {
@@ -41,9 +43,14 @@ impl RatioCurve {
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         if points.windows(2).any(|pair| pair[1].0 <= pair[0].0) {
-            return Err(ModelError::BadInput(format!("curve of {class}: a sigma is given twice; keep one of them")));
+            return Err(ModelError::BadInput(format!(
+                "curve of {class}: a sigma is given twice; keep one of them"
+            )));
         }
-        Ok(Self { class: class.to_owned(), points })
+        Ok(Self {
+            class: class.to_owned(),
+            points,
+        })
     }
 
     /// The class it is about.
@@ -82,7 +89,10 @@ pub fn check_curves<S: AsRef<str>>(curves: &[RatioCurve], known: &[S]) -> Result
     let mut all = Mix::new();
     for curve in curves {
         if all.iter().any(|(class, _)| class == curve.class) {
-            return Err(ModelError::BadInput(format!("class {} has two curves: keep one of them", curve.class)));
+            return Err(ModelError::BadInput(format!(
+                "class {} has two curves: keep one of them",
+                curve.class
+            )));
         }
         all.set(&curve.class, 1.0)?;
     }
@@ -104,7 +114,11 @@ impl FromStr for RatioCurve {
     type Err = ModelError;
 
     fn from_str(text: &str) -> Result<Self, ModelError> {
-        let bad = || ModelError::BadInput(format!("curve {text:?} is not class=sigma:factor,..., such as haze=1:1,0.5:1,0.3:0"));
+        let bad = || {
+            ModelError::BadInput(format!(
+                "curve {text:?} is not class=sigma:factor,..., such as haze=1:1,0.5:1,0.3:0"
+            ))
+        };
         let (class, points) = text.split_once('=').ok_or_else(bad)?;
         let point = |part: &str| {
             let (sigma, factor) = part.split_once(':')?;
@@ -136,8 +150,20 @@ mod tests {
     #[test]
     fn factors_are_linear_between_points_and_constant_beyond() {
         let curve: RatioCurve = "haze=0.9:1, 0.5:0.5 ,0.3:0".parse().unwrap();
-        for (sigma, factor) in [(1.0, 1.0), (0.9, 1.0), (0.7, 0.75), (0.5, 0.5), (0.4, 0.25), (0.3, 0.0), (0.1, 0.0)] {
-            assert!((curve.factor(sigma) - factor).abs() < 1e-6, "{sigma}: {}", curve.factor(sigma));
+        for (sigma, factor) in [
+            (1.0, 1.0),
+            (0.9, 1.0),
+            (0.7, 0.75),
+            (0.5, 0.5),
+            (0.4, 0.25),
+            (0.3, 0.0),
+            (0.1, 0.0),
+        ] {
+            assert!(
+                (curve.factor(sigma) - factor).abs() < 1e-6,
+                "{sigma}: {}",
+                curve.factor(sigma)
+            );
         }
         assert_eq!(curve.to_string(), "haze=0.9:1,0.5:0.5,0.3:0");
         assert_eq!(curve.to_string().parse::<RatioCurve>().unwrap(), curve);
@@ -145,9 +171,22 @@ mod tests {
 
     #[test]
     fn bad_curves_are_refused_in_one_line() {
-        for text in ["haze", "haze=", "=1:1", "haze=1", "haze=1:x", "haze=1.1:1", "haze=1:2", "haze=nan:1", "haze=0.5:1,0.5:0"] {
+        for text in [
+            "haze",
+            "haze=",
+            "=1:1",
+            "haze=1",
+            "haze=1:x",
+            "haze=1.1:1",
+            "haze=1:2",
+            "haze=nan:1",
+            "haze=0.5:1,0.5:0",
+        ] {
             let error = text.parse::<RatioCurve>().expect_err(text);
-            assert!(error.is_bad_input() && error.to_string().lines().count() == 1, "{error}");
+            assert!(
+                error.is_bad_input() && error.to_string().lines().count() == 1,
+                "{error}"
+            );
         }
         let curve: RatioCurve = "haze=1:1".parse().unwrap();
         assert!(check_curves(&[curve.clone(), curve.clone()], &["haze"]).is_err());
@@ -157,7 +196,11 @@ mod tests {
     #[test]
     fn only_classes_with_a_curve_change() {
         let mix: Mix = "rain=1.5,haze=0.8".parse().unwrap();
-        let curves = ["haze=1:0.5".parse().unwrap(), "rain=1:1.5".parse().unwrap(), "snow=1:1".parse().unwrap()];
+        let curves = [
+            "haze=1:0.5".parse().unwrap(),
+            "rain=1:1.5".parse().unwrap(),
+            "snow=1:1".parse().unwrap(),
+        ];
         let scaled = mix_at(&mix, &curves, 0.4).unwrap();
         assert_eq!(scaled.to_string(), "rain=1.5,haze=0.4");
         assert_eq!(mix_at(&mix, &[], 0.4).unwrap(), mix);

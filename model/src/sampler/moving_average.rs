@@ -31,7 +31,12 @@ impl MovingAverage {
             None => new,
             Some(old) => {
                 let blend = |i: usize, decay: f64| (&old[i] * (decay * left))? + (&new[i] * (1.0 - decay * left))?;
-                [blend(0, LOW_DECAY)?, blend(1, DETAIL_DECAY)?, blend(2, DETAIL_DECAY)?, blend(3, DETAIL_DECAY)?]
+                [
+                    blend(0, LOW_DECAY)?,
+                    blend(1, DETAIL_DECAY)?,
+                    blend(2, DETAIL_DECAY)?,
+                    blend(3, DETAIL_DECAY)?,
+                ]
             }
         };
         let average = inverse_haar(&bands)?;
@@ -48,7 +53,10 @@ pub fn haar(x: &Tensor) -> Result<[Tensor; 4]> {
     let (batch, channels, height, width) = x.dims4()?;
     let blocks = x.reshape((batch * channels, height / 2, 2, width / 2, 2))?;
     let at = |row: usize, column: usize| {
-        blocks.narrow(2, row, 1)?.narrow(4, column, 1)?.reshape((batch, channels, height / 2, width / 2))
+        blocks
+            .narrow(2, row, 1)?
+            .narrow(4, column, 1)?
+            .reshape((batch, channels, height / 2, width / 2))
     };
     butterfly(&[at(0, 0)?, at(0, 1)?, at(1, 0)?, at(1, 1)?])
 }
@@ -57,7 +65,8 @@ pub fn haar(x: &Tensor) -> Result<[Tensor; 4]> {
 pub fn inverse_haar(bands: &[Tensor; 4]) -> Result<Tensor> {
     let (batch, channels, height, width) = bands[0].dims4()?;
     let [a, b, c, d] = butterfly(bands)?;
-    let pair = |left: &Tensor, right: &Tensor| Tensor::stack(&[left, right], 4)?.reshape((batch, channels, height, 2 * width));
+    let pair =
+        |left: &Tensor, right: &Tensor| Tensor::stack(&[left, right], 4)?.reshape((batch, channels, height, 2 * width));
     Tensor::stack(&[pair(&a, &b)?, pair(&c, &d)?], 3)?.reshape((batch, channels, 2 * height, 2 * width))
 }
 
@@ -100,7 +109,10 @@ mod tests {
     #[test]
     fn columns_are_detail_across_and_a_constant_is_low() {
         let stripes = Tensor::new(&[[[[1f32, -1.0], [1.0, -1.0]]]], &Device::Cpu).unwrap();
-        assert_eq!(haar(&stripes).unwrap().map(|band| values(&band)[0]), [0.0, 2.0, 0.0, 0.0]);
+        assert_eq!(
+            haar(&stripes).unwrap().map(|band| values(&band)[0]),
+            [0.0, 2.0, 0.0, 0.0]
+        );
         let flat = Tensor::new(&[[[[3f32, 3.0], [3.0, 3.0]]]], &Device::Cpu).unwrap();
         assert_eq!(haar(&flat).unwrap().map(|band| values(&band)[0]), [6.0, 0.0, 0.0, 0.0]);
     }
@@ -114,7 +126,12 @@ mod tests {
             assert!(values(&y).iter().zip(values(&x)).all(|(a, b)| (a - b).abs() < 1e-5));
         }
         let last = average.update(&other, 3, 4).unwrap();
-        assert!(values(&last).iter().zip(values(&other)).all(|(a, b)| (a - b).abs() < 1e-6));
+        assert!(
+            values(&last)
+                .iter()
+                .zip(values(&other))
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
     }
 
     #[test]
@@ -125,7 +142,12 @@ mod tests {
         let kept = haar(&average.update(&x, 1, 4).unwrap()).unwrap();
         for (i, (old, decay)) in haar(&x).unwrap().iter().zip([0.6, 0.3, 0.3, 0.3]).enumerate() {
             let expected = (old * (1.0 - decay * 0.5)).unwrap();
-            assert!(values(&kept[i]).iter().zip(values(&expected)).all(|(a, b)| (a - b).abs() < 1e-5));
+            assert!(
+                values(&kept[i])
+                    .iter()
+                    .zip(values(&expected))
+                    .all(|(a, b)| (a - b).abs() < 1e-5)
+            );
         }
     }
 }

@@ -4,6 +4,18 @@
 //! discrete Fourier transform, so that the powers of all bins add up to the sum of squares of the pixels (Parseval)
 //! and white noise of variance `s^2` has power `s^2` in every bin, whatever the image's size. Frequencies are in
 //! cycles per pixel, -0.5 to 0.5. Zero frequency is at row `height / 2`, column `width / 2`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`bands`] | energy per octave band, correlation with another image per band |
+//! | [`formation`] | share of the final energy, "formed at", spectral slope |
+//! | [`bootstrap`] | a mean over scenes and seeds with its interval |
+//! | [`measures`] | veil, streak, anisotropy, colour distance of a result to its scene |
+
+pub mod bands;
+pub mod bootstrap;
+pub mod formation;
+pub mod measures;
 
 mod fourier;
 mod radial;
@@ -11,7 +23,7 @@ mod radial;
 use image::Rgb32FImage;
 
 use crate::error::ModelError;
-use fourier::power_of;
+use fourier::HalfPlane;
 pub use radial::radial_average;
 
 /// Added to power before the logarithm: well below the power of 8-bit rounding (1.3e-6), so that nothing visible is
@@ -24,8 +36,8 @@ pub enum Window {
     /// Nothing: Parseval holds exactly, but the jump from one border to the opposite one draws a cross into the
     /// spectrum.
     None,
-    /// The Hann window over both axes, which takes the cross away. The mean is taken out before and put back into the
-    /// bin of zero frequency after (or it would leak into the lowest bins); power is divided by the window's mean
+    /// The Hann window over both axes, which takes the cross away. The mean is taken out before and put into the bin
+    /// of zero frequency after (or it would leak into the lowest bins, and they into it); power is divided by the window's mean
     /// square, so that noise keeps its level.
     #[default]
     Hann,
@@ -73,14 +85,8 @@ pub fn luma_from_rgb(rgb: &Rgb32FImage) -> Vec<f32> {
 /// # Errors
 /// [`ModelError::BadInput`] when `luma` doesn't hold `width * height` values or there are none.
 pub fn log_power_spectrum(luma: &[f32], width: usize, height: usize, window: Window) -> Result<Spectrum, ModelError> {
-    if luma.is_empty() || luma.len() != width * height {
-        let message = format!(
-            "spectrum of {} values as {width}x{height}: give width times height of them",
-            luma.len()
-        );
-        return Err(ModelError::BadInput(message));
-    }
-    let power = power_of(luma, width, height, window);
+    check_size(luma, width, height)?;
+    let power = HalfPlane::new(luma, width, height, window).centred_power();
     let log_power = power.iter().map(|power| (power + POWER_FLOOR).log10()).collect();
     Ok(Spectrum {
         width,
@@ -88,6 +94,16 @@ pub fn log_power_spectrum(luma: &[f32], width: usize, height: usize, window: Win
         power,
         log_power,
     })
+}
+
+fn check_size(samples: &[f32], width: usize, height: usize) -> Result<(), ModelError> {
+    if !samples.is_empty() && samples.len() == width * height {
+        return Ok(());
+    }
+    Err(ModelError::BadInput(format!(
+        "spectrum of {} values as {width}x{height}: give width times height of them",
+        samples.len()
+    )))
 }
 
 #[cfg(test)]

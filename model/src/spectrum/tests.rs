@@ -2,7 +2,7 @@ use super::*;
 use std::f32::consts::TAU;
 
 /// Values in `-0.5..0.5` that look random and are the same everywhere.
-fn texture(width: usize, height: usize) -> Vec<f32> {
+pub(super) fn texture(width: usize, height: usize) -> Vec<f32> {
     let mut state = 12_345_u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -138,4 +138,62 @@ fn luma_weights_add_up_to_one() {
     let rgb = Rgb32FImage::from_raw(2, 1, vec![1.0, 1.0, 1.0, 0.0, 1.0, 0.0]).expect("two pixels");
     let luma = luma_from_rgb(&rgb);
     assert!((luma[0] - 1.0).abs() < 1e-6 && (luma[1] - 0.587).abs() < 1e-6);
+}
+
+#[test]
+fn spectra_and_bands_agree_with_numpy() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/goldens/spectrum_numpy/numpy_fft.safetensors"
+    );
+    let goldens = candle_core::safetensors::load(file, &candle_core::Device::Cpu).expect("the goldens");
+    for case in ["even", "odd", "mixed"] {
+        let tensor = |name: &str| &goldens[&format!("{case}.{name}")];
+        let values = |name: &str| {
+            tensor(name)
+                .flatten_all()
+                .and_then(|t| t.to_vec1::<f32>())
+                .expect("values")
+        };
+        let (height, width) = tensor("image").dims2().expect("an image");
+        let image = values("image");
+        for (name, window) in [("power", Window::None), ("hann", Window::Hann)] {
+            let (ours, numpy) = (spectrum(&image, width, height, window).power, values(name));
+            let largest = ours
+                .iter()
+                .zip(&numpy)
+                .map(|(a, b)| (a - b).abs() / (b + 0.01))
+                .fold(0.0, f32::max);
+            assert!(largest < 1e-3, "{case}.{name}: off by {largest}");
+        }
+        let ours = bands::Banded::new(&image, width, height).expect("size").energies();
+        for (band, (ours, numpy)) in ours.iter().zip(values("bands")).enumerate() {
+            assert!(
+                (ours - f64::from(numpy)).abs() < 1e-6 + 1e-4 * f64::from(numpy),
+                "{case} band {band}: {ours}, {numpy}"
+            );
+        }
+    }
+}
+
+/// Not run by default, as other work on the machine decides what it measures: run it with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn megapixel_speed() {
+    let luma = texture(1024, 1024);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let mut secs: Vec<f64> = pool.install(|| {
+        let once = |_| {
+            let start = std::time::Instant::now();
+            std::hint::black_box(fourier::HalfPlane::new(&luma, 1024, 1024, Window::Hann).centred_power());
+            start.elapsed().as_secs_f64()
+        };
+        (0..30).map(once).collect()
+    });
+    secs.sort_by(f64::total_cmp);
+    eprintln!(
+        "1024 px spectrum on one core: best {:.1} ms, median {:.1} ms",
+        secs[0] * 1e3,
+        secs[15] * 1e3
+    );
 }

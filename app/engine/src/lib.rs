@@ -15,6 +15,7 @@ pub mod degrade;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod frames;
 pub mod loaded;
 pub mod memory;

@@ -10,13 +10,14 @@ use sha2::{Digest, Sha256};
 
 use crate::bundled::DEMO_PHOTO_NAME;
 use crate::error::EngineError;
+use crate::export::plan::EngineKind;
 use crate::protocol::Rgba8;
 use crate::request::RenderRequest;
 
 /// Keyword of the chunk that people read.
-const PARAMETERS_KEYWORD: &str = "parameters";
+pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 /// Keyword of the chunk that the program reads.
-const SETTINGS_KEYWORD: &str = "mdsd3";
+pub(crate) const SETTINGS_KEYWORD: &str = "mdsd3";
 /// Version of [`RunSettings`] that this program writes, and the newest that it reads.
 pub const SETTINGS_VERSION: u32 = 1;
 
@@ -33,6 +34,36 @@ pub struct RunSettings {
     pub model: ModelIdentity,
     /// SHA-256 of the photo's file in hexadecimal digits.
     pub scene_sha256: String,
+    /// What an image of a dataset is beyond its run; absent for a single run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<PairSettings>,
+}
+
+/// Which image of a pair it is, and how it came from its run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairSettings {
+    /// What made the degraded image.
+    pub engine: EngineKind,
+    /// Which image of the pair.
+    pub image: PairImage,
+    /// Side of the centred square that was cut out of the photo, in pixels.
+    pub crop_px: Option<u32>,
+    /// Bits per channel.
+    pub bits: u8,
+}
+
+/// An image of a pair that can be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairImage {
+    /// The clean image.
+    Gt,
+    /// `decode(encode(gt))`.
+    VaeGt,
+    /// `decode(z)`, or what the physical engine made.
+    Decoded,
+    /// `gt + decode(z) - decode(encode(gt))`.
+    Composited,
 }
 
 /// Which weights made an image.
@@ -54,6 +85,7 @@ impl RunSettings {
             request,
             model,
             scene_sha256,
+            pair: None,
         }
     }
 
@@ -64,6 +96,18 @@ impl RunSettings {
             .scene
             .as_ref()
             .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
+        match &self.pair {
+            Some(pair) if pair.image == PairImage::Gt => {
+                return format!("Clean scene: {scene}\nSize: {}, Version: {}", request.size, self.program);
+            }
+            Some(pair) if pair.engine == EngineKind::Physical => {
+                return format!(
+                    "Physical degradation: {}\nScene: {scene}\nSeed: {}, Size: {}, Version: {}",
+                    request.mix, request.seed, request.size, self.program
+                );
+            }
+            _ => {}
+        }
         format!(
             "Mix: {}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}, Size: {}, \
              Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",

@@ -83,6 +83,7 @@ pub(crate) fn render(
     if observer.started(&sigmas, &decoder).is_break() {
         return Ok(None);
     }
+    model.set_adapter_strength(request.adapter_strength)?;
     let encode_start = Instant::now();
     let (encoded, scene_was_known) = model.encode(scene)?;
     let encode_secs = encode_start.elapsed().as_secs_f32();
@@ -107,7 +108,7 @@ pub(crate) fn render(
 }
 
 /// Samples one lane; the final latents and the seconds of each step.
-fn sample(
+pub(crate) fn sample(
     request: &RenderRequest,
     model: &LoadedModel,
     scene: &Scene,
@@ -124,6 +125,8 @@ fn sample(
         guidance: request.guidance,
         seed: request.seed,
         curves: request.curves.clone(),
+        prompt: request.prompt.clone(),
+        negative_prompt: request.negative_prompt.clone(),
         moving_average: request.sampler_aid == SamplerAid::MovingAverage,
     };
     let mut all_secs = Vec::with_capacity(request.steps);

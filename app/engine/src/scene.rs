@@ -21,6 +21,7 @@ pub struct SceneKey {
     size_px: u32,
     fit: Fit,
     multiple_px: u32,
+    crop_px: Option<u32>,
 }
 
 /// A photo as the model will see it.
@@ -63,6 +64,21 @@ impl SceneLoader {
         fit: Fit,
         multiple_px: u32,
     ) -> Result<Arc<FittedScene>, EngineError> {
+        self.load_cropped(path, None, size_px, fit, multiple_px)
+    }
+
+    /// As [`Self::load`], of the centred square of `crop_px` pixels when it is given.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`EngineError::BadInput`] for a photo that is smaller than the crop.
+    pub fn load_cropped(
+        &mut self,
+        path: Option<&Path>,
+        crop_px: Option<u32>,
+        size_px: u32,
+        fit: Fit,
+        multiple_px: u32,
+    ) -> Result<Arc<FittedScene>, EngineError> {
         let (bytes, name) = read(path)?;
         let multiple_px = if fit == Fit::Square { 1 } else { multiple_px };
         let key = SceneKey {
@@ -70,11 +86,15 @@ impl SceneLoader {
             size_px,
             fit,
             multiple_px,
+            crop_px,
         };
         if let Some(last) = self.last.as_ref().filter(|last| last.key == key) {
             return Ok(Arc::clone(last));
         }
-        let photo = photo::decode_photo(&bytes, &name)?;
+        let mut photo = photo::decode_photo(&bytes, &name)?;
+        if let Some(crop_px) = crop_px {
+            photo.rgb = centred_square(&photo.rgb, crop_px, &name)?;
+        }
         let rgb = match fit {
             Fit::Square => photo::fit_square(&photo.rgb, size_px),
             Fit::Aspect => photo::fit_aspect(&photo.rgb, size_px, multiple_px),
@@ -87,6 +107,17 @@ impl SceneLoader {
         self.last = Some(Arc::clone(&scene));
         Ok(scene)
     }
+}
+
+fn centred_square(rgb: &Rgb32FImage, side_px: u32, name: &str) -> Result<Rgb32FImage, EngineError> {
+    let (width, height) = rgb.dimensions();
+    if width.min(height) < side_px {
+        return Err(EngineError::BadInput(format!(
+            "{name}: is {width}x{height} px, smaller than the crop of {side_px} px"
+        )));
+    }
+    let (left, top) = ((width - side_px) / 2, (height - side_px) / 2);
+    Ok(image::imageops::crop_imm(rgb, left, top, side_px, side_px).to_image())
 }
 
 /// A photo's bytes and the name to use in messages.

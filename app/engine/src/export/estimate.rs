@@ -1,0 +1,85 @@
+//! What a sweep will take: measured on its first usable photo.
+
+use std::time::Instant;
+
+use super::pair::{self, Maker, SceneInWork};
+use super::plan::{Extra, LqKind};
+use super::sweep::{Job, Sweep};
+use crate::error::EngineError;
+use crate::loaded::LoadedModel;
+use crate::metadata::{PairImage, RunSettings};
+use crate::scene::SceneLoader;
+
+/// Steps that are measured when a run has more; a step costs the same whichever it is.
+const MEASURED_STEPS: usize = 2;
+/// The most photos that are tried.
+const MAX_TRIES: usize = 10;
+
+/// Disk and time of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Seconds of one pair in the sampler, which is the slowest stage.
+    pub secs_per_pair: f64,
+    /// Bytes of one pair's files.
+    pub bytes_per_pair: f64,
+}
+
+/// Makes one pair in memory; `None` when none of the first photos can be used.
+pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estimate>, EngineError> {
+    let mut maker = model.map_or(Maker::Physical, |model| Maker::Model(Box::new(model)));
+    let plan = &sweep.plan;
+    for scene in 0..plan.scenes.len().min(MAX_TRIES) {
+        let path = plan.scene_path(scene);
+        let loaded =
+            SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, maker.size_multiple());
+        let (Ok(fitted), Some(job)) = (loaded, sweep.jobs_of(scene).next()) else {
+            continue;
+        };
+        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &job?).map(Some);
+    }
+    Ok(None)
+}
+
+fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job) -> Result<Estimate, EngineError> {
+    let plan = &sweep.plan;
+    let mut request = sweep.request(job);
+    request.steps = plan.steps.min(MEASURED_STEPS);
+    if maker.decoder().is_some() {
+        // The scene is encoded once for all of its pairs.
+        maker.make(&request, scene, false)?;
+    }
+    let start = Instant::now();
+    let made = maker.make(&request, scene, false)?;
+    let scale = if sweep.needs_model() {
+        plan.steps as f64 / request.steps as f64
+    } else {
+        1.0
+    };
+    let decoder = maker.decoder();
+    let secs_per_pair = start.elapsed().as_secs_f64() * scale;
+    let lq = match plan.lq {
+        LqKind::Composited => PairImage::Composited,
+        LqKind::Decoded => PairImage::Decoded,
+    };
+    let mut settings = RunSettings::new(request, sweep.model.clone(), scene.fitted.key.content_sha256());
+    settings.pair = Some(crate::metadata::PairSettings {
+        engine: plan.engine,
+        image: lq,
+        crop_px: plan.crop,
+        bits: plan.bits,
+    });
+    let length =
+        |which| Ok::<_, EngineError>(pair::png(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len());
+    let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
+    let images = plan
+        .extras
+        .iter()
+        .map(|extra| if *extra == Extra::Steps { plan.steps } else { 1 })
+        .sum::<usize>();
+    // A kilobyte or two of JSON beside them.
+    let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;
+    Ok(Estimate {
+        secs_per_pair,
+        bytes_per_pair,
+    })
+}

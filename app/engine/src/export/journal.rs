@@ -1,0 +1,260 @@
+//! The journal: what is finished, one checked line per event, appended and flushed.
+//!
+//! A line is the first 16 digits of its SHA-256, a space, and JSON. A line that was cut by a crash fails its check; it is
+//! ignored and its pair is made again, which gives the same files. Each shard has a journal of its own, so that no two
+//! processes write one file; a finished dataset has one, in the plan's order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::check::bad;
+use super::files::{FileRecord, STATE, Shard};
+use crate::error::EngineError;
+use crate::metadata;
+
+/// The journal of a finished dataset.
+pub(super) const FINISHED: &str = ".mdsd3/journal.jsonl";
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Line {
+    /// All files of a pair are there.
+    Pair(PairRecord),
+    /// A photo could not be used.
+    Failed {
+        /// As in the plan.
+        scene: String,
+        reason: String,
+    },
+    /// A list or a tar is there.
+    List(FileRecord),
+    /// Nothing is missing.
+    Finished {
+        plan: String,
+        pairs: usize,
+        failed_scenes: usize,
+    },
+}
+
+/// A finished pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PairRecord {
+    pub key: String,
+    pub width: u32,
+    pub height: u32,
+    /// SHA-256 of the photo it was made of.
+    pub scene_sha256: String,
+    pub files: Vec<FileRecord>,
+}
+
+/// What journals say.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// By job key.
+    pub pairs: HashMap<String, PairRecord>,
+    /// Reason by scene; a later success of the scene doesn't remove it.
+    pub failed: BTreeMap<String, String>,
+    /// By path.
+    pub lists: BTreeMap<String, FileRecord>,
+    pub is_finished: bool,
+    /// Lines that failed their check.
+    pub damaged: usize,
+}
+
+impl Known {
+    /// Reads all journals of a dataset, whichever shards wrote them.
+    pub fn read(folder: &Path) -> Result<Self, EngineError> {
+        let mut known = Self::default();
+        for path in journals(folder)? {
+            let text = fs::read(&path).map_err(|source| EngineError::reading(&path, source))?;
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                known.add(line);
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        match parse(line) {
+            Some(Line::Pair(pair)) => {
+                self.pairs.insert(pair.key.clone(), pair);
+            }
+            Some(Line::Failed { scene, reason }) => {
+                self.failed.insert(scene, reason);
+            }
+            Some(Line::List(file)) => {
+                self.lists.insert(file.path.clone(), file);
+            }
+            Some(Line::Finished { .. }) => self.is_finished = true,
+            None => self.damaged += 1,
+        }
+    }
+}
+
+/// Paths of all journals of a dataset, sorted.
+pub(super) fn journals(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
+    let state = folder.join(STATE);
+    let entries = match fs::read_dir(&state) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| EngineError::reading(&state, source))?,
+    };
+    let is_journal = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("journal") && name.ends_with(".jsonl")
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_journal).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// The journal that one process appends to.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Journal {
+    /// Opens or begins the journal of a shard, and keeps other processes from writing the same one.
+    pub fn open(folder: &Path, shard: Shard) -> Result<Self, EngineError> {
+        let path = path_of(folder, shard);
+        let failed = |source| EngineError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(bad(format!(
+                    "{}: another mdsd3 is writing this dataset; wait for it, or choose another folder",
+                    folder.display()
+                )));
+            }
+            // Some network file systems have no locks; a second process there is the user's care.
+            Err(TryLockError::Error(_)) | Ok(()) => {}
+        }
+        let text = fs::read(&path).map_err(failed)?;
+        // What follows the last line end was cut by a crash; the next line must not be glued to it.
+        let length = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end as u64 + 1);
+        file.set_len(length).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        Ok(Self { path, file, length })
+    }
+
+    /// Appends a line and flushes it to disk; on an error the journal is as it was.
+    pub fn append(&mut self, line: &Line) -> Result<(), EngineError> {
+        let text = format(line)?;
+        let written = self
+            .file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // A full disk may have taken a part of the line.
+            let _ = self.file.set_len(self.length);
+            return Err(EngineError::Io {
+                path: self.path.clone(),
+                source,
+            });
+        }
+        self.length += text.len() as u64;
+        Ok(())
+    }
+}
+
+pub(super) fn path_of(folder: &Path, shard: Shard) -> PathBuf {
+    folder
+        .join(STATE)
+        .join(format!("journal-{}-of-{}.jsonl", shard.index, shard.count))
+}
+
+/// A line with its check and its end.
+pub(super) fn format(line: &Line) -> Result<String, EngineError> {
+    let json = serde_json::to_string(line).map_err(|error| bad(format!("the journal can't be written ({error})")))?;
+    Ok(format!("{} {json}\n", check_of(json.as_bytes())))
+}
+
+fn parse(line: &[u8]) -> Option<Line> {
+    let (check, json) = (line.get(..16)?, line.get(17..)?);
+    (check == check_of(json).as_bytes()).then(|| serde_json::from_slice(json).ok())?
+}
+
+fn check_of(json: &[u8]) -> String {
+    metadata::sha256_hex(json)[..16].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(key: &str) -> Line {
+        Line::Pair(PairRecord {
+            key: key.to_owned(),
+            width: 4,
+            height: 4,
+            scene_sha256: "ab".to_owned(),
+            files: vec![FileRecord::new("gt/a.png", b"pixels")],
+        })
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join(STATE)).expect("created");
+        folder
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_keeps_its_whole_lines_and_goes_on() {
+        let whole: String = ["one", "two", "three"]
+            .iter()
+            .map(|key| format(&pair(key)).expect("a line"))
+            .collect();
+        for cut in 0..=whole.len() {
+            let folder = folder();
+            fs::write(path_of(folder.path(), Shard::ALL), &whole.as_bytes()[..cut]).expect("written");
+            let mut journal = Journal::open(folder.path(), Shard::ALL).expect("opened");
+            let before = Known::read(folder.path()).expect("read");
+            assert_eq!(before.damaged, 0);
+            journal.append(&pair("four")).expect("appended");
+            let after = Known::read(folder.path()).expect("read");
+            assert_eq!(
+                (after.pairs.len(), after.damaged),
+                (before.pairs.len() + 1, 0),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_changed_line_is_not_believed() {
+        let folder = folder();
+        let line = format(&pair("one"))
+            .expect("a line")
+            .replace("pixels", "pixelz")
+            .replace("\"width\":4", "\"width\":5");
+        fs::write(path_of(folder.path(), Shard::ALL), line).expect("written");
+        let known = Known::read(folder.path()).expect("read");
+        assert_eq!((known.pairs.len(), known.damaged), (0, 1));
+    }
+
+    #[test]
+    fn only_one_process_writes_a_journal() {
+        let folder = folder();
+        let _first = Journal::open(folder.path(), Shard::ALL).expect("opened");
+        let second = Journal::open(folder.path(), Shard::ALL).expect_err("locked");
+        assert!(second.is_bad_input() && second.to_string().contains("another mdsd3"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Layouts: where the files of a pair go, and the lists that a trainer reads.
+//!
+//! One file per trainer's convention, each tested by the reading rules of its trainer. Paths are relative to the dataset
+//! and separated by `/`. No name has a space, or a dot but the extension's (RESIDE's ratios excepted).
+
+mod basicsr;
+mod cdd11;
+mod imagefolder;
+mod promptir;
+mod reside;
+mod restormer;
+mod webdataset;
+
+use serde::{Deserialize, Serialize};
+
+use super::mixes;
+use super::sweep::{Job, Sweep};
+use crate::error::EngineError;
+
+/// Known layouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayoutKind {
+    /// `gt/`, `lq/`, `meta_info.txt`.
+    #[default]
+    Basicsr,
+    /// `train/Rain/{input,target}`.
+    Restormer,
+    /// One folder per combination of classes, the same names in each.
+    Cdd11,
+    /// `Dehaze/`, `Derain/` and their list files; `AirNet` reads the same.
+    Promptir,
+    /// `clear/0025.png`, `hazy/0025_0.8_3.png`.
+    Reside,
+    /// Hugging Face: `train/metadata.jsonl`.
+    Imagefolder,
+    /// Tar shards.
+    Webdataset,
+}
+
+impl LayoutKind {
+    /// The layout's rules.
+    pub(super) fn layout(self) -> &'static dyn Layout {
+        match self {
+            Self::Basicsr => &basicsr::Basicsr,
+            Self::Restormer => &restormer::Restormer,
+            Self::Cdd11 => &cdd11::Cdd11,
+            Self::Promptir => &promptir::Promptir,
+            Self::Reside => &reside::Reside,
+            Self::Imagefolder => &imagefolder::Imagefolder,
+            Self::Webdataset => &webdataset::Webdataset,
+        }
+    }
+}
+
+/// Where the two images of a pair go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub gt: String,
+    pub lq: String,
+}
+
+/// A finished pair, as lists describe it.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub job: Job,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// A file that is written when all pairs are there.
+pub(super) struct List {
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+/// A tar that is packed when all pairs are there.
+pub(super) struct Pack {
+    pub path: String,
+    /// The pairs in it, as indices into the finished pairs.
+    pub pairs: Vec<usize>,
+}
+
+pub(super) trait Layout: Sync {
+    /// Refuses plans that the layout has no place for.
+    fn check(&self, _sweep: &Sweep) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Where a job's images go.
+    fn place(&self, sweep: &Sweep, job: &Job) -> Place;
+
+    /// Where a job's parameters go.
+    fn info(&self, sweep: &Sweep, job: &Job) -> String {
+        format!("info/{}.json", stem(sweep, job))
+    }
+
+    /// Where a further image goes; `what` is such as `vae_gt`.
+    fn extra(&self, sweep: &Sweep, job: &Job, what: &str) -> String {
+        format!("extra/{what}/{}.png", stem(sweep, job))
+    }
+
+    /// The lists of a finished dataset.
+    fn lists(&self, _sweep: &Sweep, _done: &[Done]) -> Result<Vec<List>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    /// The tars of a finished dataset.
+    fn packs(&self, _sweep: &Sweep, _done: &[Done]) -> Vec<Pack> {
+        Vec::new()
+    }
+}
+
+/// The name of a pair without extension: the scene's, and the pair's number among the scene's.
+fn stem(sweep: &Sweep, job: &Job) -> String {
+    numbered(sweep.label(job.scene), job.variant, sweep.jobs_per_scene())
+}
+
+/// `label_003`: wide enough that names sort by number; the label alone when there is but one.
+fn numbered(label: &str, number: usize, count: usize) -> String {
+    if count == 1 {
+        return label.to_owned();
+    }
+    let digits = (count - 1).to_string().len();
+    format!("{label}_{number:0digits$}")
+}
+
+/// A path in the part of the split that the job's scene is in.
+fn in_part(sweep: &Sweep, job: &Job, path: &str) -> String {
+    under(sweep.part(job.scene), path)
+}
+
+/// `part/path`, or the path alone without a split.
+fn under(part: &str, path: &str) -> String {
+    if part.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{part}/{path}")
+    }
+}
+
+/// The classes of a job's mix (those that can be above 0), in `order`, others behind by name.
+fn classes_in_order<'a>(sweep: &'a Sweep, mix_index: usize, order: &[&str]) -> Vec<&'a str> {
+    let mut classes: Vec<&str> = mixes::classes(&sweep.mixes()[mix_index]).collect();
+    let rank = |class: &&str| order.iter().position(|known| known == class).unwrap_or(order.len());
+    classes.sort_by_key(|class| (rank(class), class.to_owned()));
+    classes
+}
+
+/// One list per part of the split: `file` in it, with the lines of that part's pairs.
+fn list_per_part(
+    sweep: &Sweep,
+    done: &[Done],
+    file: &str,
+    mut line: impl FnMut(&Done) -> Result<Option<String>, EngineError>,
+) -> Result<Vec<List>, EngineError> {
+    let mut lists = Vec::new();
+    for (part, _) in &sweep.plan.split {
+        let mut text = String::new();
+        for pair in done.iter().filter(|pair| sweep.part(pair.job.scene) == part) {
+            if let Some(line) = line(pair)? {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        lists.push(List {
+            path: under(part, file),
+            bytes: text.into_bytes(),
+        });
+    }
+    Ok(lists)
+}
+
+/// The file name of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Making an image of a dataset again from its own PNG.
+
+use std::path::{Path, PathBuf};
+
+use super::check::bad;
+use super::pair::{self, Maker, SceneInWork};
+use super::plan::EngineKind;
+use crate::error::EngineError;
+use crate::loaded::{LoadedModel, ModelKey};
+use crate::metadata::{self, PairImage, PairSettings, RunSettings};
+use crate::scene::SceneLoader;
+
+/// Makes the image of a pair again; the bytes of the whole file.
+///
+/// # Arguments
+/// - `source`: the PNG the settings are from; its photo is looked for from the working folder, then from the PNG's
+///   folder upwards
+/// - `pair`: what the settings say about the image
+///
+/// # Errors
+/// [`EngineError::BadInput`] when photo or model can't be found or are not those of the PNG.
+pub fn pair_png(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, EngineError> {
+    let request = &settings.request;
+    let mut maker = match pair.engine {
+        EngineKind::Physical => Maker::Physical,
+        EngineKind::Mdsd3 if pair.image == PairImage::Gt => Maker::Physical,
+        EngineKind::Mdsd3 => Maker::Model(Box::new(load_model(source, settings)?)),
+    };
+    let photo = scene_of(source, settings)?;
+    let multiple_px = maker.size_multiple();
+    let fitted =
+        SceneLoader::default().load_cropped(photo.as_deref(), pair.crop_px, request.size, request.fit, multiple_px)?;
+    let scene = SceneInWork::new(fitted);
+    let made = maker.make(request, &scene, false)?;
+    let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
+    pair::png(&rgb, settings)
+}
+
+fn load_model(source: &Path, settings: &RunSettings) -> Result<LoadedModel, EngineError> {
+    let mut key: ModelKey = settings.request.model_key();
+    if let Some(path) = &key.path {
+        key.path = Some(find(path, source).ok_or_else(|| gone(path, source))?);
+    }
+    let model = LoadedModel::load(key)?;
+    let identity = model.identity().resolve()?;
+    if identity.sha256 != settings.model.sha256 {
+        return Err(bad(format!(
+            "{}: was made by another version of the model {} (hash {:.10}, here {:.10})",
+            source.display(),
+            settings.model.name,
+            settings.model.sha256,
+            identity.sha256
+        )));
+    }
+    Ok(model)
+}
+
+/// The photo a PNG was made from; `None` for the demo photo in the program.
+///
+/// # Errors
+/// [`EngineError::BadInput`] when it is nowhere, or another photo is in its place.
+pub fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>, EngineError> {
+    let Some(path) = &settings.request.scene else {
+        return Ok(None);
+    };
+    let found = find(path, source).ok_or_else(|| gone(path, source))?;
+    if metadata::sha256_of_file(&found)? != settings.scene_sha256 {
+        return Err(bad(format!(
+            "{}: is not the photo that {} was made from; restore it",
+            found.display(),
+            source.display()
+        )));
+    }
+    Ok(Some(found))
+}
+
+/// Looks for a path from the working folder, then from the PNG's folder and those above it.
+fn find(path: &Path, source: &Path) -> Option<PathBuf> {
+    let source = source.canonicalize().ok();
+    let above = source
+        .iter()
+        .flat_map(|source| source.ancestors().skip(1))
+        .map(|folder| folder.join(path));
+    std::iter::once(path.to_owned())
+        .chain(above)
+        .find(|candidate| candidate.exists())
+}
+
+fn gone(path: &Path, source: &Path) -> EngineError {
+    bad(format!(
+        "{}: was made from {}, which is not there; put it back, or run where it can be found",
+        source.display(),
+        path.display()
+    ))
+}

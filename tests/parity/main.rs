@@ -1,5 +1,7 @@
 //! Numerical parity with diffusers and the reference code, on the committed goldens.
 
+mod sampling;
+
 use std::path::{Path, PathBuf};
 
 use mdsd3_model::parity;
@@ -29,7 +31,19 @@ fn every_golden_is_within_the_tolerance() {
             case.folder, case.tensor, case.max_abs_error
         );
     }
-    for folder in ["mdsd3_tiny", "mdsd35_tiny", "flow_match_euler", "focal_frequency_loss"] {
+    let folders = [
+        "clip_g_tiny",
+        "clip_l_tiny",
+        "flow_match_euler",
+        "focal_frequency_loss",
+        "mdsd35_tiny",
+        "mdsd3_tiny",
+        "sd3_pipeline_tiny",
+        "t5_tiny",
+        "taesd3_tiny",
+        "vae_tiny",
+    ];
+    for folder in folders {
         assert!(
             report.cases.iter().any(|c| c.folder == folder),
             "{folder} was not recomputed"

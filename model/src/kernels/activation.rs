@@ -14,7 +14,11 @@ const CHUNK: usize = 16 * 1024;
 /// # Shapes
 /// Any, kept.
 pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.contiguous()?.apply_op1(Pointwise::GeluTanh) } else { x.gelu() }
+    if fused(x) {
+        x.contiguous()?.apply_op1(Pointwise::GeluTanh)
+    } else {
+        x.gelu()
+    }
 }
 
 /// SiLU, `x * sigmoid(x)`.
@@ -22,7 +26,11 @@ pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// Any, kept.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.contiguous()?.apply_op1(Pointwise::Silu) } else { x.silu() }
+    if fused(x) {
+        x.contiguous()?.apply_op1(Pointwise::Silu)
+    } else {
+        x.silu()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -76,8 +84,18 @@ impl CustomOp1 for Pointwise {
         let x = contiguous_f32(storage, layout)?;
         let mut out = vec![0f32; x.len()];
         match self {
-            Self::GeluTanh => map(x, &mut out, #[inline(always)] |x, _| gelu(x)),
-            Self::Silu => map(x, &mut out, #[inline(always)] |x, _| x * sigmoid(x)),
+            Self::GeluTanh => map(
+                x,
+                &mut out,
+                #[inline(always)]
+                |x, _| gelu(x),
+            ),
+            Self::Silu => map(
+                x,
+                &mut out,
+                #[inline(always)]
+                |x, _| x * sigmoid(x),
+            ),
         }
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
@@ -85,11 +103,21 @@ impl CustomOp1 for Pointwise {
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (x, mut out) = (host(arg)?, host(grad)?);
         match self {
-            Self::GeluTanh => map(&x, &mut out, #[inline(always)] |x, g| g * gelu_slope(x)),
-            Self::Silu => map(&x, &mut out, #[inline(always)] |x, g| {
-                let s = sigmoid(x);
-                g * s * (1.0 + x * (1.0 - s))
-            }),
+            Self::GeluTanh => map(
+                &x,
+                &mut out,
+                #[inline(always)]
+                |x, g| g * gelu_slope(x),
+            ),
+            Self::Silu => map(
+                &x,
+                &mut out,
+                #[inline(always)]
+                |x, g| {
+                    let s = sigmoid(x);
+                    g * s * (1.0 + x * (1.0 - s))
+                },
+            ),
         }
         Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
     }

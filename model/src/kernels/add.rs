@@ -16,7 +16,11 @@ const CHUNK: usize = 32 * 1024;
 /// # Shapes
 /// `a: [batch, ..]`, `b: [batch or 1, ..]`, result like `a`.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if fused(a) { a.contiguous()?.apply_op2(&b.contiguous()?, Add) } else { a.broadcast_add(b) }
+    if fused(a) {
+        a.contiguous()?.apply_op2(&b.contiguous()?, Add)
+    } else {
+        a.broadcast_add(b)
+    }
 }
 
 struct Add;
@@ -33,15 +37,22 @@ impl CustomOp2 for Add {
         }
         let mut out = a.to_vec();
         for sample in out.chunks_exact_mut(b.len()) {
-            sample.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).for_each(|(out, b)| {
-                out.iter_mut().zip(b).for_each(|(out, b)| *out += b);
-            });
+            sample
+                .par_chunks_mut(CHUNK)
+                .zip(b.par_chunks(CHUNK))
+                .for_each(|(out, b)| {
+                    out.iter_mut().zip(b).for_each(|(out, b)| *out += b);
+                });
         }
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let d_b = if b.dim(0)? == a.dim(0)? { grad.clone() } else { grad.sum_keepdim(0)? };
+        let d_b = if b.dim(0)? == a.dim(0)? {
+            grad.clone()
+        } else {
+            grad.sum_keepdim(0)?
+        };
         Ok((Some(grad.clone()), Some(d_b)))
     }
 }

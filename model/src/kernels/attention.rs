@@ -17,7 +17,8 @@ const TILE: usize = 64;
 /// last dimension, so nothing is transposed on the way in or out.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     if fused(q) {
-        q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, Attention { heads })
+        q.contiguous()?
+            .apply_op3(&k.contiguous()?, &v.contiguous()?, Attention { heads })
     } else {
         plain_attention(q, k, v, heads)
     }
@@ -26,7 +27,11 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Ten
 /// The same out of candle's differentiable operations; materialises the scores.
 pub(super) fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, queries, width) = q.dims3()?;
-    let split = |x: &Tensor| x.reshape((batch, x.dim(1)?, heads, width / heads))?.transpose(1, 2)?.contiguous();
+    let split = |x: &Tensor| {
+        x.reshape((batch, x.dim(1)?, heads, width / heads))?
+            .transpose(1, 2)?
+            .contiguous()
+    };
     let (q, k, v) = (split(q)?, split(k)?, split(v)?);
     let scores = (q.matmul(&k.t()?)? / ((width / heads) as f64).sqrt())?;
     let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
@@ -56,7 +61,13 @@ impl Sizes {
 impl Attention {
     fn sizes(&self, q: &Shape, k: &Shape) -> Result<Sizes> {
         let (batch, queries, width) = q.dims3()?;
-        Ok(Sizes { batch, queries, keys: k.dims3()?.1, width, head: width / self.heads })
+        Ok(Sizes {
+            batch,
+            queries,
+            keys: k.dims3()?.1,
+            width,
+            head: width / self.heads,
+        })
     }
 }
 
@@ -95,8 +106,18 @@ impl CustomOp3 for Attention {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = self.sizes(l1.shape(), l2.shape())?;
-        let (q, k, v) = (contiguous_f32(s1, l1)?, contiguous_f32(s2, l2)?, contiguous_f32(s3, l3)?);
-        let Sizes { queries, keys, width, head, .. } = sizes;
+        let (q, k, v) = (
+            contiguous_f32(s1, l1)?,
+            contiguous_f32(s2, l2)?,
+            contiguous_f32(s3, l3)?,
+        );
+        let Sizes {
+            queries,
+            keys,
+            width,
+            head,
+            ..
+        } = sizes;
         let mut out = vec![0f32; q.len()];
         out.par_chunks_mut(queries * width).enumerate().for_each(|(b, out)| {
             let (k, v) = (&k[b * keys * width..], &v[b * keys * width..]);
@@ -108,9 +129,21 @@ impl CustomOp3 for Attention {
                     for h in 0..self.heads {
                         let at = h * head;
                         let p = &mut p[..rows * keys];
-                        weights_into(p, sizes, View::new(&q[at..], rows, head, width), View::new(&k[at..], keys, head, width));
+                        weights_into(
+                            p,
+                            sizes,
+                            View::new(&q[at..], rows, head, width),
+                            View::new(&k[at..], keys, head, width),
+                        );
                         let p = View::new(p, rows, keys, keys);
-                        matmul_into(&mut out[at..], width, 0.0, 1.0, p, View::new(&v[at..], keys, head, width));
+                        matmul_into(
+                            &mut out[at..],
+                            width,
+                            0.0,
+                            1.0,
+                            p,
+                            View::new(&v[at..], keys, head, width),
+                        );
                     }
                 },
             );
@@ -134,14 +167,16 @@ impl CustomOp3 for Attention {
             .collect();
         let gather = |like: &Tensor, tokens: usize, pick: fn(&HeadGrads) -> &[f32]| {
             let mut out = vec![0f32; sizes.batch * tokens * sizes.width];
-            out.par_chunks_mut(tokens * sizes.width).enumerate().for_each(|(b, out)| {
-                for h in 0..self.heads {
-                    let part = pick(&per_head[b * self.heads + h]);
-                    for (row, values) in out.chunks_exact_mut(sizes.width).zip(part.chunks_exact(sizes.head)) {
-                        row[h * sizes.head..(h + 1) * sizes.head].copy_from_slice(values);
+            out.par_chunks_mut(tokens * sizes.width)
+                .enumerate()
+                .for_each(|(b, out)| {
+                    for h in 0..self.heads {
+                        let part = pick(&per_head[b * self.heads + h]);
+                        for (row, values) in out.chunks_exact_mut(sizes.width).zip(part.chunks_exact(sizes.head)) {
+                            row[h * sizes.head..(h + 1) * sizes.head].copy_from_slice(values);
+                        }
                     }
-                }
-            });
+                });
             Tensor::from_vec(out, like.shape(), like.device())
         };
         Ok((
@@ -161,17 +196,30 @@ struct HeadGrads {
 
 /// Recomputes the weights tile by tile, as memory is dearer than a product (Dao et al. 2022, algorithm 4).
 fn head_backward(sizes: Sizes, (b, h): (usize, usize), q: &[f32], k: &[f32], v: &[f32], grad: &[f32]) -> HeadGrads {
-    let Sizes { queries, keys, width, head, .. } = sizes;
+    let Sizes {
+        queries,
+        keys,
+        width,
+        head,
+        ..
+    } = sizes;
     let at = h * head;
     let (k, v) = (&k[b * keys * width + at..], &v[b * keys * width + at..]);
     let (k, v) = (View::new(k, keys, head, width), View::new(v, keys, head, width));
-    let mut out = HeadGrads { q: vec![0.0; queries * head], k: vec![0.0; keys * head], v: vec![0.0; keys * head] };
+    let mut out = HeadGrads {
+        q: vec![0.0; queries * head],
+        k: vec![0.0; keys * head],
+        v: vec![0.0; keys * head],
+    };
     let rows_max = TILE.min(queries);
     let (mut p, mut ds) = (vec![0f32; rows_max * keys], vec![0f32; rows_max * keys]);
     for start in (0..queries).step_by(TILE) {
         let rows = TILE.min(queries - start);
         let from = (b * queries + start) * width + at;
-        let (q, g) = (View::new(&q[from..], rows, head, width), View::new(&grad[from..], rows, head, width));
+        let (q, g) = (
+            View::new(&q[from..], rows, head, width),
+            View::new(&grad[from..], rows, head, width),
+        );
         let (p, ds) = (&mut p[..rows * keys], &mut ds[..rows * keys]);
         weights_into(p, sizes, q, k);
         matmul_into(&mut out.v, head, 1.0, 1.0, View::new(p, rows, keys, keys).t(), g);

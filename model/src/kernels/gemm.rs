@@ -12,17 +12,33 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(rows == 0 || (rows - 1) * stride + cols <= data.len(), "view reaches past its data");
-        Self { data, rows, cols, stride, transposed: false }
+        assert!(
+            rows == 0 || (rows - 1) * stride + cols <= data.len(),
+            "view reaches past its data"
+        );
+        Self {
+            data,
+            rows,
+            cols,
+            stride,
+            transposed: false,
+        }
     }
 
     /// The same values read as `cols x rows`.
     pub fn t(self) -> Self {
-        Self { transposed: !self.transposed, ..self }
+        Self {
+            transposed: !self.transposed,
+            ..self
+        }
     }
 
     fn shape(&self) -> (usize, usize) {
-        if self.transposed { (self.cols, self.rows) } else { (self.rows, self.cols) }
+        if self.transposed {
+            (self.cols, self.rows)
+        } else {
+            (self.rows, self.cols)
+        }
     }
 
     fn strides(&self) -> (isize, isize) {
@@ -55,11 +71,24 @@ fn product(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a: View, b
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
-            m, n, k,
-            out.as_mut_ptr(), 1, out_stride as isize, keep != 0.0,
-            a.data.as_ptr(), a_cs, a_rs,
-            b.data.as_ptr(), b_cs, b_rs,
-            keep, scale, false, false, false,
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            out_stride as isize,
+            keep != 0.0,
+            a.data.as_ptr(),
+            a_cs,
+            a_rs,
+            b.data.as_ptr(),
+            b_cs,
+            b_rs,
+            keep,
+            scale,
+            false,
+            false,
+            false,
             threads,
         );
     }

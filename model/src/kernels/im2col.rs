@@ -11,7 +11,11 @@ use super::{contiguous_f32, fused, host, linear};
 /// `x: [batch, height, width, inputs]`, `weight: [outputs, 9 * inputs]` (tap-major: row, column, input),
 /// `bias: [outputs]`, result `[batch, height, width, outputs]`.
 pub fn conv3x3(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let columns = if fused(x) { x.contiguous()?.apply_op1(Neighbourhoods)? } else { plain_neighbourhoods(x)? };
+    let columns = if fused(x) {
+        x.contiguous()?.apply_op1(Neighbourhoods)?
+    } else {
+        plain_neighbourhoods(x)?
+    };
     linear(&columns, weight, Some(bias))
 }
 
@@ -19,7 +23,9 @@ pub fn conv3x3(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 pub(super) fn plain_neighbourhoods(x: &Tensor) -> Result<Tensor> {
     let (_, height, width, _) = x.dims4()?;
     let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
-    let taps = (0..9).map(|tap| padded.narrow(1, tap / 3, height)?.narrow(2, tap % 3, width)).collect::<Result<Vec<_>>>()?;
+    let taps = (0..9)
+        .map(|tap| padded.narrow(1, tap / 3, height)?.narrow(2, tap % 3, width))
+        .collect::<Result<Vec<_>>>()?;
     Tensor::cat(&taps, 3)
 }
 
@@ -50,7 +56,8 @@ impl CustomOp1 for Neighbourhoods {
             let (image, y) = (&x[line / height * height * width * channels..], line % height);
             for (x, out) in out.chunks_exact_mut(9 * channels).enumerate() {
                 for_taps(y, x, height, width, |tap, pixel| {
-                    out[tap * channels..(tap + 1) * channels].copy_from_slice(&image[pixel * channels..(pixel + 1) * channels]);
+                    out[tap * channels..(tap + 1) * channels]
+                        .copy_from_slice(&image[pixel * channels..(pixel + 1) * channels]);
                 });
             }
         });
@@ -62,16 +69,18 @@ impl CustomOp1 for Neighbourhoods {
         let grad = host(grad)?;
         let mut out = vec![0f32; arg.elem_count()];
         let image = height * width * channels;
-        out.par_chunks_mut(image).zip(grad.par_chunks(9 * image)).for_each(|(out, grad)| {
-            for (pixel, grad) in grad.chunks_exact(9 * channels).enumerate() {
-                for_taps(pixel / width, pixel % width, height, width, |tap, neighbour| {
-                    let out = &mut out[neighbour * channels..(neighbour + 1) * channels];
-                    for (out, &g) in out.iter_mut().zip(&grad[tap * channels..(tap + 1) * channels]) {
-                        *out += g;
-                    }
-                });
-            }
-        });
+        out.par_chunks_mut(image)
+            .zip(grad.par_chunks(9 * image))
+            .for_each(|(out, grad)| {
+                for (pixel, grad) in grad.chunks_exact(9 * channels).enumerate() {
+                    for_taps(pixel / width, pixel % width, height, width, |tap, neighbour| {
+                        let out = &mut out[neighbour * channels..(neighbour + 1) * channels];
+                        for (out, &g) in out.iter_mut().zip(&grad[tap * channels..(tap + 1) * channels]) {
+                            *out += g;
+                        }
+                    });
+                }
+            });
         Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
     }
 }

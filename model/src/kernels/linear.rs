@@ -16,7 +16,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     dims.push(weight.dim(0)?);
     let flat = x.reshape(((), inputs))?;
     let y = match bias {
-        Some(bias) if fused(x) => flat.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)?,
+        Some(bias) if fused(x) => flat
+            .contiguous()?
+            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)?,
         _ => plain_linear(&flat, weight, bias)?,
     };
     y.reshape(dims)
@@ -48,10 +50,18 @@ impl CustomOp3 for Linear {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let ((rows, inputs), (outputs, _)) = (l1.shape().dims2()?, l2.shape().dims2()?);
-        let (x, weight, bias) = (contiguous_f32(s1, l1)?, contiguous_f32(s2, l2)?, contiguous_f32(s3, l3)?);
+        let (x, weight, bias) = (
+            contiguous_f32(s1, l1)?,
+            contiguous_f32(s2, l2)?,
+            contiguous_f32(s3, l3)?,
+        );
         let mut out = Vec::with_capacity(rows * outputs);
         (0..rows).for_each(|_| out.extend_from_slice(bias));
-        matmul_add_threaded(&mut out, View::new(x, rows, inputs, inputs), View::new(weight, outputs, inputs, inputs).t());
+        matmul_add_threaded(
+            &mut out,
+            View::new(x, rows, inputs, inputs),
+            View::new(weight, outputs, inputs, inputs).t(),
+        );
         Ok((CpuStorage::F32(out), (rows, outputs).into()))
     }
 

@@ -14,7 +14,11 @@ const EPSILON: f32 = 1e-6;
 /// # Shapes
 /// `x: [.., width]`, kept.
 pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.contiguous()?.apply_op1(LayerNorm) } else { plain_layer_norm(x) }
+    if fused(x) {
+        x.contiguous()?.apply_op1(LayerNorm)
+    } else {
+        plain_layer_norm(x)
+    }
 }
 
 /// `layer_norm(x) * (1 + scale) + shift`, scale and shift one vector per sample: AdaLN (Peebles and Xie 2023).
@@ -23,9 +27,12 @@ pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
 /// `x: [batch, tokens, width]`, `scale`, `shift: [batch, width]`, result like `x`.
 pub fn modulated_layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     if fused(x) {
-        x.contiguous()?.apply_op3(&scale.contiguous()?, &shift.contiguous()?, Modulated)
+        x.contiguous()?
+            .apply_op3(&scale.contiguous()?, &shift.contiguous()?, Modulated)
     } else {
-        plain_layer_norm(x)?.broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?.broadcast_add(&shift.unsqueeze(1)?)
+        plain_layer_norm(x)?
+            .broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?
+            .broadcast_add(&shift.unsqueeze(1)?)
     }
 }
 
@@ -35,7 +42,8 @@ pub fn modulated_layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resul
 /// `x`, `y: [batch, tokens, width]`, `gate: [batch, width]`, result like `x`.
 pub fn gated_residual(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
     if fused(x) {
-        x.contiguous()?.apply_op3(&gate.contiguous()?, &y.contiguous()?, GatedResidual)
+        x.contiguous()?
+            .apply_op3(&gate.contiguous()?, &y.contiguous()?, GatedResidual)
     } else {
         x + y.broadcast_mul(&gate.unsqueeze(1)?)?
     }
@@ -47,7 +55,8 @@ pub fn gated_residual(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// `x: [.., width]`, `gain: [width]`, result like `x`.
 pub fn rms_norm(x: &Tensor, gain: &Tensor) -> Result<Tensor> {
     let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
-    x.broadcast_div(&(mean_square + f64::from(EPSILON))?.sqrt()?)?.broadcast_mul(gain)
+    x.broadcast_div(&(mean_square + f64::from(EPSILON))?.sqrt()?)?
+        .broadcast_mul(gain)
 }
 
 pub(super) fn plain_layer_norm(x: &Tensor) -> Result<Tensor> {
@@ -87,25 +96,34 @@ impl CustomOp1 for LayerNorm {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (x, width) = (contiguous_f32(storage, layout)?, layout.shape().dim(D::Minus1)?);
         let mut out = vec![0f32; x.len()];
-        out.par_chunks_mut(width).zip(x.par_chunks(width)).with_min_len(16).for_each(|(out, x)| {
-            widest(
-                #[inline(always)]
-                || {
-                    let (mean, inverse_deviation) = statistics(x);
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        *out = (x - mean) * inverse_deviation;
-                    }
-                },
-            );
-        });
+        out.par_chunks_mut(width)
+            .zip(x.par_chunks(width))
+            .with_min_len(16)
+            .for_each(|(out, x)| {
+                widest(
+                    #[inline(always)]
+                    || {
+                        let (mean, inverse_deviation) = statistics(x);
+                        for (out, &x) in out.iter_mut().zip(x) {
+                            *out = (x - mean) * inverse_deviation;
+                        }
+                    },
+                );
+            });
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (x, mut out, width) = (host(arg)?, host(grad)?, arg.dim(D::Minus1)?);
-        out.par_chunks_mut(width).zip(x.par_chunks(width)).with_min_len(16).for_each(|(out, x)| {
-            widest(#[inline(always)] || row_backward(x, out));
-        });
+        out.par_chunks_mut(width)
+            .zip(x.par_chunks(width))
+            .with_min_len(16)
+            .for_each(|(out, x)| {
+                widest(
+                    #[inline(always)]
+                    || row_backward(x, out),
+                );
+            });
         Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
     }
 }
@@ -127,21 +145,29 @@ impl CustomOp3 for Modulated {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (_, tokens, width) = l1.shape().dims3()?;
-        let (x, scale, shift) = (contiguous_f32(s1, l1)?, contiguous_f32(s2, l2)?, contiguous_f32(s3, l3)?);
+        let (x, scale, shift) = (
+            contiguous_f32(s1, l1)?,
+            contiguous_f32(s2, l2)?,
+            contiguous_f32(s3, l3)?,
+        );
         let mut out = vec![0f32; x.len()];
-        out.par_chunks_mut(width).zip(x.par_chunks(width)).enumerate().with_min_len(16).for_each(|(row, (out, x))| {
-            let sample = row / tokens * width;
-            let (scale, shift) = (&scale[sample..sample + width], &shift[sample..sample + width]);
-            widest(
-                #[inline(always)]
-                || {
-                    let (mean, inverse_deviation) = statistics(x);
-                    for (((out, &x), &scale), &shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
-                        *out = (x - mean) * inverse_deviation * (1.0 + scale) + shift;
-                    }
-                },
-            );
-        });
+        out.par_chunks_mut(width)
+            .zip(x.par_chunks(width))
+            .enumerate()
+            .with_min_len(16)
+            .for_each(|(row, (out, x))| {
+                let sample = row / tokens * width;
+                let (scale, shift) = (&scale[sample..sample + width], &shift[sample..sample + width]);
+                widest(
+                    #[inline(always)]
+                    || {
+                        let (mean, inverse_deviation) = statistics(x);
+                        for (((out, &x), &scale), &shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
+                            *out = (x - mean) * inverse_deviation * (1.0 + scale) + shift;
+                        }
+                    },
+                );
+            });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
@@ -157,7 +183,11 @@ impl CustomOp3 for Modulated {
         let (xs, scales, mut out) = (host(x)?, host(scale)?, host(grad)?);
         let (mut d_scale, mut d_shift) = (vec![0f32; scales.len()], vec![0f32; scales.len()]);
         let sample = tokens * width;
-        (out.par_chunks_mut(sample), xs.par_chunks(sample), scales.par_chunks(width))
+        (
+            out.par_chunks_mut(sample),
+            xs.par_chunks(sample),
+            scales.par_chunks(width),
+        )
             .into_par_iter()
             .zip((d_scale.par_chunks_mut(width), d_shift.par_chunks_mut(width)))
             .for_each(|((out, x, scale), (d_scale, d_shift))| {
@@ -201,16 +231,22 @@ impl CustomOp3 for GatedResidual {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (_, tokens, width) = l1.shape().dims3()?;
-        let (x, gate, y) = (contiguous_f32(s1, l1)?, contiguous_f32(s2, l2)?, contiguous_f32(s3, l3)?);
+        let (x, gate, y) = (
+            contiguous_f32(s1, l1)?,
+            contiguous_f32(s2, l2)?,
+            contiguous_f32(s3, l3)?,
+        );
         let mut out = vec![0f32; x.len()];
-        (out.par_chunks_mut(width), x.par_chunks(width), y.par_chunks(width)).into_par_iter().enumerate().with_min_len(16).for_each(
-            |(row, (out, x, y))| {
+        (out.par_chunks_mut(width), x.par_chunks(width), y.par_chunks(width))
+            .into_par_iter()
+            .enumerate()
+            .with_min_len(16)
+            .for_each(|(row, (out, x, y))| {
                 let gate = &gate[row / tokens * width..][..width];
                 for (((out, &x), &y), &gate) in out.iter_mut().zip(x).zip(y).zip(gate) {
                     *out = x + gate * y;
                 }
-            },
-        );
+            });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
@@ -226,16 +262,21 @@ impl CustomOp3 for GatedResidual {
         let (gates, ys, mut d_y) = (host(gate)?, host(y)?, host(grad)?);
         let mut d_gate = vec![0f32; gates.len()];
         let sample = tokens * width;
-        (d_y.par_chunks_mut(sample), ys.par_chunks(sample), gates.par_chunks(width), d_gate.par_chunks_mut(width)).into_par_iter().for_each(
-            |(d_y, y, gate, d_gate)| {
+        (
+            d_y.par_chunks_mut(sample),
+            ys.par_chunks(sample),
+            gates.par_chunks(width),
+            d_gate.par_chunks_mut(width),
+        )
+            .into_par_iter()
+            .for_each(|(d_y, y, gate, d_gate)| {
                 for (d_y, y) in d_y.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
                     for i in 0..width {
                         d_gate[i] += d_y[i] * y[i];
                         d_y[i] *= gate[i];
                     }
                 }
-            },
-        );
+            });
         Ok((
             Some(grad.clone()),
             Some(Tensor::from_vec(d_gate, gate.shape(), x.device())?),

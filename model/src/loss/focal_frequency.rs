@@ -18,7 +18,11 @@ pub struct FocalFrequency {
 
 impl Default for FocalFrequency {
     fn default() -> Self {
-        Self { alpha: 1.0, patch_factor: 1, log_matrix: false }
+        Self {
+            alpha: 1.0,
+            patch_factor: 1,
+            log_matrix: false,
+        }
     }
 }
 
@@ -40,14 +44,18 @@ pub fn focal_frequency_loss(prediction: &Tensor, target: &Tensor, options: Focal
     let (rows, cols) = (height / factor, width / factor);
     let mut total: Option<Tensor> = None;
     for patch in 0..factor * factor {
-        let part = difference.narrow(2, patch / factor * rows, rows)?.narrow(3, patch % factor * cols, cols)?;
+        let part = difference
+            .narrow(2, patch / factor * rows, rows)?
+            .narrow(3, patch % factor * cols, cols)?;
         let loss = patch_loss(&part, options)?;
         total = Some(match total {
             Some(sum) => (sum + loss)?,
             None => loss,
         });
     }
-    let Some(total) = total else { candle_core::bail!("focal frequency loss: no patches") };
+    let Some(total) = total else {
+        candle_core::bail!("focal frequency loss: no patches")
+    };
     total / (factor * factor) as f64
 }
 
@@ -61,7 +69,10 @@ fn patch_loss(difference: &Tensor, options: FocalFrequency) -> Result<Tensor> {
         weight = (weight + 1.0)?.log()?;
     }
     // A patch without any difference has maximum 0; the smallest divisor keeps its weight at 0 instead of NaN.
-    let peak = weight.max_keepdim(2)?.max_keepdim(3)?.maximum(f64::from(f32::MIN_POSITIVE))?;
+    let peak = weight
+        .max_keepdim(2)?
+        .max_keepdim(3)?
+        .maximum(f64::from(f32::MIN_POSITIVE))?;
     let weight = weight.broadcast_div(&peak)?.clamp(0f32, 1f32)?;
     (weight * energy)?.mean((1, 2, 3))
 }
@@ -76,12 +87,18 @@ fn energy(x: &Tensor) -> Result<Tensor> {
     let (cos_h, sin_h) = fourier_matrices(height, x.dtype(), x.device())?;
     // Rows first, then columns; transposing in between keeps every product a single large one.
     let along = |x: &Tensor, m: &Tensor, inner: usize| x.reshape(((), inner))?.matmul(m);
-    let swap = |x: &Tensor| x.reshape((batch * channels, height, width))?.transpose(1, 2)?.contiguous();
+    let swap = |x: &Tensor| {
+        x.reshape((batch * channels, height, width))?
+            .transpose(1, 2)?
+            .contiguous()
+    };
     let x = x.contiguous()?;
     let (re, im) = (swap(&along(&x, &cos_w, width)?)?, swap(&along(&x, &sin_w, width)?)?);
     let real = (along(&re, &cos_h, height)? - along(&im, &sin_h, height)?)?;
     let imaginary = (along(&re, &sin_h, height)? + along(&im, &cos_h, height)?)?;
-    (real.sqr()? + imaginary.sqr()?)?.reshape((batch, channels, width, height))?.transpose(2, 3)
+    (real.sqr()? + imaginary.sqr()?)?
+        .reshape((batch, channels, width, height))?
+        .transpose(2, 3)
 }
 
 /// `cos(2 pi j k / n) / sqrt(n)` and minus the sine, the parts of the orthonormal transform: `[n, n]` each.
@@ -90,7 +107,10 @@ fn fourier_matrices(n: usize, dtype: DType, device: &Device) -> Result<(Tensor, 
     let angle = |i: usize| std::f64::consts::TAU * ((i / n * (i % n)) % n) as f64 / n as f64;
     let cos: Vec<f32> = (0..n * n).map(|i| (angle(i).cos() * scale) as f32).collect();
     let sin: Vec<f32> = (0..n * n).map(|i| (-angle(i).sin() * scale) as f32).collect();
-    Ok((Tensor::from_vec(cos, (n, n), device)?.to_dtype(dtype)?, Tensor::from_vec(sin, (n, n), device)?.to_dtype(dtype)?))
+    Ok((
+        Tensor::from_vec(cos, (n, n), device)?.to_dtype(dtype)?,
+        Tensor::from_vec(sin, (n, n), device)?.to_dtype(dtype)?,
+    ))
 }
 
 #[cfg(test)]

@@ -40,8 +40,17 @@ impl Projections {
         let (width, head_dim) = (config.width(), config.attention_head_dim);
         let linear = |name: &str| Linear::new(width, width, vb.pp(name));
         let gain = |name: &str| vb.pp(name).get_with_hints(head_dim, "weight", candle_nn::init::ONE);
-        let norm = config.qk_norm.map(|_| Ok::<_, candle_core::Error>([gain(norms[0])?, gain(norms[1])?])).transpose()?;
-        Ok(Self { q: linear(names[0])?, k: linear(names[1])?, v: linear(names[2])?, norm, head_dim })
+        let norm = config
+            .qk_norm
+            .map(|_| Ok::<_, candle_core::Error>([gain(norms[0])?, gain(norms[1])?]))
+            .transpose()?;
+        Ok(Self {
+            q: linear(names[0])?,
+            k: linear(names[1])?,
+            v: linear(names[2])?,
+            norm,
+            head_dim,
+        })
     }
 
     fn image(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
@@ -49,7 +58,12 @@ impl Projections {
     }
 
     fn context(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
-        Self::new(config, vb, ["add_q_proj", "add_k_proj", "add_v_proj"], ["norm_added_q", "norm_added_k"])
+        Self::new(
+            config,
+            vb,
+            ["add_q_proj", "add_k_proj", "add_v_proj"],
+            ["norm_added_q", "norm_added_k"],
+        )
     }
 
     /// q, k, v of `x`, the clean path's added before the norm: `[batch, tokens, width]` each.
@@ -103,11 +117,17 @@ impl JointBlock {
         let attn = vb.pp("attn");
         let modulation = |name: &str, vectors: usize| Linear::small(width, vectors * width, vb.pp(name).pp("linear"));
         let context_rest = || -> Result<ContextRest> {
-            Ok(ContextRest { to_out: Linear::new(width, width, attn.pp("to_add_out"))?, ff: FeedForward::new(width, vb.pp("ff_context"))? })
+            Ok(ContextRest {
+                to_out: Linear::new(width, width, attn.pp("to_add_out"))?,
+                ff: FeedForward::new(width, vb.pp("ff_context"))?,
+            })
         };
         let dual_attention = || -> Result<DualAttention> {
             let attn2 = vb.pp("attn2");
-            Ok(DualAttention { qkv: Projections::image(config, &attn2)?, to_out: Linear::new(width, width, attn2.pp("to_out").pp(0))? })
+            Ok(DualAttention {
+                qkv: Projections::image(config, &attn2)?,
+                to_out: Linear::new(width, width, attn2.pp("to_out").pp(0))?,
+            })
         };
         Ok(Self {
             modulation: modulation("norm1", if dual { 9 } else { 6 })?,
@@ -133,12 +153,24 @@ impl JointBlock {
         mask: Option<&Tensor>,
         clean: Option<&[Tensor; 3]>,
     ) -> Result<(Tensor, Option<Tensor>)> {
-        let m = self.modulation.forward(time)?.chunk(if self.dual.is_some() { 9 } else { 6 }, 1)?;
-        let c = self.context_modulation.forward(time)?.chunk(if self.context_rest.is_some() { 6 } else { 2 }, 1)?;
+        let m = self
+            .modulation
+            .forward(time)?
+            .chunk(if self.dual.is_some() { 9 } else { 6 }, 1)?;
+        let c = self
+            .context_modulation
+            .forward(time)?
+            .chunk(if self.context_rest.is_some() { 6 } else { 2 }, 1)?;
         // diffusers stores (scale, shift) in the last block's continuous norm, (shift, scale, ..) in the others.
-        let (c_scale, c_shift) = if self.context_rest.is_some() { (&c[1], &c[0]) } else { (&c[0], &c[1]) };
+        let (c_scale, c_shift) = if self.context_rest.is_some() {
+            (&c[1], &c[0])
+        } else {
+            (&c[0], &c[1])
+        };
         let image_qkv = self.image.forward(&modulated_layer_norm(x, &m[1], &m[0])?, clean)?;
-        let context_qkv = self.context.forward(&modulated_layer_norm(context, c_scale, c_shift)?, None)?;
+        let context_qkv = self
+            .context
+            .forward(&modulated_layer_norm(context, c_scale, c_shift)?, None)?;
         let (image_out, context_out) = self.joint_attention(&image_qkv, &context_qkv, mask)?;
 
         let mut out = gated_residual(x, &m[2], &self.to_out.forward(&image_out)?)?;
@@ -149,14 +181,21 @@ impl JointBlock {
         let hidden = modulated_layer_norm(&out, &m[4], &m[3])?;
         out = gated_residual(&out, &m[5], &self.ff.forward(&hidden)?)?;
 
-        let Some(rest) = &self.context_rest else { return Ok((out, None)) };
+        let Some(rest) = &self.context_rest else {
+            return Ok((out, None));
+        };
         let context = gated_residual(context, &c[2], &rest.to_out.forward(&context_out)?)?;
         let hidden = modulated_layer_norm(&context, &c[4], &c[3])?;
         Ok((out, Some(gated_residual(&context, &c[5], &rest.ff.forward(&hidden)?)?)))
     }
 
     /// Attention over image and context tokens together, the mask multiplying the context's q, k and v.
-    fn joint_attention(&self, image: &[Tensor; 3], context: &[Tensor; 3], mask: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    fn joint_attention(
+        &self,
+        image: &[Tensor; 3],
+        context: &[Tensor; 3],
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
         let join = |i: usize| -> Result<Tensor> {
             let masked = match mask {
                 Some(mask) => context[i].broadcast_mul(mask)?,
@@ -166,6 +205,9 @@ impl JointBlock {
         };
         let joined = attention(&join(0)?, &join(1)?, &join(2)?, self.heads)?;
         let (image_tokens, context_tokens) = (image[0].dim(1)?, context[0].dim(1)?);
-        Ok((joined.narrow(1, 0, image_tokens)?, joined.narrow(1, image_tokens, context_tokens)?))
+        Ok((
+            joined.narrow(1, 0, image_tokens)?,
+            joined.narrow(1, image_tokens, context_tokens)?,
+        ))
     }
 }

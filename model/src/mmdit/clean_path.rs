@@ -20,12 +20,18 @@ pub struct CleanCache {
 
 impl CleanCache {
     pub(super) fn block(&self, index: usize) -> Result<&[Tensor; 3]> {
-        self.blocks.get(index).ok_or_else(|| candle_core::Error::Msg(format!("the clean cache has no block {index}")))
+        self.blocks
+            .get(index)
+            .ok_or_else(|| candle_core::Error::Msg(format!("the clean cache has no block {index}")))
     }
 
     /// Bytes that the cache holds.
     pub fn bytes(&self) -> usize {
-        self.blocks.iter().flatten().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
+        self.blocks
+            .iter()
+            .flatten()
+            .map(|t| t.elem_count() * t.dtype().size_in_bytes())
+            .sum()
     }
 }
 
@@ -40,9 +46,21 @@ impl CleanProjections<'_> {
     /// Applies the zero projections.
     pub fn into_cache(self) -> Result<CleanCache> {
         let project = |(block, qkv): (&CleanBlock, &[Tensor; 3])| -> Result<[Tensor; 3]> {
-            Ok([block.zero[0].forward(&qkv[0])?, block.zero[1].forward(&qkv[1])?, block.zero[2].forward(&qkv[2])?])
+            Ok([
+                block.zero[0].forward(&qkv[0])?,
+                block.zero[1].forward(&qkv[1])?,
+                block.zero[2].forward(&qkv[2])?,
+            ])
         };
-        Ok(CleanCache { blocks: self.path.blocks.iter().zip(&self.blocks).map(project).collect::<Result<_>>()? })
+        Ok(CleanCache {
+            blocks: self
+                .path
+                .blocks
+                .iter()
+                .zip(&self.blocks)
+                .map(project)
+                .collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -75,7 +93,11 @@ impl CleanPath {
         })
     }
 
-    pub(super) fn project(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanProjections<'_>> {
+    pub(super) fn project(
+        &self,
+        scene_latents: &Tensor,
+        origin: Option<(usize, usize)>,
+    ) -> Result<CleanProjections<'_>> {
         let mut x = self.patches.forward(scene_latents, origin)?;
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {

@@ -23,7 +23,10 @@ impl PatchEmbed {
     pub(super) fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
         let (patch, width, max_side) = (config.patch_size, config.width(), config.pos_embed_max_size);
         let values = config.in_channels * patch * patch;
-        let init = candle_nn::Init::Randn { mean: 0.0, stdev: (1.0 / values as f64).sqrt() };
+        let init = candle_nn::Init::Randn {
+            mean: 0.0,
+            stdev: (1.0 / values as f64).sqrt(),
+        };
         let weight = vb.get_with_hints((width, config.in_channels, patch, patch), "proj.weight", init)?;
         let positions = if vb.contains_tensor("pos_embed") {
             vb.get((1, max_side * max_side, width), "pos_embed")?
@@ -60,11 +63,17 @@ impl PatchEmbed {
     fn crop(&self, rows: usize, cols: usize, origin: Option<(usize, usize)>) -> Result<Tensor> {
         let side = self.max_side;
         if rows > side || cols > side {
-            candle_core::bail!("{rows}x{cols} tokens do not fit the positional table of {side}x{side}; use a smaller image");
+            candle_core::bail!(
+                "{rows}x{cols} tokens do not fit the positional table of {side}x{side}; use a smaller image"
+            );
         }
         let (top, left) = origin.unwrap_or(((side - rows) / 2, (side - cols) / 2));
         let width = self.positions.dim(2)?;
-        self.positions.reshape((side, side, width))?.narrow(0, top, rows)?.narrow(1, left, cols)?.reshape((1, rows * cols, width))
+        self.positions
+            .reshape((side, side, width))?
+            .narrow(0, top, rows)?
+            .narrow(1, left, cols)?
+            .reshape((1, rows * cols, width))
     }
 }
 
@@ -109,7 +118,10 @@ impl TimeTextEmbed {
     pub(super) fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
         let width = config.width();
         let pair = |inputs, vb: VarBuilder| -> Result<[Linear; 2]> {
-            Ok([Linear::new(inputs, width, vb.pp("linear_1"))?, Linear::new(width, width, vb.pp("linear_2"))?])
+            Ok([
+                Linear::new(inputs, width, vb.pp("linear_1"))?,
+                Linear::new(width, width, vb.pp("linear_2"))?,
+            ])
         };
         Ok(Self {
             time: pair(TIMESTEP_CHANNELS, vb.pp("timestep_embedder"))?,
@@ -129,8 +141,13 @@ impl TimeTextEmbed {
 /// Cosines, then sines, of the timestep at geometrically spaced frequencies.
 fn timestep_waves(timestep: &Tensor) -> Result<Tensor> {
     let half = TIMESTEP_CHANNELS / 2;
-    let frequencies: Vec<f32> = (0..half).map(|i| (-(10_000f64.ln()) * i as f64 / half as f64).exp() as f32).collect();
+    let frequencies: Vec<f32> = (0..half)
+        .map(|i| (-(10_000f64.ln()) * i as f64 / half as f64).exp() as f32)
+        .collect();
     let frequencies = Tensor::from_vec(frequencies, (1, half), timestep.device())?;
-    let angles = timestep.to_dtype(DType::F32)?.unsqueeze(1)?.broadcast_mul(&frequencies)?;
+    let angles = timestep
+        .to_dtype(DType::F32)?
+        .unsqueeze(1)?
+        .broadcast_mul(&frequencies)?;
     Tensor::cat(&[angles.cos()?, angles.sin()?], 1)
 }

@@ -30,7 +30,9 @@ pub fn head_mask(mix: &Mix, classes: &[String], heads: usize) -> Vec<f32> {
 /// `mask: [batch, heads]`, result `[batch, 1, heads * head_dim]`.
 pub(super) fn per_channel(mask: &Tensor, head_dim: usize) -> Result<Tensor> {
     let (batch, heads) = mask.dims2()?;
-    mask.unsqueeze(2)?.broadcast_as((batch, heads, head_dim))?.reshape((batch, 1, heads * head_dim))
+    mask.unsqueeze(2)?
+        .broadcast_as((batch, heads, head_dim))?
+        .reshape((batch, 1, heads * head_dim))
 }
 
 #[cfg(test)]

@@ -50,9 +50,18 @@ mod tests {
     fn every_regime_has_its_name_and_its_scale() {
         let noise = Tensor::new(&[[[[1f32, -2.0]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.5f32, 4.0]]]], &Device::Cpu).unwrap();
-        for (alpha, beta, regime) in [(0.5, 0.2, Regime::Below), (0.7, 0.3, Regime::Unit), (1.0, 0.4, Regime::Above)] {
+        for (alpha, beta, regime) in [
+            (0.5, 0.2, Regime::Below),
+            (0.7, 0.3, Regime::Unit),
+            (1.0, 0.4, Regime::Above),
+        ] {
             assert_eq!(Regime::of(alpha, beta), regime);
-            let x = initial_latents(&noise, &scene, alpha, beta).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let x = initial_latents(&noise, &scene, alpha, beta)
+                .unwrap()
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap();
             assert!((x[0] - (alpha + 0.5 * beta)).abs() < 1e-6 && (x[1] - (4.0 * beta - 2.0 * alpha)).abs() < 1e-6);
         }
     }

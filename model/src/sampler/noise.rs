@@ -67,6 +67,9 @@ mod tests {
         let x = gaussian(0, 0, 0, 100_000);
         let mean = x.iter().sum::<f32>() / x.len() as f32;
         let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / x.len() as f32;
-        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "mean {mean}, variance {variance}");
+        assert!(
+            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02,
+            "mean {mean}, variance {variance}"
+        );
     }
 }

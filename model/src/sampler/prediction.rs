@@ -43,13 +43,21 @@ impl ClassPriors {
     /// From a checkpoint's tensors, `[classes, channels]` each.
     pub fn from_tensors(gain: &Tensor, offset: &Tensor, variance: &Tensor) -> Result<Self> {
         let rows = |t: &Tensor| t.to_dtype(DType::F32)?.to_vec2();
-        Ok(Self { gain: rows(gain)?, offset: rows(offset)?, variance: rows(variance)? })
+        Ok(Self {
+            gain: rows(gain)?,
+            offset: rows(offset)?,
+            variance: rows(variance)?,
+        })
     }
 
     /// The prior of one sample's mix, per channel.
     fn of_mask(&self, mask: &[f32]) -> MixPrior {
         let channels = self.gain.first().map_or(0, Vec::len);
-        let mut prior = MixPrior { gain: vec![1.0; channels], offset: vec![0.0; channels], variance: vec![VARIANCE_FLOOR; channels] };
+        let mut prior = MixPrior {
+            gain: vec![1.0; channels],
+            offset: vec![0.0; channels],
+            variance: vec![VARIANCE_FLOOR; channels],
+        };
         for (class, heads) in class_heads(self.gain.len(), mask.len()).into_iter().enumerate() {
             let own = &mask[heads.clone()];
             let ratio = own.iter().sum::<f32>() / own.len() as f32;
@@ -58,7 +66,12 @@ impl ClassPriors {
                 let gain = self.gain[class][i];
                 let left = gain.powf(ratio);
                 prior.gain[i] *= left;
-                prior.offset[i] += self.offset[class][i] * if gain < NEAR_ONE { (1.0 - left) / (1.0 - gain) } else { ratio };
+                prior.offset[i] += self.offset[class][i]
+                    * if gain < NEAR_ONE {
+                        (1.0 - left) / (1.0 - gain)
+                    } else {
+                        ratio
+                    };
                 prior.variance[i] += power * self.variance[class][i];
             }
         }
@@ -69,19 +82,40 @@ impl ClassPriors {
     ///
     /// # Shapes
     /// `sigmas`: one per sample; `masks`: one row of heads per sample; each coefficient `[batch, channels, 1, 1]`.
-    pub fn coefficients(&self, sigmas: &[f32], masks: &[Vec<f32>], dtype: DType, device: &Device) -> Result<Coefficients> {
+    pub fn coefficients(
+        &self,
+        sigmas: &[f32],
+        masks: &[Vec<f32>],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Coefficients> {
         let mut columns: [Vec<f32>; 5] = Default::default();
         for (&sigma, mask) in sigmas.iter().zip(masks) {
             let prior = self.of_mask(mask);
             for (i, &v) in prior.variance.iter().enumerate() {
                 let d = (1.0 - sigma).powi(2) * v + sigma * sigma;
-                let row = [prior.gain[i], prior.offset[i], (1.0 - sigma) * v / d, sigma * (v / d).sqrt(), 1.0 / d.sqrt()];
-                columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                let row = [
+                    prior.gain[i],
+                    prior.offset[i],
+                    (1.0 - sigma) * v / d,
+                    sigma * (v / d).sqrt(),
+                    1.0 / d.sqrt(),
+                ];
+                columns
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(column, value)| column.push(value));
             }
         }
         let shape = (sigmas.len(), columns[0].len() / sigmas.len().max(1), 1, 1);
         let [gain, offset, skip, out, input] = columns.map(|c| Tensor::from_vec(c, shape, device)?.to_dtype(dtype));
-        Ok(Coefficients { gain: gain?, offset: offset?, skip: skip?, out: out?, input: input? })
+        Ok(Coefficients {
+            gain: gain?,
+            offset: offset?,
+            skip: skip?,
+            out: out?,
+            input: input?,
+        })
     }
 }
 
@@ -189,7 +223,9 @@ mod tests {
         let x_t = Tensor::new(&[[[[0.8f32]], [[0.2]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
         let masks = vec![vec![1.0, 1.0, 0.0, 0.0]];
-        let x0 = Prediction::SceneResidual(priors()).x0_hat(&x_t, &scene, &[0.4], &masks, Tensor::zeros_like).unwrap();
+        let x0 = Prediction::SceneResidual(priors())
+            .x0_hat(&x_t, &scene, &[0.4], &masks, Tensor::zeros_like)
+            .unwrap();
         for (ours, (x, mu, v)) in values(&x0).into_iter().zip([(0.8, 0.34, 0.5), (0.2, -0.3, 2.0)]) {
             let v = v + VARIANCE_FLOOR;
             let expected = mu + 0.6 * v / (0.36 * v + 0.16) * (x - 0.6 * mu);
@@ -199,7 +235,9 @@ mod tests {
 
     #[test]
     fn a_zero_mask_is_the_scene_up_to_the_floor() {
-        let c = priors().coefficients(&[0.5], &[vec![0.0; 4]], DType::F32, &Device::Cpu).unwrap();
+        let c = priors()
+            .coefficients(&[0.5], &[vec![0.0; 4]], DType::F32, &Device::Cpu)
+            .unwrap();
         let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
         assert_eq!(values(&c.prior_mean(&scene).unwrap()), values(&scene));
         assert!(values(&c.out).iter().all(|&o| o <= VARIANCE_FLOOR.sqrt()));

@@ -14,7 +14,13 @@ pub fn shifted(sigma: f64, shift: f64) -> f64 {
 /// *shifted* training level, then shifted once more.
 pub fn sigmas(steps: usize, shift: f64) -> Vec<f32> {
     let (first, last) = (1.0, shifted(1.0 / TRAIN_TIMESTEPS, shift));
-    let at = |i: usize| if steps == 1 { first } else { first + (last - first) * i as f64 / (steps - 1) as f64 };
+    let at = |i: usize| {
+        if steps == 1 {
+            first
+        } else {
+            first + (last - first) * i as f64 / (steps - 1) as f64
+        }
+    };
     (0..steps).map(|i| shifted(at(i), shift) as f32).chain([0.0]).collect()
 }
 

@@ -49,7 +49,11 @@ pub fn prepare(recipe: &Recipe, photos: &Photos) -> Result<Training, ModelError>
 }
 
 /// Trains what is left of the phase.
-pub fn train(recipe: &Recipe, photos: &Photos, observer: &mut dyn TrainObserver) -> Result<ControlFlow<()>, ModelError> {
+pub fn train(
+    recipe: &Recipe,
+    photos: &Photos,
+    observer: &mut dyn TrainObserver,
+) -> Result<ControlFlow<()>, ModelError> {
     let Training { model, mut optimizer } = prepare(recipe, photos)?;
     let (settings, log) = (&recipe.autoencoder, LossLog::new(&recipe.output));
     let (mut sums, mut since) = (Sums::default(), Instant::now());
@@ -59,14 +63,39 @@ pub fn train(recipe: &Recipe, photos: &Photos, observer: &mut dyn TrainObserver)
         let target = batch_tensor(&crops)?;
         let loss = loss(&model, &target, settings.focal_weight)?;
         sums.add(finite(loss.to_scalar::<f32>()?, PHASE, step)?, 1.0);
-        let learning_rate = learning_rate(step, settings.steps, 50, settings.learning_rate, settings.learning_rate * 0.05);
-        let rates = Rates { learning_rate, weight_decay: 0.0, clip: 1.0, ema: 0.99 };
+        let learning_rate = learning_rate(
+            step,
+            settings.steps,
+            50,
+            settings.learning_rate,
+            settings.learning_rate * 0.05,
+        );
+        let rates = Rates {
+            learning_rate,
+            weight_decay: 0.0,
+            clip: 1.0,
+            ema: 0.99,
+        };
         let gradient_norm = optimizer.apply(&loss.backward()?, rates)?;
         if optimizer.step.is_multiple_of(REPORT) || optimizer.step == settings.steps {
             let samples_per_sec = (REPORT * settings.batch) as f32 / since.elapsed().as_secs_f32();
-            log.append(&Row { phase: PHASE, step: optimizer.step, gradient_norm, learning_rate, samples_per_sec }, &sums)?;
-            let progress =
-                Progress { phase: PHASE.into(), step: optimizer.step, steps: settings.steps, loss: sums.mean(), samples_per_sec };
+            log.append(
+                &Row {
+                    phase: PHASE,
+                    step: optimizer.step,
+                    gradient_norm,
+                    learning_rate,
+                    samples_per_sec,
+                },
+                &sums,
+            )?;
+            let progress = Progress {
+                phase: PHASE.into(),
+                step: optimizer.step,
+                steps: settings.steps,
+                loss: sums.mean(),
+                samples_per_sec,
+            };
             (sums, since) = (Sums::default(), Instant::now());
             if observer.progress(&progress).is_break() {
                 state::save(&state::path(recipe, PHASE), &optimizer)?;
@@ -92,7 +121,9 @@ pub fn finite(loss: f32, phase: &str, step: usize) -> Result<f32, ModelError> {
     if loss.is_finite() {
         return Ok(loss);
     }
-    Err(ModelError::BadInput(format!("{phase}: the loss became {loss} at step {step}; lower the learning rate and resume")))
+    Err(ModelError::BadInput(format!(
+        "{phase}: the loss became {loss} at step {step}; lower the learning rate and resume"
+    )))
 }
 
 /// A step's crops: half of them degraded.
@@ -115,7 +146,10 @@ fn crops(recipe: &Recipe, photos: &Photos, step: usize) -> Vec<Rgb32FImage> {
 
 /// `[batch, 3, side, side]` in -1..=1.
 pub fn batch_tensor(images: &[Rgb32FImage]) -> Result<Tensor, ModelError> {
-    let tensors = images.iter().map(|i| crate::pipeline::tensor_from_rgb(i, &Device::Cpu)).collect::<Result<Vec<_>, _>>()?;
+    let tensors = images
+        .iter()
+        .map(|i| crate::pipeline::tensor_from_rgb(i, &Device::Cpu))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Tensor::cat(&tensors, 0)?)
 }
 
@@ -124,13 +158,21 @@ fn start_from_transform(recipe: &Recipe, photos: &Photos, optimizer: &mut Optimi
     let config = &recipe.model.autoencoder;
     let mut transform = PatchTransform::new(config)?;
     let mut stream = stream(recipe.seed ^ name_key("whitening"), 0, 0);
-    let crops: Vec<_> = (0..WHITENING_CROPS).map(|_| photos.crop(recipe.autoencoder.side, &mut stream)).collect();
+    let crops: Vec<_> = (0..WHITENING_CROPS)
+        .map(|_| photos.crop(recipe.autoencoder.side, &mut stream))
+        .collect();
     let patches = patches_from_rgb(&batch_tensor(&crops)?, config.factor)?.flatten(0, 2)?;
     let mean: Vec<f32> = patches.mean(0)?.to_vec1()?;
     let flat = |rows: &[Vec<f64>]| rows.iter().flatten().map(|&w| w as f32).collect::<Vec<f32>>();
     let pixels = 3 * config.factor * config.factor;
     let weight = Tensor::from_vec(flat(&transform.encode), (config.latent_channels, pixels), &Device::Cpu)?;
-    let variance: Vec<f64> = patches.matmul(&weight.t()?)?.var(D::Minus2)?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+    let variance: Vec<f64> = patches
+        .matmul(&weight.t()?)?
+        .var(D::Minus2)?
+        .to_vec1::<f32>()?
+        .into_iter()
+        .map(f64::from)
+        .collect();
     transform.whiten(&variance, recipe.autoencoder.whitening);
     let offset = |row: &Vec<f64>| -row.iter().zip(&mean).map(|(w, &m)| w * f64::from(m)).sum::<f64>() as f32;
     let values = [

@@ -7,8 +7,17 @@ use crate::error::ModelError;
 
 /// Columns of `loss.csv`; `low`, `middle`, `high` split the loss at sigma 0.1 and 0.4, as the plain mean mostly shows
 /// which noise levels were drawn.
-const COLUMNS: [&str; 9] =
-    ["phase", "step", "loss", "loss_sigma_low", "loss_sigma_middle", "loss_sigma_high", "gradient_norm", "learning_rate", "samples_per_sec"];
+const COLUMNS: [&str; 9] = [
+    "phase",
+    "step",
+    "loss",
+    "loss_sigma_low",
+    "loss_sigma_middle",
+    "loss_sigma_high",
+    "gradient_norm",
+    "learning_rate",
+    "samples_per_sec",
+];
 
 /// Sums since the last row.
 #[derive(Debug, Default, Clone)]
@@ -49,16 +58,31 @@ pub struct LossLog {
 
 impl LossLog {
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("loss.csv") }
+        Self {
+            path: folder.join("loss.csv"),
+        }
     }
 
     /// Appends a row, and the header when the file is new.
     pub fn append(&self, row: &Row, sums: &Sums) -> Result<(), ModelError> {
-        let io = |source| ModelError::Io { path: self.path.clone(), source };
-        let file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(io)?;
+        let io = |source| ModelError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)
+            .map_err(io)?;
         let new = file.metadata().map_err(io)?.len() == 0;
         let mut writer = csv::Writer::from_writer(file);
-        let mean = |(sum, count): (f64, usize)| if count == 0 { String::new() } else { format!("{:.6}", sum / count as f64) };
+        let mean = |(sum, count): (f64, usize)| {
+            if count == 0 {
+                String::new()
+            } else {
+                format!("{:.6}", sum / count as f64)
+            }
+        };
         let fields = [
             row.phase.to_owned(),
             row.step.to_string(),
@@ -71,7 +95,9 @@ impl LossLog {
             format!("{:.2}", row.samples_per_sec),
         ];
         let header = if new { writer.write_record(COLUMNS) } else { Ok(()) };
-        header.and_then(|()| writer.write_record(fields)).map_err(|e| io(e.into()))?;
+        header
+            .and_then(|()| writer.write_record(fields))
+            .map_err(|e| io(e.into()))?;
         writer.flush().map_err(io)
     }
 }

@@ -73,7 +73,10 @@ pub enum Outcome {
 /// Bad input for a recipe that cannot be read or photos that are not there; `BadInput` too when the loss is not a number.
 pub fn run(recipe: &Path, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
     let recipe = Recipe::open(recipe)?;
-    std::fs::create_dir_all(&recipe.output).map_err(|e| ModelError::Io { path: recipe.output.clone(), source: e })?;
+    std::fs::create_dir_all(&recipe.output).map_err(|e| ModelError::Io {
+        path: recipe.output.clone(),
+        source: e,
+    })?;
     let photos = photos::Photos::load(&recipe)?;
     if autoencoder::train(&recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);

@@ -31,7 +31,8 @@ impl Slot {
 
     /// Writes the master values into the variable.
     pub fn publish(&self) -> Result<()> {
-        self.var.set(&Tensor::from_slice(&self.value, self.var.dims(), self.var.device())?)
+        self.var
+            .set(&Tensor::from_slice(&self.value, self.var.dims(), self.var.device())?)
     }
 }
 
@@ -56,9 +57,19 @@ impl Optimizer {
         let slot = |(name, var): (String, Var)| -> Result<Slot> {
             let value: Vec<f32> = var.as_tensor().flatten_all()?.to_vec1()?;
             let zeros = vec![0.0; value.len()];
-            Ok(Slot { name, var, mean: zeros.clone(), square: zeros, average: value.clone(), value })
+            Ok(Slot {
+                name,
+                var,
+                mean: zeros.clone(),
+                square: zeros,
+                average: value.clone(),
+                value,
+            })
         };
-        Ok(Self { slots: variables.all().into_iter().map(slot).collect::<Result<_>>()?, step: 0 })
+        Ok(Self {
+            slots: variables.all().into_iter().map(slot).collect::<Result<_>>()?,
+            step: 0,
+        })
     }
 
     /// Applies one step; returns the gradient norm before clipping.
@@ -66,9 +77,19 @@ impl Optimizer {
         let grads = self
             .slots
             .iter()
-            .map(|slot| grads.get(&slot.var).map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose())
+            .map(|slot| {
+                grads
+                    .get(&slot.var)
+                    .map(|g| g.flatten_all()?.to_vec1::<f32>())
+                    .transpose()
+            })
             .collect::<Result<Vec<Option<Vec<f32>>>>>()?;
-        let norm = grads.par_iter().flatten().map(|g| g.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()).sum::<f64>().sqrt() as f32;
+        let norm = grads
+            .par_iter()
+            .flatten()
+            .map(|g| g.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>())
+            .sum::<f64>()
+            .sqrt() as f32;
         self.step += 1;
         let update = Update::new(self.step, rates, norm);
         self.slots.par_iter_mut().zip(grads).try_for_each(|(slot, grad)| {

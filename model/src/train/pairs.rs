@@ -63,7 +63,13 @@ pub fn random_mix(recipe: &Recipe, stream: &mut Stream) -> Mix {
 }
 
 /// Latents of a photo crop and of its degraded form.
-fn latents(model: &MiniAutoencoder, recipe: &Recipe, photos: &Photos, mix: &Mix, rng: &mut Stream) -> Result<[Tensor; 2], ModelError> {
+fn latents(
+    model: &MiniAutoencoder,
+    recipe: &Recipe,
+    photos: &Photos,
+    mix: &Mix,
+    rng: &mut Stream,
+) -> Result<[Tensor; 2], ModelError> {
     let crop = photos.crop(recipe.pairs.side, rng);
     let degraded = degrade(&crop, mix, rng.next_u64())?.image;
     let both = model.encode(&batch_tensor(&[crop, degraded])?)?;
@@ -90,13 +96,22 @@ pub fn prepare(
                 let [scene, degraded] = latents(model, recipe, photos, &mix, &mut rng)?;
                 let host = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
                 let mask = head_mask(&mix, &transformer.classes, transformer.num_attention_heads);
-                Ok(Pair { scene: host(&scene)?, degraded: host(&degraded)?, mask })
+                Ok(Pair {
+                    scene: host(&scene)?,
+                    degraded: host(&degraded)?,
+                    mask,
+                })
             })
             .collect::<Result<_, ModelError>>()?;
         pairs.extend(more);
         let samples_per_sec = pairs.len() as f32 / begun.elapsed().as_secs_f32();
-        let progress =
-            Progress { phase: "preparing pairs".into(), step: pairs.len(), steps: recipe.pairs.count, loss: None, samples_per_sec };
+        let progress = Progress {
+            phase: "preparing pairs".into(),
+            step: pairs.len(),
+            steps: recipe.pairs.count,
+            loss: None,
+            samples_per_sec,
+        };
         if observer.progress(&progress).is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -107,7 +122,11 @@ pub fn prepare(
 /// Fits `x0 ~ N(g s + b, V)` per class and channel by least squares on pairs at ratio 1.
 pub fn fit_priors(recipe: &Recipe, model: &MiniAutoencoder, photos: &Photos) -> Result<ClassPriors, ModelError> {
     let classes = &recipe.model.transformer.classes;
-    let mut priors = ClassPriors { gain: Vec::new(), offset: Vec::new(), variance: Vec::new() };
+    let mut priors = ClassPriors {
+        gain: Vec::new(),
+        offset: Vec::new(),
+        variance: Vec::new(),
+    };
     for (c, class) in classes.iter().enumerate() {
         let mut mix = Mix::new();
         mix.set(class, 1.0).map_err(|e| ModelError::BadInput(e.to_string()))?;
@@ -150,7 +169,11 @@ impl Moments {
             return other;
         }
         let add = |(a, b): (&[f64; 6], &[f64; 6])| std::array::from_fn(|i| a[i] + b[i]);
-        if other.0.is_empty() { self } else { Self(self.0.iter().zip(&other.0).map(add).collect()) }
+        if other.0.is_empty() {
+            self
+        } else {
+            Self(self.0.iter().zip(&other.0).map(add).collect())
+        }
     }
 
     /// Gain, offset and remaining variance per channel.

@@ -30,12 +30,17 @@ impl Photos {
             .par_iter()
             .map(|path| {
                 let photo = load_photo(&recipe.photos.join(path)).map_err(|e| {
-                    ModelError::BadInput(format!("{e}; assets/recipes/get_photos.sh {} fetches the photos", recipe.photos.display()))
+                    ModelError::BadInput(format!(
+                        "{e}; assets/recipes/get_photos.sh {} fetches the photos",
+                        recipe.photos.display()
+                    ))
                 })?;
                 Ok(sizes.iter().map(|&s| shorter_side(&photo.rgb, s)).collect::<Vec<_>>())
             })
             .collect::<Result<Vec<_>, ModelError>>()?;
-        Ok(Self { images: images.into_iter().flatten().collect() })
+        Ok(Self {
+            images: images.into_iter().flatten().collect(),
+        })
     }
 
     /// From images that are at least `side` pixels a side already.
@@ -51,7 +56,11 @@ impl Photos {
         let x = stream.next_u32() % (width - side + 1);
         let y = stream.next_u32() % (height - side + 1);
         let crop = imageops::crop_imm(image, x, y, side, side).to_image();
-        if stream.next_u32() & 1 == 0 { crop } else { imageops::flip_horizontal(&crop) }
+        if stream.next_u32() & 1 == 0 {
+            crop
+        } else {
+            imageops::flip_horizontal(&crop)
+        }
     }
 }
 
@@ -70,7 +79,12 @@ fn manifest_paths(recipe: &Recipe) -> Result<Vec<String>, ModelError> {
         .from_path(&recipe.manifest)
         .map_err(|e| bad(format!("cannot read the manifest ({e})")))?;
     let headers = table.headers().map_err(|e| bad(e.to_string()))?.clone();
-    let column = |name: &str| headers.iter().position(|h| h == name).ok_or_else(|| bad(format!("no column {name}")));
+    let column = |name: &str| {
+        headers
+            .iter()
+            .position(|h| h == name)
+            .ok_or_else(|| bad(format!("no column {name}")))
+    };
     let (split, path) = (column("split")?, column("path")?);
     let mut paths = Vec::new();
     for row in table.records() {

@@ -117,25 +117,36 @@ impl Recipe {
             .map_err(|e| ModelError::BadInput(format!("{}: cannot read the recipe ({e})", path.display())))?;
         let recipe: Self = toml::from_str(&text)
             .map_err(|e| ModelError::BadInput(format!("{}: {}", path.display(), e.to_string().replace('\n', " "))))?;
-        recipe.check().map_err(|message| ModelError::BadInput(format!("{}: {message}", path.display())))?;
+        recipe
+            .check()
+            .map_err(|message| ModelError::BadInput(format!("{}: {message}", path.display())))?;
         Ok(recipe)
     }
 
     fn check(&self) -> Result<(), String> {
         self.model.transformer.check().map_err(|e| e.to_string())?;
         let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
-        let sides = self.stages.iter().map(|s| s.side).chain([self.pairs.side, self.autoencoder.side]);
+        let sides = self
+            .stages
+            .iter()
+            .map(|s| s.side)
+            .chain([self.pairs.side, self.autoencoder.side]);
         for side in sides {
             if side == 0 || !side.is_multiple_of(multiple) {
                 return Err(format!("side {side} is not a multiple of {multiple} px"));
             }
         }
         if let Some(stage) = self.stages.iter().find(|s| s.side > self.pairs.side || s.batch == 0) {
-            return Err(format!("stage of {} px, batch {}: windows must fit into pairs of {} px", stage.side, stage.batch, self.pairs.side));
+            return Err(format!(
+                "stage of {} px, batch {}: windows must fit into pairs of {} px",
+                stage.side, stage.batch, self.pairs.side
+            ));
         }
         let (classes, weights) = (self.model.transformer.classes.len(), self.pairs.class_weights.len());
         if classes != weights {
-            return Err(format!("pairs.class_weights has {weights} numbers for {classes} classes"));
+            return Err(format!(
+                "pairs.class_weights has {weights} numbers for {classes} classes"
+            ));
         }
         if self.pairs.count == 0 || self.autoencoder.batch == 0 {
             return Err("pairs.count and autoencoder.batch must be at least 1".into());

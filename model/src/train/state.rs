@@ -24,9 +24,17 @@ pub fn path(recipe: &Recipe, phase: &str) -> PathBuf {
 pub fn save(path: &Path, optimizer: &Optimizer) -> Result<(), ModelError> {
     let mut tensors = HashMap::new();
     for slot in &optimizer.slots {
-        let parts = [("value", &slot.value), ("mean", &slot.mean), ("square", &slot.square), ("average", &slot.average)];
+        let parts = [
+            ("value", &slot.value),
+            ("mean", &slot.mean),
+            ("square", &slot.square),
+            ("average", &slot.average),
+        ];
         for (part, values) in parts {
-            tensors.insert(format!("{part}.{}", slot.name), Tensor::from_slice(values, slot.shape(), &Device::Cpu)?);
+            tensors.insert(
+                format!("{part}.{}", slot.name),
+                Tensor::from_slice(values, slot.shape(), &Device::Cpu)?,
+            );
         }
     }
     tensors.insert(STEP.to_owned(), Tensor::new(&[optimizer.step as i64], &Device::Cpu)?);
@@ -61,7 +69,10 @@ pub fn resume(path: &Path, optimizer: &mut Optimizer) -> Result<bool, ModelError
 
 /// Writes tensors as safetensors, atomically.
 fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), ModelError> {
-    let bytes = safetensors::serialize(tensors, None).map_err(|e| ModelError::Io { path: path.to_owned(), source: std::io::Error::other(e) })?;
+    let bytes = safetensors::serialize(tensors, None).map_err(|e| ModelError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(e),
+    })?;
     write_atomically(path, |file| file.write_all(&bytes))
 }
 

@@ -18,7 +18,9 @@ use crate::sampler::noise::gaussian;
 
 /// A recipe that trains in a second, with photos of its own in `folder`.
 fn recipe(folder: &Path) -> Recipe {
-    let photo = RgbImage::from_fn(48, 40, |x, y| image::Rgb([(x * 5) as u8, (y * 6) as u8, ((x * y) % 251) as u8]));
+    let photo = RgbImage::from_fn(48, 40, |x, y| {
+        image::Rgb([(x * 5) as u8, (y * 6) as u8, ((x * y) % 251) as u8])
+    });
     photo.save(folder.join("photo.png")).unwrap();
     std::fs::write(folder.join("manifest.tsv"), "split\tpath\ntrain\tphoto.png\n").unwrap();
     let text = include_str!("tests.toml").replace("FOLDER", &folder.display().to_string());
@@ -27,7 +29,9 @@ fn recipe(folder: &Path) -> Recipe {
 }
 
 fn photos() -> Photos {
-    Photos::from_images(vec![Rgb32FImage::from_fn(40, 40, |x, y| image::Rgb([x as f32 / 40.0, y as f32 / 40.0, 0.4]))])
+    Photos::from_images(vec![Rgb32FImage::from_fn(40, 40, |x, y| {
+        image::Rgb([x as f32 / 40.0, y as f32 / 40.0, 0.4])
+    })])
 }
 
 fn silent_variables(variables: &Variables, loss: &Tensor) -> Vec<String> {
@@ -36,7 +40,12 @@ fn silent_variables(variables: &Variables, loss: &Tensor) -> Vec<String> {
         Some(g) => g.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap() == 0.0,
         None => true,
     };
-    variables.all().into_iter().filter(|(_, var)| silent(var)).map(|(name, _)| name).collect()
+    variables
+        .all()
+        .into_iter()
+        .filter(|(_, var)| silent(var))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 #[test]
@@ -46,10 +55,18 @@ fn every_transformer_variable_gets_a_gradient() {
     let network = Network::new(&recipe).unwrap();
     let mut optimizer = network.optimizer(&recipe).unwrap();
     let channels = recipe.model.transformer.in_channels * 8 * 8;
-    let pair = |i: u64, mask: [f32; 4]| Pair { scene: gaussian(i, 0, 0, channels), degraded: gaussian(i, 1, 0, channels), mask: mask.to_vec() };
+    let pair = |i: u64, mask: [f32; 4]| Pair {
+        scene: gaussian(i, 0, 0, channels),
+        degraded: gaussian(i, 1, 0, channels),
+        mask: mask.to_vec(),
+    };
     let pairs = [pair(1, [1.0, 0.5, 0.3, 0.7]), pair(2, [0.4, 0.9, 1.0, 0.2])];
     let row = |v: f32| vec![vec![v; recipe.model.transformer.in_channels]; 4];
-    let priors = crate::sampler::prediction::ClassPriors { gain: row(0.9), offset: row(0.1), variance: row(0.5) };
+    let priors = crate::sampler::prediction::ClassPriors {
+        gain: row(0.9),
+        offset: row(0.1),
+        variance: row(0.5),
+    };
     // Zero projections start at 0 and hide the clean path; one step opens them.
     for step in 0..2 {
         let batch = transformer::batch(&recipe, &pairs, &recipe.stages[0], step).unwrap();
@@ -57,10 +74,18 @@ fn every_transformer_variable_gets_a_gradient() {
         if step == 1 {
             let silent = silent_variables(&network.variables, &losses.total);
             // The last block's context queries lead nowhere, in SD3 as here: their attention output is dropped.
-            let expected = ["transformer.transformer_blocks.1.attn.add_q_proj.bias", "transformer.transformer_blocks.1.attn.add_q_proj.weight"];
+            let expected = [
+                "transformer.transformer_blocks.1.attn.add_q_proj.bias",
+                "transformer.transformer_blocks.1.attn.add_q_proj.weight",
+            ];
             assert_eq!(silent, expected);
         }
-        let rates = optimizer::Rates { learning_rate: 1e-2, weight_decay: 0.0, clip: 1.0, ema: 0.9 };
+        let rates = optimizer::Rates {
+            learning_rate: 1e-2,
+            weight_decay: 0.0,
+            clip: 1.0,
+            ema: 0.9,
+        };
         optimizer.apply(&losses.total.backward().unwrap(), rates).unwrap();
     }
 }
@@ -76,7 +101,12 @@ fn every_autoencoder_variable_gets_a_gradient() {
     let target = batch_tensor(&[photos().crop(32, &mut rng)]).unwrap();
     let loss = || autoencoder::loss(&model, &target, 1.0).unwrap();
     // The corrections' output layers start at 0 and hide what is before them; one step opens them.
-    let rates = optimizer::Rates { learning_rate: 1e-2, weight_decay: 0.0, clip: 1.0, ema: 0.9 };
+    let rates = optimizer::Rates {
+        learning_rate: 1e-2,
+        weight_decay: 0.0,
+        clip: 1.0,
+        ema: 0.9,
+    };
     optimizer.apply(&loss().backward().unwrap(), rates).unwrap();
     assert_eq!(silent_variables(&variables, &loss()), Vec::<String>::new());
 }
@@ -97,15 +127,22 @@ fn a_stopped_run_resumes_to_the_same_bits() {
     assert_eq!(run(stopped.path(), Some(("transformer 16 px", 20))), Outcome::Stopped);
     assert_eq!(run(stopped.path(), None), Outcome::Finished(stopped.path().join("out")));
     let model = |folder: &Path| std::fs::read(folder.join("out/model.safetensors")).unwrap();
-    assert!(model(whole.path()) == model(stopped.path()), "the resumed model differs");
+    assert!(
+        model(whole.path()) == model(stopped.path()),
+        "the resumed model differs"
+    );
 }
 
 #[test]
 fn a_trained_folder_opens_as_a_model() {
     let folder = tempfile::tempdir().unwrap();
     recipe(folder.path());
-    super::run(&folder.path().join("recipe.toml"), &mut |_: &Progress| ControlFlow::Continue(())).unwrap();
-    let pipeline = crate::pipeline::Pipeline::open(&folder.path().join("out"), &Device::Cpu, candle_core::DType::F32).unwrap();
+    super::run(&folder.path().join("recipe.toml"), &mut |_: &Progress| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let pipeline =
+        crate::pipeline::Pipeline::open(&folder.path().join("out"), &Device::Cpu, candle_core::DType::F32).unwrap();
     assert_eq!(pipeline.info().classes, ["rain", "haze", "noise", "snow"]);
 }
 
@@ -114,7 +151,14 @@ fn mixes_follow_the_recipe() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe(folder.path());
     let mut rng = crate::sampler::noise::stream(7, 0, 0);
-    let counts: Vec<usize> = (0..400).map(|_| pairs::random_mix(&recipe, &mut rng).iter().count()).collect();
+    let counts: Vec<usize> = (0..400)
+        .map(|_| pairs::random_mix(&recipe, &mut rng).iter().count())
+        .collect();
     let share = |n: usize| counts.iter().filter(|&&c| c == n).count() as f32 / 400.0;
-    assert!((share(0) - 0.1).abs() < 0.06 && (share(2) - 0.3).abs() < 0.08, "{} clean, {} mixed", share(0), share(2));
+    assert!(
+        (share(0) - 0.1).abs() < 0.06 && (share(2) - 0.3).abs() < 0.08,
+        "{} clean, {} mixed",
+        share(0),
+        share(2)
+    );
 }

@@ -10,7 +10,11 @@ use candle_core::Result;
 use crate::config::MiniAutoencoderConfig;
 
 /// Rows of RGB to Y, Cb, Cr (ITU-R BT.601, offsets left out, as values are around 0).
-const YCC: [[f64; 3]; 3] = [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
+const YCC: [[f64; 3]; 3] = [
+    [0.299, 0.587, 0.114],
+    [-0.168_736, -0.331_264, 0.5],
+    [0.5, -0.418_688, -0.081_312],
+];
 /// Its inverse.
 const RGB: [[f64; 3]; 3] = [[1.0, 0.0, 1.402], [1.0, -0.344_136, -0.714_136], [1.0, 1.772, 0.0]];
 
@@ -29,7 +33,9 @@ impl PatchTransform {
         let (factor, channels) = (config.factor, config.latent_channels);
         let luma = factor * factor;
         if channels < luma || channels > 3 * luma || (channels - luma) % 2 != 0 {
-            candle_core::bail!("{channels} latent channels: this transform needs {luma} for luma and an even number for chroma");
+            candle_core::bail!(
+                "{channels} latent channels: this transform needs {luma} for luma and an even number for chroma"
+            );
         }
         let mut order: Vec<(usize, usize)> = (0..luma).map(|i| (i / factor, i % factor)).collect();
         order.sort_by_key(|&(u, v)| (u.max(v), u + v));
@@ -38,7 +44,11 @@ impl PatchTransform {
         let (mut encode, mut decode) = (Vec::new(), vec![Vec::new(); 3 * luma]);
         for plane in 0..3 {
             for &uv in &order[..kept(plane)] {
-                encode.push((0..3 * luma).map(|i| YCC[plane][i / luma] * basis(i % luma, uv)).collect());
+                encode.push(
+                    (0..3 * luma)
+                        .map(|i| YCC[plane][i / luma] * basis(i % luma, uv))
+                        .collect(),
+                );
                 for (i, row) in decode.iter_mut().enumerate() {
                     row.push(RGB[i / luma][plane] * basis(i % luma, uv));
                 }
@@ -61,7 +71,11 @@ impl PatchTransform {
 
 /// Orthonormal cosine basis (DCT-II).
 fn cosine(frequency: usize, position: usize, n: usize) -> f64 {
-    let scale = if frequency == 0 { (1.0 / n as f64).sqrt() } else { (2.0 / n as f64).sqrt() };
+    let scale = if frequency == 0 {
+        (1.0 / n as f64).sqrt()
+    } else {
+        (2.0 / n as f64).sqrt()
+    };
     scale * (std::f64::consts::PI * (position as f64 + 0.5) * frequency as f64 / n as f64).cos()
 }
 
@@ -71,7 +85,12 @@ mod tests {
 
     #[test]
     fn all_channels_together_lose_nothing_and_whitening_keeps_that() {
-        let config = MiniAutoencoderConfig { factor: 4, latent_channels: 48, hidden_channels: 8, blocks: 1 };
+        let config = MiniAutoencoderConfig {
+            factor: 4,
+            latent_channels: 48,
+            hidden_channels: 8,
+            blocks: 1,
+        };
         let mut transform = PatchTransform::new(&config).unwrap();
         transform.whiten(&(1..=48).map(f64::from).collect::<Vec<_>>(), 0.5);
         let patch: Vec<f64> = (0..48).map(|i| f64::from(i * 7 % 13) - 6.0).collect();

@@ -49,7 +49,11 @@ impl Network {
         let vb = variables.builder();
         let transformer = Mmdit::with_clean_path(&recipe.model.transformer, vb.pp(PHASE), true)?;
         let context = LearnedContext::new(&recipe.model, vb.pp("context"))?;
-        Ok(Self { transformer, context, variables })
+        Ok(Self {
+            transformer,
+            context,
+            variables,
+        })
     }
 
     /// Its optimiser, gates opened.
@@ -106,9 +110,21 @@ pub fn losses(network: &Network, priors: &ClassPriors, batch: &Batch, focal_weig
     let clean = network.transformer.clean_cache(&batch.scene, Some(batch.origin))?;
     let on = Conditioning {
         timestep: &Tensor::new(timesteps, &device)?,
-        context: &network.context.tokens.broadcast_as((count, tokens, width))?.contiguous()?,
-        pooled: &network.context.pooled.broadcast_as((count, network.context.pooled.dim(1)?))?.contiguous()?,
-        mask: Some(&Tensor::from_vec(batch.masks.concat(), (count, batch.masks[0].len()), &device)?),
+        context: &network
+            .context
+            .tokens
+            .broadcast_as((count, tokens, width))?
+            .contiguous()?,
+        pooled: &network
+            .context
+            .pooled
+            .broadcast_as((count, network.context.pooled.dim(1)?))?
+            .contiguous()?,
+        mask: Some(&Tensor::from_vec(
+            batch.masks.concat(),
+            (count, batch.masks[0].len()),
+            &device,
+        )?),
         clean: Some(&clean),
         origin: Some(batch.origin),
     };
@@ -120,7 +136,10 @@ pub fn losses(network: &Network, priors: &ClassPriors, batch: &Batch, focal_weig
         let late = (1.0 - sigma.flatten_all()?)?;
         total = (total + ((focal * late)?.mean_all()? * focal_weight)?)?;
     }
-    Ok(Losses { total, per_sample: squared.to_vec1()? })
+    Ok(Losses {
+        total,
+        per_sample: squared.to_vec1()?,
+    })
 }
 
 /// Draws a step's batch.
@@ -128,7 +147,11 @@ pub fn batch(recipe: &Recipe, pairs: &[Pair], stage: &Stage, step: usize) -> Res
     let mut rng = stream(recipe.seed ^ name_key("batches"), step as u64, 0);
     let config = &recipe.model.transformer;
     let factor = recipe.model.autoencoder.factor;
-    let (whole, side, patch) = (recipe.pairs.side as usize / factor, stage.side as usize / factor, config.patch_size);
+    let (whole, side, patch) = (
+        recipe.pairs.side as usize / factor,
+        stage.side as usize / factor,
+        config.patch_size,
+    );
     let mut below = |n: usize| (rng.next_u64() % n as u64) as usize;
     let places = (whole - side) / patch + 1;
     let (top, left) = (below(places) * patch, below(places) * patch);
@@ -146,17 +169,30 @@ pub fn batch(recipe: &Recipe, pairs: &[Pair], stage: &Stage, step: usize) -> Res
         Tensor::from_vec(out, shape, &Device::Cpu)
     };
     let (scene, degraded) = (cut(&|p| &p.scene)?, cut(&|p| &p.degraded)?);
-    let sigmas = (0..stage.batch).map(|_| random_sigma(&recipe.transformer, &mut rng)).collect();
+    let sigmas = (0..stage.batch)
+        .map(|_| random_sigma(&recipe.transformer, &mut rng))
+        .collect();
     let noise = Tensor::from_vec(normals(&mut rng, scene.elem_count()), shape, &Device::Cpu)?;
     // A window keeps the place that it has in a whole image, which sits in the middle of the table.
     let middle = (config.pos_embed_max_size - whole / patch) / 2;
     let origin = (middle + top / patch, middle + left / patch);
-    Ok(Batch { scene, degraded, noise, sigmas, masks: chosen.iter().map(|p| p.mask.clone()).collect(), origin })
+    Ok(Batch {
+        scene,
+        degraded,
+        noise,
+        sigmas,
+        masks: chosen.iter().map(|p| p.mask.clone()).collect(),
+        origin,
+    })
 }
 
 /// A logit-normal noise level, or now and then a uniform high one.
 fn random_sigma(settings: &TransformerPhase, rng: &mut Stream) -> f32 {
-    let (kind, uniform, normal) = (unit(rng.next_u64()), unit(rng.next_u64()), f64::from(normals(rng, 1)[0]));
+    let (kind, uniform, normal) = (
+        unit(rng.next_u64()),
+        unit(rng.next_u64()),
+        f64::from(normals(rng, 1)[0]),
+    );
     if kind < f64::from(settings.high_sigma_share) {
         return (1.0 - 0.4 * uniform) as f32;
     }
@@ -165,7 +201,11 @@ fn random_sigma(settings: &TransformerPhase, rng: &mut Stream) -> f32 {
 }
 
 /// Trains what is left of the phase and writes the model folder.
-pub fn train(recipe: &Recipe, photos: &Photos, observer: &mut dyn TrainObserver) -> Result<ControlFlow<()>, ModelError> {
+pub fn train(
+    recipe: &Recipe,
+    photos: &Photos,
+    observer: &mut dyn TrainObserver,
+) -> Result<ControlFlow<()>, ModelError> {
     let mut encoder = autoencoder::prepare(recipe, photos)?;
     // The transformer learns the latents of the averaged autoencoder, which is the one that is exported.
     for slot in &mut encoder.optimizer.slots {
@@ -181,7 +221,12 @@ pub fn train(recipe: &Recipe, photos: &Photos, observer: &mut dyn TrainObserver)
         let ControlFlow::Continue(pairs) = pairs::prepare(recipe, &encoder.model, photos, observer)? else {
             return Ok(ControlFlow::Break(()));
         };
-        let run = Run { recipe, pairs: &pairs, priors: &priors, network: &network };
+        let run = Run {
+            recipe,
+            pairs: &pairs,
+            priors: &priors,
+            network: &network,
+        };
         if run.stages(&mut optimizer, &encoder.optimizer, observer)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -199,7 +244,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn stages(&self, optimizer: &mut Optimizer, encoder: &Optimizer, observer: &mut dyn TrainObserver) -> Result<ControlFlow<()>, ModelError> {
+    fn stages(
+        &self,
+        optimizer: &mut Optimizer,
+        encoder: &Optimizer,
+        observer: &mut dyn TrainObserver,
+    ) -> Result<ControlFlow<()>, ModelError> {
         let mut first = 0;
         for stage in &self.recipe.stages {
             if self.stage(stage, first, optimizer, encoder, observer)?.is_break() {
@@ -227,10 +277,24 @@ impl Run<'_> {
             let batch = batch(self.recipe, self.pairs, stage, step)?;
             let losses = losses(self.network, self.priors, &batch, settings.focal_weight)?;
             finite(losses.total.to_scalar()?, &phase, step)?;
-            losses.per_sample.iter().zip(&batch.sigmas).for_each(|(&l, &s)| sums.add(l, s));
-            let learning_rate =
-                learning_rate(step - first, stage.steps, stage.warm_up, stage.learning_rate, stage.final_learning_rate);
-            let rates = Rates { learning_rate, weight_decay: settings.weight_decay, clip: settings.clip, ema: settings.ema };
+            losses
+                .per_sample
+                .iter()
+                .zip(&batch.sigmas)
+                .for_each(|(&l, &s)| sums.add(l, s));
+            let learning_rate = learning_rate(
+                step - first,
+                stage.steps,
+                stage.warm_up,
+                stage.learning_rate,
+                stage.final_learning_rate,
+            );
+            let rates = Rates {
+                learning_rate,
+                weight_decay: settings.weight_decay,
+                clip: settings.clip,
+                ema: settings.ema,
+            };
             let gradient_norm = optimizer.apply(&losses.total.backward()?, rates)?;
             let done = optimizer.step - first;
             if done.is_multiple_of(settings.save_every) || done == stage.steps {
@@ -239,8 +303,23 @@ impl Run<'_> {
             }
             if done.is_multiple_of(REPORT) || done == stage.steps {
                 let samples_per_sec = (REPORT * stage.batch) as f32 / since.elapsed().as_secs_f32();
-                log.append(&Row { phase: &phase, step: optimizer.step, gradient_norm, learning_rate, samples_per_sec }, &sums)?;
-                let progress = Progress { phase: phase.clone(), step: done, steps: stage.steps, loss: sums.mean(), samples_per_sec };
+                log.append(
+                    &Row {
+                        phase: &phase,
+                        step: optimizer.step,
+                        gradient_norm,
+                        learning_rate,
+                        samples_per_sec,
+                    },
+                    &sums,
+                )?;
+                let progress = Progress {
+                    phase: phase.clone(),
+                    step: done,
+                    steps: stage.steps,
+                    loss: sums.mean(),
+                    samples_per_sec,
+                };
                 (sums, since) = (Sums::default(), Instant::now());
                 if observer.progress(&progress).is_break() {
                     state::save(&state_path, optimizer)?;

@@ -19,7 +19,10 @@ pub struct Variables {
 
 impl Variables {
     pub fn new(seed: u64) -> Self {
-        Self { vars: Arc::default(), seed }
+        Self {
+            vars: Arc::default(),
+            seed,
+        }
     }
 
     /// A builder that creates the variables a model asks for.
@@ -50,7 +53,10 @@ impl SimpleBackend for Variables {
             Init::Const(value) => vec![value as f32; len],
             Init::Randn { mean, stdev } => {
                 let normal = gaussian(self.seed, name_key(name), 0, len);
-                normal.into_iter().map(|n| (mean + stdev * f64::from(n)) as f32).collect()
+                normal
+                    .into_iter()
+                    .map(|n| (mean + stdev * f64::from(n)) as f32)
+                    .collect()
             }
             other => candle_core::bail!("variable {name}: no seeded form of {other:?}"),
         };
@@ -68,6 +74,9 @@ impl SimpleBackend for Variables {
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.vars.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        self.vars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(name)
     }
 }

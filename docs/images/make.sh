@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes the README's pictures with the program itself: sh docs/images/make.sh (after `cargo build --release`).
+# Needs, for the window, the Debian packages that check.sh installs (xvfb, xdotool, scrot, a Vulkan driver).
+set -eu
+cd "$(dirname "$0")/../.."
+mdsd3=target/release/mdsd3
+photo=assets/photos/pont-du-gard.jpg
+out=docs/images
+work=$(mktemp -d)
+trap 'kill $studio $screen 2>/dev/null || true; rm -rf "$work"' EXIT
+studio= screen=
+
+for mix in haze=0.8 rain=1 haze=0.8,rain=1 snow=1; do
+    $mdsd3 render $photo --mix $mix --size 256 -o "$out/mix-$(echo $mix | tr -d '=.' | tr ',' '-').png"
+done
+
+n=90
+while [ -e /tmp/.X$n-lock ]; do n=$((n + 1)); done
+Xvfb :$n -screen 0 1440x900x24 >/dev/null 2>&1 & screen=$!
+export DISPLAY=:$n XDG_DATA_HOME="$work" XDG_CONFIG_HOME="$work" XDG_RUNTIME_DIR="$work"
+unset WAYLAND_DISPLAY
+sleep 1
+$mdsd3 & studio=$!
+window=$(timeout 30 xdotool search --sync --onlyvisible --name 'MDSD3' | head -1)
+xdotool windowsize "$window" 1440 900
+sleep 6
+xdotool key ctrl+Return
+# A mix takes a few seconds on an idle machine; wait for a busy one.
+sleep "${MIX_SECS:-20}"
+scrot -o "$out/studio.png"
+echo "wrote $out/*.png"

@@ -1,0 +1,167 @@
+//! Invariants of the sampler on the bundled model, in latents.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use image::{Rgb, Rgb32FImage};
+use mdsd3_model::io::photo::scene_key;
+use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene};
+use mdsd3_model::sampler::noise::gaussian;
+
+/// Largest difference between two ways to the same latents, f32 on the CPU.
+const TOLERANCE: f32 = 1e-4;
+
+fn pipeline() -> Pipeline {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/mini");
+    Pipeline::open(&folder, &Device::Cpu, DType::F32).unwrap()
+}
+
+fn photo() -> Rgb32FImage {
+    Rgb32FImage::from_fn(64, 48, |x, y| {
+        Rgb([x as f32 / 64.0, y as f32 / 48.0, ((x * y) % 17) as f32 / 17.0])
+    })
+}
+
+fn settings() -> SampleSettings {
+    SampleSettings {
+        alpha: 1.0,
+        beta: 0.0,
+        steps: 3,
+        guidance: 1.0,
+        seed: 4,
+        curves: Vec::new(),
+        prompt: None,
+        negative_prompt: None,
+        moving_average: false,
+    }
+}
+
+fn lane(mix: &str) -> Lane {
+    Lane {
+        mix: mix.parse().unwrap(),
+        noise_lane: 0,
+    }
+}
+
+fn sample(pipeline: &Pipeline, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Tensor {
+    pipeline
+        .sample(scene, lanes, settings, &mut |_| ControlFlow::Continue(()))
+        .unwrap()
+        .unwrap()
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f32 {
+    (a - b)
+        .unwrap()
+        .abs()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .max(0)
+        .unwrap()
+        .to_scalar()
+        .unwrap()
+}
+
+#[test]
+fn alpha_one_beta_zero_is_plain_euler_sampling() {
+    let (pipeline, photo) = (pipeline(), photo());
+    let scene = pipeline.encode_scene(&photo).unwrap();
+    let shape = scene.latents().shape().clone();
+    let noise = Tensor::from_vec(
+        gaussian(4, scene_key(&photo), 0, shape.elem_count()),
+        shape,
+        &Device::Cpu,
+    )
+    .unwrap();
+    let mut x = noise;
+    let result = pipeline.sample(&scene, &[lane("rain=1,haze=0.5")], &settings(), &mut |step| {
+        assert!(
+            distance(&step.x_t, &x) < TOLERANCE,
+            "step {} does not start where plain sampling does",
+            step.index
+        );
+        let velocity = ((&x - &step.x0_hat).unwrap() / f64::from(step.sigma)).unwrap();
+        x = (&x + (velocity * f64::from(step.next_sigma - step.sigma)).unwrap()).unwrap();
+        ControlFlow::Continue(())
+    });
+    assert!(distance(&result.unwrap().unwrap(), &x) < TOLERANCE);
+}
+
+#[test]
+fn a_zero_mask_is_the_clean_branch() {
+    let pipeline = pipeline();
+    let scene = pipeline.encode_scene(&photo()).unwrap();
+    let clean = sample(&pipeline, &scene, &[lane("rain=0")], &settings());
+    // v = v_clean + 0 (v_mix - v_clean): the clean branch alone, whatever the mix.
+    let unguided = sample(
+        &pipeline,
+        &scene,
+        &[lane("rain=1,snow=1")],
+        &SampleSettings {
+            guidance: 0.0,
+            ..settings()
+        },
+    );
+    assert!(distance(&clean, &unguided) < TOLERANCE);
+    let rain = sample(&pipeline, &scene, &[lane("rain=1")], &settings());
+    assert!(distance(&clean, &rain) > 0.1, "a mix must differ from the clean branch");
+}
+
+#[test]
+fn a_lane_does_not_depend_on_its_neighbours() {
+    let pipeline = pipeline();
+    let scene = pipeline.encode_scene(&photo()).unwrap();
+    let together = sample(&pipeline, &scene, &[lane("haze=1"), lane("rain=0.7")], &settings());
+    for (i, mix) in ["haze=1", "rain=0.7"].into_iter().enumerate() {
+        let alone = sample(&pipeline, &scene, &[lane(mix)], &settings());
+        assert!(
+            distance(&alone, &together.narrow(0, i, 1).unwrap()) < TOLERANCE,
+            "{mix}"
+        );
+    }
+}
+
+#[test]
+fn the_scene_weight_changes_the_start_in_every_regime() {
+    let pipeline = pipeline();
+    let scene = pipeline.encode_scene(&photo()).unwrap();
+    let start = |alpha: f32, beta: f32| {
+        let mut first = None;
+        let settings = SampleSettings {
+            alpha,
+            beta,
+            steps: 1,
+            ..settings()
+        };
+        pipeline
+            .sample(&scene, &[lane("rain=1")], &settings, &mut |step| {
+                first = Some(step.x_t.clone());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        first.unwrap()
+    };
+    let noise = start(1.0, 0.0);
+    for (alpha, beta) in [(0.5, 0.2), (0.7, 0.3), (1.0, 0.4)] {
+        let expected = ((&noise * f64::from(alpha)).unwrap() + (scene.latents() * f64::from(beta)).unwrap()).unwrap();
+        assert!(
+            distance(&start(alpha, beta), &expected) < TOLERANCE,
+            "alpha {alpha}, beta {beta}"
+        );
+    }
+}
+
+#[test]
+fn a_stop_ends_the_run_at_that_step() {
+    let pipeline = pipeline();
+    let scene = pipeline.encode_scene(&photo()).unwrap();
+    let mut seen = 0;
+    let result = pipeline.sample(&scene, &[lane("rain=1")], &settings(), &mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert!(result.unwrap().is_none());
+    assert_eq!(seen, 1);
+}

@@ -6,6 +6,7 @@
 //! | [`mmdit`] | the SD3 transformer with head-wise masking and the clean path |
 //! | [`kernels`] | fused CPU operations with gradients |
 //! | [`autoencoder`] | pixels to latents and back |
+//! | [`text`] | prompts to what the transformer is conditioned on |
 //! | [`sampler`] | schedule, noise, initial latents, prediction |
 //! | [`pipeline`] | the facade: encode a scene, sample a mix, decode |
 //! | [`degrade`] | physical rain, haze, noise and snow |
@@ -28,4 +29,5 @@ pub mod parity;
 pub mod pipeline;
 pub mod sampler;
 pub mod spectrum;
+pub mod text;
 pub mod train;

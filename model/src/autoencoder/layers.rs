@@ -1,0 +1,214 @@
+//! Layers of the published autoencoders, on channels-last images, for inference.
+
+use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::group_norm::group_norm;
+use crate::kernels::{conv3x3, linear, silu};
+
+/// Gathered neighbourhoods take nine times the memory of their image; they are made for strips of at most this many values.
+const STRIP_VALUES: usize = 16 << 20;
+
+/// A 3x3 convolution, read from a `[outputs, inputs, 3, 3]` weight.
+pub(super) struct Conv3 {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Conv3 {
+    pub fn new(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            bias: vb.get(outputs, "bias")?,
+            ..Self::without_bias(inputs, outputs, vb)?
+        })
+    }
+
+    pub fn without_bias(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+        let weight = vb.get((outputs, inputs, 3, 3), "weight")?;
+        Ok(Self {
+            weight: weight.permute((0, 2, 3, 1))?.reshape((outputs, 9 * inputs))?,
+            bias: Tensor::zeros(outputs, weight.dtype(), weight.device())?,
+        })
+    }
+
+    /// Stride 1, zero padding 1, in strips of rows with one row of their neighbours on either side.
+    ///
+    /// # Shapes
+    /// `x: [batch, height, width, inputs]`, result `[batch, height, width, outputs]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, height, width, inputs) = x.dims4()?;
+        let rows = (STRIP_VALUES / (9 * batch * width * inputs)).max(8);
+        if rows >= height {
+            return conv3x3(x, &self.weight, &self.bias);
+        }
+        let strip = |top: usize| {
+            let bottom = (top + rows).min(height);
+            let (above, below) = (top.saturating_sub(1), (bottom + 1).min(height));
+            let y = conv3x3(&x.narrow(1, above, below - above)?, &self.weight, &self.bias)?;
+            y.narrow(1, top - above, bottom - top)
+        };
+        Tensor::cat(&(0..height).step_by(rows).map(strip).collect::<Result<Vec<_>>>()?, 1)
+    }
+
+    /// Stride 2 on an image of even sides, with `before` zeros above and to the left (0 in the KL autoencoder, 1 in the
+    /// tiny one) and as many as needed below and to the right.
+    ///
+    /// # Shapes
+    /// `x: [batch, height, width, inputs]`, result `[batch, height / 2, width / 2, outputs]`.
+    pub fn halve(&self, x: &Tensor, before: usize) -> Result<Tensor> {
+        let (batch, height, width, inputs) = x.dims4()?;
+        let (rows, cols) = (height / 2, width / 2);
+        let padded = x
+            .pad_with_zeros(1, before, 2 - before)?
+            .pad_with_zeros(2, before, 2 - before)?;
+        let step = (STRIP_VALUES / (9 * batch * cols * inputs)).max(8);
+        let strip = |top: usize| {
+            let rows = step.min(rows - top);
+            let tap = |tap: usize| {
+                let from = padded
+                    .narrow(1, 2 * top + tap / 3, 2 * rows)?
+                    .narrow(2, tap % 3, 2 * cols)?;
+                let pairs = from.reshape((batch, rows, 2, cols, 2, inputs))?;
+                pairs
+                    .narrow(2, 0, 1)?
+                    .narrow(4, 0, 1)?
+                    .reshape((batch, rows, cols, inputs))
+            };
+            let columns = Tensor::cat(&(0..9).map(tap).collect::<Result<Vec<_>>>()?, 3)?;
+            linear(&columns, &self.weight, Some(&self.bias))
+        };
+        Tensor::cat(&(0..rows).step_by(step).map(strip).collect::<Result<Vec<_>>>()?, 1)
+    }
+}
+
+/// A 1x1 convolution, or the linear layer that it is.
+pub(super) struct Pointwise {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Pointwise {
+    /// From a `[outputs, inputs, 1, 1]` weight.
+    pub fn conv(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+        let weight = vb.get((outputs, inputs, 1, 1), "weight")?.reshape((outputs, inputs))?;
+        Ok(Self {
+            weight,
+            bias: Some(vb.get(outputs, "bias")?),
+        })
+    }
+
+    /// The same without a bias.
+    pub fn conv_without_bias(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+        let weight = vb.get((outputs, inputs, 1, 1), "weight")?.reshape((outputs, inputs))?;
+        Ok(Self { weight, bias: None })
+    }
+
+    /// From a `[outputs, inputs]` weight.
+    pub fn linear(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get((outputs, inputs), "weight")?,
+            bias: Some(vb.get(outputs, "bias")?),
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.weight, self.bias.as_ref())
+    }
+}
+
+/// Group norm (Wu and He 2018) with gain and bias.
+pub(super) struct GroupNorm {
+    gain: Tensor,
+    bias: Tensor,
+    groups: usize,
+}
+
+impl GroupNorm {
+    pub fn new(groups: usize, channels: usize, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            gain: vb.get(channels, "weight")?,
+            bias: vb.get(channels, "bias")?,
+            groups,
+        })
+    }
+
+    /// # Shapes
+    /// `x: [batch, height, width, channels]`, kept.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        group_norm(x, &self.gain, &self.bias, self.groups)
+    }
+
+    pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
+        silu(&self.forward(x)?)
+    }
+}
+
+/// Nearest-neighbour upsampling by a whole factor.
+///
+/// # Shapes
+/// `x: [batch, height, width, channels]`, result `[batch, factor * height, factor * width, channels]`.
+pub(super) fn enlarge(x: &Tensor, factor: usize) -> Result<Tensor> {
+    let (batch, height, width, channels) = x.dims4()?;
+    x.reshape((batch, height, 1, width, 1, channels))?
+        .broadcast_as((batch, height, factor, width, factor, channels))?
+        .reshape((batch, factor * height, factor * width, channels))
+}
+
+/// `[batch, channels, height, width]` to channels-last, in the dtype of an autoencoder's weights.
+pub(super) fn channels_last(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    x.to_dtype(dtype)?.permute((0, 2, 3, 1))?.contiguous()
+}
+
+/// Inverse of [`channels_last`], but for the dtype.
+pub(super) fn channels_first(x: &Tensor) -> Result<Tensor> {
+    x.permute((0, 3, 1, 2))?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn conv(inputs: usize, outputs: usize) -> (Tensor, Conv3) {
+        let weight = Tensor::randn(0f32, 1.0, (outputs, inputs, 3, 3), &Device::Cpu).unwrap();
+        let tensors = [("weight".to_owned(), weight.clone())].into_iter().collect();
+        let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        (weight, Conv3::without_bias(inputs, outputs, &vb).unwrap())
+    }
+
+    fn worst(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn strips_make_the_same_image() {
+        // 9 * 2048 * 128 values a row: strips of eight rows.
+        let (weight, conv) = conv(128, 2);
+        let x = Tensor::randn(0f32, 1.0, (1, 128, 19, 2048), &Device::Cpu).unwrap();
+        let expected = x.conv2d(&weight, 1, 1, 1, 1).unwrap();
+        let ours = channels_first(&conv.forward(&channels_last(&x, DType::F32).unwrap()).unwrap()).unwrap();
+        assert!(worst(&ours, &expected) < 1e-3);
+    }
+
+    #[test]
+    fn both_paddings_of_a_halving_match_a_strided_convolution() {
+        let (weight, conv) = conv(3, 5);
+        let x = Tensor::randn(0f32, 1.0, (2, 3, 8, 12), &Device::Cpu).unwrap();
+        for (before, expected) in [
+            (1, x.conv2d(&weight, 1, 2, 1, 1).unwrap()),
+            (
+                0,
+                x.pad_with_zeros(2, 0, 1)
+                    .unwrap()
+                    .pad_with_zeros(3, 0, 1)
+                    .unwrap()
+                    .conv2d(&weight, 0, 2, 1, 1)
+                    .unwrap(),
+            ),
+        ] {
+            let ours = conv.halve(&channels_last(&x, DType::F32).unwrap(), before).unwrap();
+            assert!(worst(&channels_first(&ours).unwrap(), &expected) < 1e-4);
+        }
+    }
+}

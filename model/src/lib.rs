@@ -9,6 +9,7 @@
 //! | [`text`] | prompts to what the transformer is conditioned on |
 //! | [`sampler`] | schedule, noise, initial latents, prediction |
 //! | [`pipeline`] | the facade: encode a scene, sample a mix, decode |
+//! | [`adapter`] | clean path, classes and low-rank updates over a base checkpoint |
 //! | [`degrade`] | physical rain, haze, noise and snow |
 //! | [`spectrum`] | 2-D spectra and their radial average |
 //! | [`loss`] | focal frequency loss |
@@ -16,6 +17,7 @@
 //! | [`parity`] | golden tensors recomputed |
 //! | [`io`] | checkpoints, photos, atomic files |
 
+pub mod adapter;
 pub mod autoencoder;
 pub mod config;
 pub mod degrade;

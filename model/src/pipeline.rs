@@ -1,25 +1,44 @@
 //! The facade that the engine drives: a model that encodes scenes, samples mixes and decodes latents.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mini` | this program's own model folders |
+//! | `sd3` | Stable Diffusion 3 checkpoints, with or without an adapter |
+//! | `codec` | the autoencoder, whichever it is |
+//! | `context` | learned tokens, or encoded prompts |
+//! | `images` | images to tensors and back |
+
+mod codec;
+mod context;
+mod images;
+mod mini;
+mod sd3;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use image::Rgb32FImage;
 
-use crate::autoencoder::MiniAutoencoder;
-use crate::config::{MiniConfig, PredictionKind};
+use crate::adapter::Strength;
+use crate::autoencoder::LatentProjection;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
+use crate::io::layout::ModelParts;
 use crate::io::photo::scene_key;
 use crate::mix::Mix;
-use crate::mmdit::{CleanCache, Conditioning, Mmdit, class_heads, head_mask};
+use crate::mmdit::{CleanCache, Conditioning, Mmdit, head_mask};
 use crate::sampler::curves::{RatioCurve, check_curves, mix_at};
 use crate::sampler::initial::initial_latents;
 use crate::sampler::moving_average::MovingAverage;
 use crate::sampler::noise::gaussian;
-use crate::sampler::prediction::{ClassPriors, Prediction};
+use crate::sampler::prediction::Prediction;
 use crate::sampler::{euler_step, schedule};
+use codec::Codec;
+pub use context::LearnedContext;
+use context::{BatchContext, Context};
+pub use images::{rgb_from_tensor, tensor_from_rgb};
 
 /// Facts about a loaded pipeline.
 #[derive(Debug, Clone)]
@@ -42,6 +61,8 @@ pub struct PipelineInfo {
     pub size_multiple: u32,
     /// Largest image side the positional table covers, in pixels.
     pub max_size: u32,
+    /// What a user should know about this checkpoint that works all the same, one line each.
+    pub notes: Vec<String>,
 }
 
 /// A scene the model has seen: latents and everything of the clean path, computed once.
@@ -83,6 +104,10 @@ pub struct SampleSettings {
     pub seed: u64,
     /// Factors on ratios over sigma; classes without one keep theirs.
     pub curves: Vec<RatioCurve>,
+    /// Prompt of a text checkpoint, in place of the names of the classes with a ratio above 0.
+    pub prompt: Option<String>,
+    /// Prompt of the clean branch, in place of "clean" (nothing, for a checkpoint without classes).
+    pub negative_prompt: Option<String>,
     /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
     pub moving_average: bool,
 }
@@ -101,83 +126,78 @@ pub struct Step {
     pub x0_hat: Tensor,
 }
 
-/// A pipeline: autoencoder, transformer, context tokens.
+/// A pipeline: autoencoder, transformer, context.
 pub struct Pipeline {
     info: PipelineInfo,
-    config: MiniConfig,
-    autoencoder: MiniAutoencoder,
+    /// Shift of the noise levels.
+    shift: f64,
+    autoencoder: Codec,
+    /// A faster decoder for previews.
+    preview: Option<Codec>,
+    /// Colours of the last scene's latents, for previews where decoding is slow and there is no faster decoder.
+    projection: Mutex<Option<LatentProjection>>,
     transformer: Mmdit,
-    context: LearnedContext,
+    context: Context,
     prediction: Prediction,
+    /// Factor on an adapter's low-rank updates.
+    strength: Option<Strength>,
     device: Device,
     dtype: DType,
 }
 
-/// Learned tokens that stand in for encoded text: `[1, tokens, width]` and `[1, pooled width]`.
-pub struct LearnedContext {
-    /// Context tokens.
-    pub tokens: Tensor,
-    /// Pooled vector.
-    pub pooled: Tensor,
-}
-
-impl LearnedContext {
-    /// From a checkpoint's tensors or fresh variables.
-    pub fn new(config: &MiniConfig, vb: VarBuilder) -> candle_core::Result<Self> {
-        let init = candle_nn::Init::Randn { mean: 0.0, stdev: 1.0 };
-        let transformer = &config.transformer;
-        Ok(Self {
-            tokens: vb.get_with_hints((1, config.context_tokens, transformer.joint_attention_dim), "tokens", init)?,
-            pooled: vb.get_with_hints((1, transformer.pooled_projection_dim), "pooled", init)?,
-        })
-    }
-}
-
 impl Pipeline {
-    /// Opens a model folder (`config.json` and `model.safetensors`), or that safetensors file in such a folder.
+    /// Opens a model: a folder of this program (`config.json` and `model.safetensors`) or the safetensors file in one, a
+    /// diffusers folder, or a single-file checkpoint.
     ///
     /// # Errors
-    /// Bad input when a file is missing or damaged, or tensors are missing, unknown or of the wrong shape.
+    /// Bad input when a file is missing or damaged, tensors are missing, unknown or of the wrong shape, or the checkpoint
+    /// is of another family.
     pub fn open(path: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let (folder, file) = if path.is_dir() {
-            (path, path.join("model.safetensors"))
-        } else if path.exists() {
-            (path.parent().unwrap_or(Path::new(".")), path.to_owned())
-        } else {
-            return Err(ModelError::BadInput(format!("{}: no such model folder or file", path.display())));
+        Self::open_with(path, &ModelParts::default(), device, dtype)
+    }
+
+    /// As [`Self::open`], some parts coming from their own paths.
+    pub fn open_with(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        if !path.exists() {
+            return Err(ModelError::BadInput(format!(
+                "{}: no such model folder or file",
+                path.display()
+            )));
+        }
+        let Some(mini) = mini::open(path, device, dtype)? else {
+            return sd3::open(path, parts, device, dtype);
         };
-        let weights = Weights::open(&file)?;
-        let config = folder.join("config.json");
-        let json = std::fs::read_to_string(&config)
-            .map_err(|e| ModelError::BadInput(format!("{}: cannot read the model's config ({e})", config.display())))?;
-        Self::build(&json, &weights, device, dtype).map_err(|e| at_path(path, e))
+        if *parts != ModelParts::default() {
+            return Err(ModelError::BadInput(format!(
+                "{}: this model is complete in itself; parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) are for Stable Diffusion 3 checkpoints",
+                path.display()
+            )));
+        }
+        Ok(mini)
     }
 
     /// Opens a model that is embedded in the program.
     pub fn from_parts(config_json: &str, weights: &[u8], device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        Self::build(config_json, &Weights::parse(weights, "the bundled model")?, device, dtype)
+        mini::build(
+            config_json,
+            &Weights::parse(weights, "the bundled model")?,
+            device,
+            dtype,
+        )
     }
 
-    fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        let config = MiniConfig::parse(config_json)?;
-        let vb = weights.builder(dtype, device);
-        // What the builder reports is about the file's tensors, so it is the input that is at fault.
-        let bad = |e: candle_core::Error| ModelError::BadInput(e.to_string());
-        let autoencoder = MiniAutoencoder::new(&config.autoencoder, vb.pp("autoencoder")).map_err(bad)?;
-        let transformer = Mmdit::new(&config.transformer, vb.pp("transformer")).map_err(bad)?;
-        let context = LearnedContext::new(&config, vb.pp("context")).map_err(bad)?;
-        let prediction = match config.prediction {
-            PredictionKind::Velocity => Prediction::Velocity,
-            PredictionKind::SceneResidual => {
-                let shape = (config.transformer.classes.len(), config.transformer.out_channels);
-                let vb = weights.builder(DType::F32, &Device::Cpu).pp("prediction");
-                let read = |name: &str| vb.get(shape, name).map_err(bad);
-                Prediction::SceneResidual(ClassPriors::from_tensors(&read("gain")?, &read("offset")?, &read("variance")?)?)
-            }
-        };
-        weights.check_all_used()?;
-        let info = info(&config, weights.parameters());
-        Ok(Self { info, config, autoencoder, transformer, context, prediction, device: device.clone(), dtype })
+    /// Sets the factor on an adapter's low-rank updates: 0 leaves them out, 1 is as trained. Scenes encoded before keep
+    /// what they were encoded with.
+    ///
+    /// # Errors
+    /// Bad input when there is no adapter.
+    pub fn set_adapter_strength(&self, strength: f32) -> Result<(), ModelError> {
+        match &self.strength {
+            Some(factor) => factor.set(strength),
+            None => Err(ModelError::BadInput(
+                "this model has no adapter, whose strength could be set; give one with --adapter".into(),
+            )),
+        }
     }
 
     /// Facts about this pipeline.
@@ -200,10 +220,22 @@ impl Pipeline {
                 self.info.max_size
             )));
         }
-        let pixels = tensor_from_rgb(rgb, &self.device)?.to_dtype(self.dtype)?;
-        let latents = self.autoencoder.encode(&pixels)?;
-        let clean = self.transformer.has_clean_path().then(|| self.transformer.clean_cache(&latents, None)).transpose()?;
-        Ok(Scene { latents, clean, key: scene_key(rgb) })
+        let pixels = tensor_from_rgb(rgb, &self.device)?;
+        let latents = self.autoencoder.encode(&pixels, self.dtype)?;
+        if self.preview.is_none() && self.autoencoder.is_slow() {
+            let fitted = LatentProjection::fit(&latents.to_dtype(DType::F32)?, &pixels)?;
+            *self.projection.lock().unwrap_or_else(PoisonError::into_inner) = Some(fitted);
+        }
+        let clean = self
+            .transformer
+            .has_clean_path()
+            .then(|| self.transformer.clean_cache(&latents, None))
+            .transpose()?;
+        Ok(Scene {
+            latents,
+            clean,
+            key: scene_key(rgb),
+        })
     }
 
     /// The noise levels of a run: `steps + 1` values ending in 0.
@@ -211,10 +243,10 @@ impl Pipeline {
         if steps == 0 {
             return Err(ModelError::BadInput("steps is 0: a run takes at least 1 step".into()));
         }
-        Ok(schedule::sigmas(steps, self.config.shift))
+        Ok(schedule::sigmas(steps, self.shift))
     }
 
-    /// Samples all lanes in one batch. The observer sees every step; `Break` stops the run, which then returns `None`.
+    /// Samples all lanes in one batch, from noise that (seed, scene, lane) key. The observer sees every step; `Break` stops the run, which then returns `None`.
     ///
     /// # Shapes
     /// Result: `[lanes, channels, height/factor, width/factor]`.
@@ -225,24 +257,53 @@ impl Pipeline {
         settings: &SampleSettings,
         observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Option<Tensor>, ModelError> {
-        let sigmas = self.sigmas(settings.steps)?;
-        for lane in lanes {
-            lane.mix.check_classes(&self.info.classes)?;
-        }
-        check_curves(&settings.curves, &self.info.classes)?;
         let noise = self.noise(scene, lanes, settings.seed)?;
-        let mut x = initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?;
+        let start = initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?;
+        self.sample_from(start, scene, lanes, settings, observer)
+    }
+
+    /// As [`Self::sample`], from initial latents of the caller's.
+    ///
+    /// # Shapes
+    /// `start: [lanes, channels, height/factor, width/factor]`, result alike.
+    pub fn sample_from(
+        &self,
+        start: Tensor,
+        scene: &Scene,
+        lanes: &[Lane],
+        settings: &SampleSettings,
+        observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let sigmas = self.sigmas(settings.steps)?;
+        // Without classes a mix is words of the prompt, and any word will do.
+        let masked = !self.info.classes.is_empty();
+        if masked {
+            for lane in lanes {
+                lane.mix.check_classes(&self.info.classes)?;
+            }
+            check_curves(&settings.curves, &self.info.classes)?;
+        }
+        let context = self
+            .context
+            .batch(lanes, settings, masked, (self.dtype, &self.device))?;
+        let mut x = start;
         let mut average = settings.moving_average.then(MovingAverage::default);
         for (index, pair) in sigmas.windows(2).enumerate() {
             let (sigma, next_sigma) = (pair[0], pair[1]);
             let branches = self.branches(lanes, settings, sigma)?;
-            let mut x0_hat = self.guided_x0_hat(&x, scene, sigma, &branches, settings.guidance)?;
+            let mut x0_hat = self.guided_x0_hat(&x, (scene, &context), sigma, &branches, settings.guidance)?;
             if let Some(average) = &mut average {
                 x0_hat = average.update(&x0_hat, index, settings.steps)?;
             }
             let velocity = ((&x - &x0_hat)? / f64::from(sigma))?;
             let next = euler_step(&x, &velocity, sigma, next_sigma)?;
-            let step = Step { index, sigma, next_sigma, x_t: std::mem::replace(&mut x, next), x0_hat };
+            let step = Step {
+                index,
+                sigma,
+                next_sigma,
+                x_t: std::mem::replace(&mut x, next),
+                x0_hat,
+            };
             if observer(&step).is_break() {
                 return Ok(None);
             }
@@ -255,18 +316,44 @@ impl Pipeline {
         rgb_from_tensor(&self.autoencoder.decode(latents)?)
     }
 
+    /// A quick look at latents: through the preview decoder, or as the colours that the last scene's latents had, at
+    /// latent resolution; decoded as they are where that is quick.
+    pub fn preview_from_latents(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
+        if let Some(preview) = &self.preview {
+            return rgb_from_tensor(&preview.decode(latents)?);
+        }
+        let projection = self.projection.lock().unwrap_or_else(PoisonError::into_inner);
+        match projection.as_ref() {
+            None => self.rgb_from_latents(latents),
+            Some(projection) => {
+                let small = projection.rgb(&latents.to_dtype(DType::F32)?)?;
+                let (_, _, height, width) = small.dims4()?;
+                let factor = self.autoencoder.factor();
+                rgb_from_tensor(&small.upsample_nearest2d(height * factor, width * factor)?)
+            }
+        }
+    }
+
     /// `[lanes, channels, h, w]`, each lane keyed by (seed, scene, lane).
     fn noise(&self, scene: &Scene, lanes: &[Lane], seed: u64) -> Result<Tensor, ModelError> {
         let (_, channels, height, width) = scene.latents.dims4()?;
-        let values: Vec<f32> =
-            lanes.iter().flat_map(|l| gaussian(seed, scene.key, u64::from(l.noise_lane), channels * height * width)).collect();
+        let values: Vec<f32> = lanes
+            .iter()
+            .flat_map(|l| gaussian(seed, scene.key, u64::from(l.noise_lane), channels * height * width))
+            .collect();
         Ok(Tensor::from_vec(values, (lanes.len(), channels, height, width), &self.device)?.to_dtype(self.dtype)?)
     }
 
     /// Head masks of one batch at a noise level: the lanes, and with guidance as many clean branches behind them.
     fn branches(&self, lanes: &[Lane], settings: &SampleSettings, sigma: f32) -> Result<Vec<Vec<f32>>, ModelError> {
         let heads = self.info.heads;
-        let mask = |lane: &Lane| Ok(head_mask(&mix_at(&lane.mix, &settings.curves, sigma)?, &self.info.classes, heads));
+        let mask = |lane: &Lane| {
+            Ok(head_mask(
+                &mix_at(&lane.mix, &settings.curves, sigma)?,
+                &self.info.classes,
+                heads,
+            ))
+        };
         let mut masks = lanes.iter().map(mask).collect::<Result<Vec<_>, ModelError>>()?;
         if is_guided(settings.guidance) {
             masks.extend(vec![vec![0.0; heads]; lanes.len()]);
@@ -276,30 +363,44 @@ impl Pipeline {
 
     /// `x0_hat` under guidance: `v = v_clean + w (v_mix - v_clean)` with both branches in one batch. As `x0_hat` is
     /// affine in v at a given `x_t`, guiding it is guiding v.
-    fn guided_x0_hat(&self, x: &Tensor, scene: &Scene, sigma: f32, masks: &[Vec<f32>], guidance: f32) -> candle_core::Result<Tensor> {
+    fn guided_x0_hat(
+        &self,
+        x: &Tensor,
+        on: (&Scene, &BatchContext),
+        sigma: f32,
+        masks: &[Vec<f32>],
+        guidance: f32,
+    ) -> candle_core::Result<Tensor> {
         let lanes = x.dim(0)?;
         if !is_guided(guidance) {
-            return self.x0_hat(x, scene, sigma, masks);
+            return self.x0_hat(x, on, sigma, masks);
         }
-        let both = self.x0_hat(&Tensor::cat(&[x, x], 0)?, scene, sigma, masks)?;
+        let both = self.x0_hat(&Tensor::cat(&[x, x], 0)?, on, sigma, masks)?;
         let (mix, clean) = (both.narrow(0, 0, lanes)?, both.narrow(0, lanes, lanes)?);
         &clean + ((mix - &clean)? * f64::from(guidance))?
     }
 
-    fn x0_hat(&self, x: &Tensor, scene: &Scene, sigma: f32, masks: &[Vec<f32>]) -> candle_core::Result<Tensor> {
+    fn x0_hat(
+        &self,
+        x: &Tensor,
+        (scene, context): (&Scene, &BatchContext),
+        sigma: f32,
+        masks: &[Vec<f32>],
+    ) -> candle_core::Result<Tensor> {
         let batch = x.dim(0)?;
         let mask = Tensor::from_vec(masks.concat(), (batch, self.info.heads), &self.device)?.to_dtype(self.dtype)?;
-        let timestep = Tensor::full(schedule::timestep(sigma), batch, &self.device)?;
-        let (_, tokens, width) = self.context.tokens.dims3()?;
         let on = Conditioning {
-            timestep: &timestep,
-            context: &self.context.tokens.broadcast_as((batch, tokens, width))?.contiguous()?,
-            pooled: &self.context.pooled.broadcast_as((batch, self.context.pooled.dim(1)?))?.contiguous()?,
-            mask: Some(&mask),
+            timestep: &Tensor::full(schedule::timestep(sigma), batch, &self.device)?,
+            context: &context.tokens,
+            pooled: &context.pooled,
+            mask: (!self.info.classes.is_empty()).then_some(&mask),
             clean: scene.clean.as_ref(),
             origin: None,
         };
-        self.prediction.x0_hat(x, &scene.latents, &vec![sigma; batch], masks, |input| self.transformer.forward(input, &on))
+        self.prediction
+            .x0_hat(x, &scene.latents, &vec![sigma; batch], masks, |input| {
+                self.transformer.forward(input, &on)
+            })
     }
 }
 
@@ -307,22 +408,6 @@ impl Pipeline {
 #[allow(clippy::float_cmp)] // 1 is a setting that people type, not a result
 fn is_guided(guidance: f32) -> bool {
     guidance != 1.0
-}
-
-fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {
-    let t = &config.transformer;
-    let multiple = config.autoencoder.factor * t.patch_size;
-    PipelineInfo {
-        name: config.name.clone(),
-        classes: t.classes.clone(),
-        class_heads: class_heads(t.classes.len(), t.num_attention_heads).into_iter().map(Iterator::collect).collect(),
-        heads: t.num_attention_heads,
-        blocks: t.num_layers,
-        width: t.width(),
-        parameters,
-        size_multiple: multiple as u32,
-        max_size: (multiple * t.pos_embed_max_size) as u32,
-    }
 }
 
 fn at_path(path: &Path, error: ModelError) -> ModelError {
@@ -333,24 +418,4 @@ fn at_path(path: &Path, error: ModelError) -> ModelError {
         }
         other => other,
     }
-}
-
-/// `[1, 3, height, width]` in -1..=1 from sRGB in 0..=1.
-pub fn tensor_from_rgb(rgb: &Rgb32FImage, device: &Device) -> Result<Tensor, ModelError> {
-    let (width, height) = rgb.dimensions();
-    let pixels = Tensor::from_slice(rgb.as_raw(), (1, height as usize, width as usize, 3), device)?;
-    Ok(((pixels.permute((0, 3, 1, 2))?.contiguous()? * 2.0)? - 1.0)?)
-}
-
-/// One image per batch entry, sRGB in 0..=1, from `[batch, 3, height, width]` in -1..=1.
-pub fn rgb_from_tensor(pixels: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
-    let (batch, _, height, width) = pixels.dims4()?;
-    let pixels = ((pixels.to_dtype(DType::F32)? + 1.0)? * 0.5)?.clamp(0f32, 1f32)?.permute((0, 2, 3, 1))?.contiguous()?;
-    (0..batch)
-        .map(|i| {
-            let values = pixels.get(i)?.flatten_all()?.to_vec1::<f32>()?;
-            Rgb32FImage::from_raw(width as u32, height as u32, values)
-                .ok_or_else(|| ModelError::BadInput(format!("decoded image {i} has no pixels")))
-        })
-        .collect()
 }

@@ -36,6 +36,7 @@ fn model_info(path: Option<PathBuf>) -> anyhow::Result<()> {
     let mut session = Session::new();
     session.load_model(&ModelKey {
         path,
+        parts: mdsd3_engine::loaded::ModelParts::default(),
         device: "cpu".to_owned(),
         dtype: "f32".to_owned(),
     })?;

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::error::EngineError;
 use crate::events::{EventSink, Wake};
-use crate::loaded::ModelKey;
+use crate::loaded::{ModelKey, ModelParts};
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, Request, StepFrame};
 use crate::stop::StopSignal;
@@ -88,6 +88,7 @@ impl Engine {
         } = options;
         let key = ModelKey {
             path: model,
+            parts: ModelParts::default(),
             device,
             dtype,
         };

@@ -22,6 +22,12 @@ pub fn decode(decoder: &Decoder, latents: &Latents) -> Result<Decoded, EngineErr
     from_rgb(&rgb)
 }
 
+/// Decodes latents for the preview, where speed counts more than the last detail.
+pub fn preview(decoder: &Decoder, latents: &Latents) -> Result<Decoded, EngineError> {
+    let rgb = decoder.preview_from_latents(latents)?;
+    from_rgb(&rgb)
+}
+
 /// Rounds an image (sRGB in `0..=1`) to 8 bits and takes its spectrum.
 pub fn from_rgb(rgb: &Rgb32FImage) -> Result<Decoded, EngineError> {
     Ok(Decoded {

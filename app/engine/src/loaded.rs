@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use image::Rgb32FImage;
+pub use mdsd3_model::io::layout::ModelParts;
+use mdsd3_model::io::layout::transformer_files;
 use mdsd3_model::pipeline::{Pipeline, Scene};
 
 use crate::bundled;
@@ -28,6 +30,12 @@ impl Decoder {
         let mut images = self.0.rgb_from_latents(&latents.0)?;
         Ok(images.swap_remove(0))
     }
+
+    /// A quick look at some latents: coarser where the model decodes slowly.
+    pub(crate) fn preview_from_latents(&self, latents: &Latents) -> Result<Rgb32FImage, EngineError> {
+        let mut images = self.0.preview_from_latents(&latents.0)?;
+        Ok(images.swap_remove(0))
+    }
 }
 
 /// Which model, where it runs and in which precision: two requests that agree on it share one loaded model.
@@ -35,6 +43,8 @@ impl Decoder {
 pub struct ModelKey {
     /// Folder or safetensors file; the bundled model when `None`.
     pub path: Option<PathBuf>,
+    /// Parts that come from their own paths.
+    pub parts: ModelParts,
     /// Device in words.
     pub device: String,
     /// Dtype in words.
@@ -59,6 +69,8 @@ pub struct LoadedModel {
     /// The clean path of the last scene: constant for a scene, so later runs on it skip the encoding (one entry, because
     /// for SD3-medium at 1024 px it takes gigabytes).
     encoded: Option<(SceneKey, Arc<Scene>)>,
+    /// Factor on the adapter's low-rank updates that is set now.
+    adapter_strength: f32,
 }
 
 impl LoadedModel {
@@ -72,13 +84,19 @@ impl LoadedModel {
         let dtype: ComputeDtype = key.dtype.parse()?;
         let opened = device.open()?;
         let pipeline = match &key.path {
-            Some(path) => Pipeline::open(path, &opened, dtype.to_candle())?,
+            Some(path) => Pipeline::open_with(path, &key.parts, &opened, dtype.to_candle())?,
+            None if key.parts != ModelParts::default() => {
+                return Err(EngineError::BadInput(
+                    "parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) complete a Stable Diffusion 3 checkpoint: name it with --model".to_owned(),
+                ));
+            }
             None => bundled::open_model(&opened, dtype.to_candle())?,
         };
         let summary = summarize(&pipeline, &key, device, dtype);
         let identity = LazyIdentity {
             name: summary.name.clone(),
             path: key.path.clone(),
+            adapter: key.parts.adapter.clone(),
             sha256: OnceLock::new(),
         };
         Ok(Self {
@@ -87,6 +105,7 @@ impl LoadedModel {
             summary,
             identity: Arc::new(identity),
             encoded: None,
+            adapter_strength: 1.0,
         })
     }
 
@@ -114,6 +133,16 @@ impl LoadedModel {
         &self.pipeline
     }
 
+    /// Sets the factor on the adapter's low-rank updates; a scene encoded with another is forgotten.
+    #[allow(clippy::float_cmp)] // a setting that people type, not a result
+    pub(crate) fn set_adapter_strength(&mut self, strength: f32) -> Result<(), EngineError> {
+        if strength != self.adapter_strength {
+            self.pipeline.set_adapter_strength(strength)?;
+            (self.adapter_strength, self.encoded) = (strength, None);
+        }
+        Ok(())
+    }
+
     /// Encodes a scene, or returns the last encoding when it is the same scene; true when it was.
     pub(crate) fn encode(&mut self, scene: &FittedScene) -> Result<(Arc<Scene>, bool), EngineError> {
         if let Some((key, encoded)) = &self.encoded
@@ -135,6 +164,7 @@ impl LoadedModel {
 pub struct LazyIdentity {
     name: String,
     path: Option<PathBuf>,
+    adapter: Option<PathBuf>,
     sha256: OnceLock<String>,
 }
 
@@ -143,7 +173,7 @@ impl LazyIdentity {
     pub fn resolve(&self) -> Result<ModelIdentity, EngineError> {
         let sha256 = match (self.sha256.get(), &self.path) {
             (Some(known), _) => known.clone(),
-            (None, Some(path)) => metadata::sha256_of_file(&weights_file(path))?,
+            (None, Some(path)) => sha256_of_model(path, self.adapter.as_deref())?,
             (None, None) => bundled::model_sha256()?,
         };
         Ok(ModelIdentity {
@@ -153,13 +183,18 @@ impl LazyIdentity {
     }
 }
 
-/// The file with the weights: a folder's `model.safetensors`, or the file itself.
-fn weights_file(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.join("model.safetensors")
-    } else {
-        path.to_owned()
-    }
+/// The hash of a model: its weights file's, or over the hashes of its files when they are several.
+fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, EngineError> {
+    let mut files = transformer_files(path)?;
+    files.extend(adapter.map(Path::to_owned));
+    let hashes = files
+        .iter()
+        .map(|file| metadata::sha256_of_file(file))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(match <[String; 1]>::try_from(hashes) {
+        Ok([one]) => one,
+        Err(several) => metadata::sha256_hex(several.join("\n").as_bytes()),
+    })
 }
 
 fn summarize(pipeline: &Pipeline, key: &ModelKey, device: ComputeDevice, dtype: ComputeDtype) -> ModelSummary {

@@ -159,7 +159,7 @@ impl Preview {
     /// The thread's body: returns when [`close`](Self::close) is called.
     pub(crate) fn run(&self, events: &EventSink) {
         while let Some(next) = self.wait_for_job() {
-            let decoded = catch_unwind(AssertUnwindSafe(|| frames::decode(&next.decoder, &next.job.latents)));
+            let decoded = catch_unwind(AssertUnwindSafe(|| frames::preview(&next.decoder, &next.job.latents)));
             match decoded {
                 Ok(Ok(decoded)) => self.publish(next, decoded),
                 Ok(Err(error)) => self.fail(&next, events, &error),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::mix::Mix;
 use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,33 @@ pub struct RenderRequest {
     #[arg(long, value_name = "DIR|FILE")]
     #[serde(serialize_with = "path_as_text")]
     pub model: Option<PathBuf>,
+    /// Prompt of a Stable Diffusion 3 checkpoint; the names of the classes with a ratio above 0 when absent
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Prompt of the clean branch under guidance; "clean" when absent, nothing for a checkpoint without classes
+    #[arg(long, value_name = "TEXT")]
+    pub negative_prompt: Option<String>,
+    /// Autoencoder of a Stable Diffusion 3 checkpoint, in place of its own
+    #[arg(long, value_name = "DIR|FILE")]
+    pub vae: Option<PathBuf>,
+    /// Tiny autoencoder (TAESD3) for previews
+    #[arg(long, value_name = "DIR|FILE")]
+    pub preview_vae: Option<PathBuf>,
+    /// Text encoders, in place of the checkpoint's own
+    #[arg(long, value_name = "DIR|FILE")]
+    pub text_encoder: Option<PathBuf>,
+    /// Folder with tokenizer, tokenizer_2 and tokenizer_3
+    #[arg(long, value_name = "DIR")]
+    pub tokenizer: Option<PathBuf>,
+    /// MDSD3 adapter over the checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Option<PathBuf>,
+    /// Factor on the adapter's low-rank updates: 0 leaves them out, 1 is as trained
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub adapter_strength: f32,
+    /// Attention heads, for a file whose shapes do not tell them
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
     /// Compute device: cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
@@ -121,6 +149,15 @@ impl Default for RenderRequest {
             size: 256,
             fit: Fit::Square,
             model: None,
+            prompt: None,
+            negative_prompt: None,
+            vae: None,
+            preview_vae: None,
+            text_encoder: None,
+            tokenizer: None,
+            adapter: None,
+            adapter_strength: 1.0,
+            heads: None,
             device: "cpu".to_owned(),
             dtype: "f32".to_owned(),
         }
@@ -142,6 +179,12 @@ impl RenderRequest {
                 return Err(bad(format!("{name} {value} is not a number of 0 or more")));
             }
         }
+        if !self.adapter_strength.is_finite() {
+            return Err(bad(format!(
+                "adapter strength {} is not a number",
+                self.adapter_strength
+            )));
+        }
         if self.alpha == 0.0 && self.beta == 0.0 {
             return Err(bad(
                 "alpha and beta are both 0: nothing to start from; raise one of them".to_owned(),
@@ -156,8 +199,11 @@ impl RenderRequest {
     /// [`EngineError::BadInput`] that names the setting, its value, and what would be accepted.
     pub fn check(&self, model: &ModelSummary) -> Result<(), EngineError> {
         self.check_settings()?;
-        self.mix.check_classes(&model.classes)?;
-        check_curves(&self.curves, &model.classes)?;
+        // A checkpoint without classes takes the mix's names as words of its prompt.
+        if !model.classes.is_empty() {
+            self.mix.check_classes(&model.classes)?;
+            check_curves(&self.curves, &model.classes)?;
+        }
         check_size(self.size, model.size_multiple, model.max_size)
     }
 
@@ -165,6 +211,14 @@ impl RenderRequest {
     pub fn model_key(&self) -> ModelKey {
         ModelKey {
             path: self.model.clone(),
+            parts: ModelParts {
+                vae: self.vae.clone(),
+                preview_vae: self.preview_vae.clone(),
+                text_encoder: self.text_encoder.clone(),
+                tokenizer: self.tokenizer.clone(),
+                adapter: self.adapter.clone(),
+                heads: self.heads,
+            },
             device: self.device.clone(),
             dtype: self.dtype.clone(),
         }
@@ -341,7 +395,8 @@ mod tests {
         );
         assert!(json.contains(r#""curves":["haze=1:1,0.5:1,0.3:0"]"#), "{json}");
         assert!(serde_json::from_str::<RenderRequest>(r#"{"stepz": 3}"#).is_err());
-        let older: RenderRequest = serde_json::from_str(r#"{"steps": 3}"#).expect("fields an older file lacks are defaults");
+        let older: RenderRequest =
+            serde_json::from_str(r#"{"steps": 3}"#).expect("fields an older file lacks are defaults");
         assert_eq!((older.sampler_aid, older.curves.len()), (SamplerAid::None, 0));
     }
 

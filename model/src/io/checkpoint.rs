@@ -18,7 +18,7 @@ mod shards;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -166,7 +166,7 @@ impl Weights {
     /// # Errors
     /// Bad input when it is missing, a pickle, or its header is damaged (see [`CheckpointError`]).
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        if path.to_string_lossy().ends_with(".index.json") {
+        if path.to_string_lossy().ends_with(".json") {
             return Self::open_shards(path);
         }
         let (source, header) = Source::open(path)?;
@@ -285,6 +285,18 @@ impl Weights {
         Self::from_slots(self.inner.name.clone(), slots, metadata)
     }
 
+    /// Gives tensors a second name: each pair is (new, known). Names that are there already keep their own tensor.
+    #[must_use]
+    pub fn aliased(&self, pairs: &[(String, String)]) -> Self {
+        let mut slots = self.inner.slots.clone();
+        for (new, known) in pairs {
+            if let (false, Some(slot)) = (slots.contains_key(new), self.inner.slots.get(known)) {
+                slots.insert(new.clone(), slot.clone());
+            }
+        }
+        Self::from_slots(self.inner.name.clone(), slots, self.inner.metadata.clone())
+    }
+
     /// All tensors as stored, read now.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>, ModelError> {
         self.inner
@@ -355,6 +367,11 @@ impl Weights {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name.to_owned());
     }
+}
+
+/// The safetensors files behind a path: itself, or the shards of an index.
+pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    if path.to_string_lossy().ends_with(".json") { Ok(shards::files(path)?.into_keys().collect()) } else { Ok(vec![path.to_owned()]) }
 }
 
 /// The first three of a list of names, and how many more there are.

@@ -205,6 +205,16 @@ impl Sd3Checkpoint {
     }
 }
 
+/// The files that hold a model's transformer, in order: what tells one model from another.
+pub fn transformer_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let inner = path.join("transformer");
+    let file = files::weights_path(if inner.is_dir() { &inner } else { path })?;
+    crate::io::checkpoint::files_of(&file)
+}
+
 /// Renames a transformer's tensors to diffusers' names. Names that the map doesn't know stay, so that they are noticed as
 /// unused.
 fn diffusers_transformer(weights: &Weights, path: &Path) -> Result<(Weights, Vec<String>), ModelError> {

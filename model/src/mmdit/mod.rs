@@ -26,11 +26,44 @@ use block::JointBlock;
 use clean_path::CleanPath;
 use embed::{PatchEmbed, TimeTextEmbed};
 
-/// A weight and bias.
+/// A weight and bias, and an adapter's low-rank update where there is one.
 #[derive(Clone)]
 struct Linear {
     weight: Tensor,
     bias: Tensor,
+    lora: Option<Lora>,
+}
+
+/// A low-rank update beside its layer: `strength * up(down(x))`.
+#[derive(Clone)]
+struct Lora {
+    /// `[rank, inputs]`
+    down: Tensor,
+    /// `[outputs, rank]`
+    up: Tensor,
+    /// A scalar that all updates of a model share, see [`crate::adapter::Strength`].
+    strength: Tensor,
+}
+
+impl Lora {
+    fn new(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Option<Self>> {
+        if !vb.contains_tensor("lora_A.weight") {
+            return Ok(None);
+        }
+        // The rank is the file's own.
+        let down = vb.get_unchecked("lora_A.weight")?;
+        let rank = down.dim(0)?;
+        Ok(Some(Self {
+            down: vb.get((rank, inputs), "lora_A.weight")?,
+            up: vb.get((outputs, rank), "lora_B.weight")?,
+            strength: vb.get((), "lora_strength")?,
+        }))
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = crate::kernels::linear(&crate::kernels::linear(x, &self.down, None)?, &self.up, None)?;
+        y.broadcast_mul(&self.strength)
+    }
 }
 
 impl Linear {
@@ -52,11 +85,16 @@ impl Linear {
         Ok(Self {
             weight: vb.get_with_hints((outputs, inputs), "weight", init)?,
             bias: vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
+            lora: Lora::new(inputs, outputs, &vb)?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        crate::kernels::linear(x, &self.weight, Some(&self.bias))
+        let y = crate::kernels::linear(x, &self.weight, Some(&self.bias))?;
+        match &self.lora {
+            Some(lora) => y + lora.forward(x)?,
+            None => Ok(y),
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! This program's own model folders: `config.json` and `model.safetensors`.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use candle_core::{DType, Device};
+
+use super::codec::Codec;
+use super::context::{Context, LearnedContext};
+use super::{Pipeline, PipelineInfo, at_path};
+use crate::autoencoder::MiniAutoencoder;
+use crate::config::{MiniConfig, PredictionKind};
+use crate::error::ModelError;
+use crate::io::checkpoint::Weights;
+use crate::mmdit::{Mmdit, class_heads};
+use crate::sampler::prediction::{ClassPriors, Prediction};
+
+/// The config and weights of a model folder of this program, or of its weights file; `None` when `path` is something else.
+pub fn find(path: &Path) -> Result<Option<(String, Weights)>, ModelError> {
+    let folder = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(Path::new("."))
+    };
+    let Ok(json) = std::fs::read_to_string(folder.join("config.json")) else {
+        return Ok(None);
+    };
+    // Diffusers' config.json has none of these; a damaged one of ours should be named as ours.
+    if !json.contains("\"prediction\"") && !json.contains("\"context_tokens\"") {
+        return Ok(None);
+    }
+    let file = if path.is_dir() {
+        path.join("model.safetensors")
+    } else {
+        path.to_owned()
+    };
+    Ok(Some((json, Weights::open(&file)?)))
+}
+
+pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
+    let config = MiniConfig::parse(config_json)?;
+    let vb = weights.builder(dtype, device);
+    // What the builder reports is about the file's tensors, so it is the input that is at fault.
+    let bad = |e: candle_core::Error| ModelError::BadInput(e.to_string());
+    let autoencoder = MiniAutoencoder::new(&config.autoencoder, vb.pp("autoencoder")).map_err(bad)?;
+    let transformer = Mmdit::new(&config.transformer, vb.pp("transformer")).map_err(bad)?;
+    let context = LearnedContext::new(&config, vb.pp("context")).map_err(bad)?;
+    let prediction = match config.prediction {
+        PredictionKind::Velocity => Prediction::Velocity,
+        PredictionKind::SceneResidual => {
+            let shape = (config.transformer.classes.len(), config.transformer.out_channels);
+            let vb = weights.builder(DType::F32, &Device::Cpu).pp("prediction");
+            let read = |name: &str| vb.get(shape, name).map_err(bad);
+            Prediction::SceneResidual(ClassPriors::from_tensors(
+                &read("gain")?,
+                &read("offset")?,
+                &read("variance")?,
+            )?)
+        }
+    };
+    weights.check_all_used()?;
+    Ok(Pipeline {
+        info: info(&config, weights.parameters()),
+        shift: config.shift,
+        autoencoder: Codec::Mini(autoencoder),
+        preview: None,
+        projection: Mutex::default(),
+        transformer,
+        context: Context::Learned(context),
+        prediction,
+        strength: None,
+        device: device.clone(),
+        dtype,
+    })
+}
+
+pub fn open(path: &Path, device: &Device, dtype: DType) -> Result<Option<Pipeline>, ModelError> {
+    let Some((json, weights)) = find(path)? else {
+        return Ok(None);
+    };
+    build(&json, &weights, device, dtype)
+        .map(Some)
+        .map_err(|e| at_path(path, e))
+}
+
+fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {
+    let t = &config.transformer;
+    let multiple = config.autoencoder.factor * t.patch_size;
+    PipelineInfo {
+        name: config.name.clone(),
+        classes: t.classes.clone(),
+        class_heads: class_heads(t.classes.len(), t.num_attention_heads)
+            .into_iter()
+            .map(Iterator::collect)
+            .collect(),
+        heads: t.num_attention_heads,
+        blocks: t.num_layers,
+        width: t.width(),
+        parameters,
+        size_multiple: multiple as u32,
+        max_size: (multiple * t.pos_embed_max_size) as u32,
+        notes: Vec::new(),
+    }
+}

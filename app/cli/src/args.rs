@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::analyze::AnalyzeArgs;
 use crate::degrade::DegradeArgs;
 use crate::info::InfoArgs;
 use crate::parity::ParityArgs;
@@ -25,6 +26,8 @@ pub enum Command {
     Studio(StudioArgs),
     /// Mix degradations into a photo and write a PNG; without any argument, into the demo photo
     Render(RenderArgs),
+    /// Measure when each degradation forms, by frequency, over seeds and photos
+    Analyze(AnalyzeArgs),
     /// Degrade a photo by physical formulas, without a network
     Degrade(DegradeArgs),
     /// Train a model from a recipe, resumably

@@ -1,5 +1,6 @@
 //! `mdsd3`: the studio, and a headless twin of everything it does.
 
+mod analyze;
 mod args;
 mod degrade;
 mod doctor;
@@ -31,6 +32,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Studio(args) => studio::run(args),
         Command::Render(args) => render::run(&args),
+        Command::Analyze(args) => analyze::run(&args),
         Command::Degrade(args) => degrade::run(args),
         Command::Train(args) => train::run(&args),
         Command::Parity(args) => parity::run(&args),

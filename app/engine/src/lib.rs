@@ -9,6 +9,7 @@
 //!   [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
 //! - [`request::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
 
+pub mod analyze;
 pub mod bundled;
 pub mod colormap;
 pub mod degrade;

@@ -52,6 +52,15 @@ impl Session {
         request: &RenderRequest,
         observer: &mut dyn RenderObserver,
     ) -> Result<Option<RenderOutput>, EngineError> {
+        let (model, scene) = self.prepare(request)?;
+        render::render(request, model, &scene, observer)
+    }
+
+    /// Checks a request, loads its model and its photo.
+    pub(crate) fn prepare(
+        &mut self,
+        request: &RenderRequest,
+    ) -> Result<(&mut LoadedModel, Arc<FittedScene>), EngineError> {
         request.check_settings()?;
         let model = ensure_model(&mut self.model, &request.model_key())?;
         request.check(model.summary())?;
@@ -63,7 +72,7 @@ impl Session {
             summary.size_multiple,
         )?;
         check_longer_side(&scene, summary.max_size)?;
-        render::render(request, model, &scene, observer)
+        Ok((model, scene))
     }
 
     /// Loads and fits a photo for viewing, without a model.

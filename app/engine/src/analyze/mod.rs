@@ -1,0 +1,273 @@
+//! When does each degradation form? The frequency analysis behind `mdsd3 analyze`.
+//!
+//! For every scene and seed all mixes and the clean branch run on the same noise. At each step the clean-data prediction
+//! of each mix minus that of the clean branch is its *residual*: what the mix has added so far. Its energy per frequency
+//! band, as a share of the final energy, says when the band forms.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`request`] | what is analysed |
+//! | [`lanes`] | mixes, and interactions between their classes |
+//! | [`trajectory`] | the measurement at each step |
+//! | [`variants`] | the same mixes with sampling aids, and over alpha and beta |
+//! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
+//! | [`findings`] | sentences computed from them |
+//! | [`tables`], [`figures`], [`report`] | the files |
+
+pub mod findings;
+pub mod lanes;
+pub mod report;
+pub mod request;
+pub mod summary;
+pub mod tables;
+pub mod trajectory;
+pub mod variants;
+
+mod chart;
+mod figures;
+mod raster;
+mod svg;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use image::Rgb32FImage;
+use mdsd3_model::pipeline::SampleSettings;
+
+use crate::error::EngineError;
+use crate::frames::rgba8_from_rgb;
+use crate::loaded::LoadedModel;
+use crate::metadata::{self, ModelIdentity};
+use crate::request::SamplerAid;
+use crate::scene::FittedScene;
+use crate::session::Session;
+use lanes::LanePlan;
+pub use request::AnalyzeRequest;
+use trajectory::{Ending, SceneInput, StepImages, Trajectory};
+use variants::{GridEnding, VariantEnding};
+
+/// Everything that was measured.
+pub struct Analysis {
+    /// What was asked for.
+    pub request: AnalyzeRequest,
+    /// The weights.
+    pub model: ModelIdentity,
+    /// Names of the scenes.
+    pub scenes: Vec<String>,
+    /// The mixes and their interactions.
+    pub lanes: LanePlan,
+    /// Noise level of each step.
+    pub sigmas: Vec<f32>,
+    /// Image pixels per latent sample, per direction.
+    pub latent_factor: u32,
+    /// How residuals grow.
+    pub trajectories: Vec<Trajectory>,
+    /// Where they end.
+    pub endings: Vec<Ending>,
+    /// Endings under sampling aids; empty unless asked for.
+    pub variants: Vec<VariantEnding>,
+    /// Endings over alpha and beta; empty unless asked for.
+    pub grid: Vec<GridEnding>,
+    /// Seconds it took.
+    pub elapsed_secs: f32,
+}
+
+/// Watches an analysis, and may stop it.
+pub trait AnalyzeObserver {
+    /// Everything is checked; so many denoising steps come.
+    fn planned(&mut self, _steps: usize) {}
+
+    /// One of them is done.
+    fn step_done(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Watches nothing.
+impl AnalyzeObserver for () {}
+
+/// Analyses and writes every file into `folder`, which is made when it isn't there; `None` when the observer stopped it.
+///
+/// All settings and photos are checked before anything is computed or written.
+///
+/// # Errors
+/// [`EngineError`] with the setting, photo or file that is at fault.
+pub fn run(
+    session: &mut Session,
+    request: &AnalyzeRequest,
+    folder: &Path,
+    observer: &mut dyn AnalyzeObserver,
+) -> Result<Option<Analysis>, EngineError> {
+    let start = Instant::now();
+    request.check_settings()?;
+    let plan = LanePlan::new(request)?;
+    let scenes = load_scenes(session, request)?;
+    let names = scene_names(request);
+    fs::create_dir_all(folder).map_err(|source| EngineError::Io {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let first = request.scenes().swap_remove(0);
+    let (model, _) = session.prepare(&request.run(first, &request.lanes[0])?)?;
+    observer.planned(planned_steps(request, &plan, scenes.len()));
+    let mut analysis = Analysis {
+        request: request.clone(),
+        model: model.identity().resolve()?,
+        scenes: names,
+        lanes: plan,
+        sigmas: model.pipeline().sigmas(request.steps)?,
+        latent_factor: 1,
+        trajectories: Vec::new(),
+        endings: Vec::new(),
+        variants: Vec::new(),
+        grid: Vec::new(),
+        elapsed_secs: 0.0,
+    };
+    analysis.sigmas.truncate(request.steps);
+    for (index, scene) in scenes.iter().enumerate() {
+        if analysis.add_scene(model, index, scene, folder, observer)?.is_break() {
+            return Ok(None);
+        }
+    }
+    analysis.elapsed_secs = start.elapsed().as_secs_f32();
+    report::write(&analysis, folder)?;
+    Ok(Some(analysis))
+}
+
+impl Analysis {
+    /// All seeds of one scene.
+    fn add_scene(
+        &mut self,
+        model: &mut LoadedModel,
+        index: usize,
+        scene: &Arc<FittedScene>,
+        folder: &Path,
+        observer: &mut dyn AnalyzeObserver,
+    ) -> Result<ControlFlow<()>, EngineError> {
+        let (encoded, _) = model.encode(scene)?;
+        self.latent_factor = latent_factor(&scene.rgb, encoded.latents().dims().last().copied());
+        let input = SceneInput {
+            index,
+            rgb: &scene.rgb,
+            encoded: &encoded,
+        };
+        for seed in self.request.seed..self.request.seed + self.request.seeds {
+            let images = (index == 0 && seed == self.request.seed).then_some(folder);
+            let plan = &self.lanes;
+            let mut on_step = |step: &StepImages<'_>| {
+                if let Some(folder) = images {
+                    write_step(folder, plan, step)?;
+                }
+                Ok(observer.step_done())
+            };
+            let settings = sample_settings(&self.request, seed);
+            let Some((trajectories, endings)) =
+                trajectory::run(model.pipeline(), &input, plan, &settings, &mut on_step)?
+            else {
+                return Ok(ControlFlow::Break(()));
+            };
+            self.trajectories.extend(trajectories);
+            self.endings.extend(endings);
+            let mut step_done = || observer.step_done();
+            let more = variants::run(model.pipeline(), &input, &self.request, plan, seed, &mut step_done)?;
+            let Some((variants, grid)) = more else {
+                return Ok(ControlFlow::Break(()));
+            };
+            self.variants.extend(variants);
+            self.grid.extend(grid);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+fn sample_settings(request: &AnalyzeRequest, seed: u64) -> SampleSettings {
+    SampleSettings {
+        alpha: request.alpha,
+        beta: request.beta,
+        steps: request.steps,
+        guidance: request.guidance,
+        seed,
+        curves: request.curves.clone(),
+        moving_average: request.sampler_aid == SamplerAid::MovingAverage,
+        ..SampleSettings::default()
+    }
+}
+
+fn load_scenes(session: &mut Session, request: &AnalyzeRequest) -> Result<Vec<Arc<FittedScene>>, EngineError> {
+    let mut scenes = Vec::new();
+    for photo in request.scenes() {
+        for lane in &request.lanes {
+            let run = request.run(photo.clone(), lane)?;
+            let (_, scene) = session.prepare(&run)?;
+            if std::ptr::eq(lane, &raw const request.lanes[0]) {
+                scenes.push(scene);
+            }
+        }
+    }
+    Ok(scenes)
+}
+
+/// File names without their extension, numbered where they repeat.
+fn scene_names(request: &AnalyzeRequest) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for photo in request.scenes() {
+        let path = photo.unwrap_or_else(|| PathBuf::from("demo"));
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .replace([',', '"'], "_");
+        let is_taken = names.contains(&stem);
+        names.push(if is_taken {
+            format!("{stem}-{}", names.len() + 1)
+        } else {
+            stem
+        });
+    }
+    names
+}
+
+fn planned_steps(request: &AnalyzeRequest, plan: &LanePlan, scenes: usize) -> usize {
+    let per_seed = |seed| request.steps * (1 + variants::runs_per_seed(request, plan, seed));
+    scenes
+        * (request.seed..request.seed + request.seeds)
+            .map(per_seed)
+            .sum::<usize>()
+}
+
+fn latent_factor(rgb: &Rgb32FImage, latent_width: Option<usize>) -> u32 {
+    rgb.width() / latent_width.unwrap_or(1).max(1) as u32
+}
+
+/// `steps/LANE/step-00-x0_hat.png` and `step-00-difference.png`: half the difference to the clean branch around grey.
+fn write_step(folder: &Path, plan: &LanePlan, step: &StepImages<'_>) -> Result<(), EngineError> {
+    let Some((clean, lanes)) = step.x0_hat.split_last() else {
+        return Ok(());
+    };
+    for (name, image) in plan.names.iter().zip(lanes) {
+        let lane = folder.join("steps").join(folder_name(name));
+        fs::create_dir_all(&lane).map_err(|source| EngineError::Io {
+            path: lane.clone(),
+            source,
+        })?;
+        let file = |what: &str| lane.join(format!("step-{:03}-{what}.png", step.step));
+        let mut difference = image.clone();
+        difference
+            .iter_mut()
+            .zip(clean.iter())
+            .for_each(|(value, clean)| *value = 0.5 + 0.5 * (*value - clean));
+        metadata::write_png(&file("x0_hat"), &rgba8_from_rgb(image), None)?;
+        metadata::write_png(&file("difference"), &rgba8_from_rgb(&difference), None)?;
+    }
+    Ok(())
+}
+
+/// A lane's name with `_` for everything but letters, digits and `-`.
+fn folder_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' })
+        .collect()
+}

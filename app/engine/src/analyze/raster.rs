@@ -1,0 +1,310 @@
+//! Charts as pixels: polygons by scanline at several samples per pixel, text from the embedded font's outlines.
+
+use skrifa::instance::{LocationRef, Size};
+use skrifa::outline::{DrawSettings, OutlinePen};
+use skrifa::{FontRef, MetadataProvider};
+
+use super::chart::{Anchor, Figure, INK, Shape};
+use crate::protocol::Rgba8;
+
+/// Samples per pixel and direction.
+const SAMPLES: usize = 3;
+
+/// The figure on white, `scale` pixels to a point.
+pub fn rasterize(figure: &Figure, scale: usize) -> Rgba8 {
+    let (width, height) = figure.size();
+    let (width, height) = (width.ceil() as usize * scale, height.ceil() as usize * scale);
+    let mut canvas = Canvas::new(width * SAMPLES, height * SAMPLES, (scale * SAMPLES) as f64);
+    let font = FontRef::new(epaint_default_fonts::UBUNTU_LIGHT).ok();
+    for shape in figure.shapes() {
+        canvas.draw(&shape, font.as_ref());
+    }
+    canvas.averaged(width, height)
+}
+
+type Contour = Vec<(f64, f64)>;
+
+struct Canvas {
+    width: usize,
+    height: usize,
+    /// Samples per point.
+    scale: f64,
+    samples: Vec<[u8; 3]>,
+}
+
+impl Canvas {
+    fn new(width: usize, height: usize, scale: f64) -> Self {
+        Self {
+            width,
+            height,
+            scale,
+            samples: vec![[255; 3]; width * height],
+        }
+    }
+
+    fn draw(&mut self, shape: &Shape, font: Option<&FontRef<'_>>) {
+        match shape {
+            Shape::Area { points, color, opacity } => self.fill(std::slice::from_ref(points), *color, *opacity),
+            Shape::Line {
+                points,
+                color,
+                width,
+                dashed,
+            } => {
+                let pieces = if *dashed {
+                    dashes(points)
+                } else {
+                    points.windows(2).map(|p| (p[0], p[1])).collect()
+                };
+                for (from, to) in pieces {
+                    self.fill(&[stroke(from, to, *width / 2.0)], *color, 1.0);
+                }
+            }
+            Shape::Text {
+                at,
+                text,
+                size,
+                anchor,
+                turned,
+            } => {
+                let Some(font) = font else { return };
+                let (contours, width) = text_outline(font, text, *size);
+                let shift = match anchor {
+                    Anchor::Start => 0.0,
+                    Anchor::Middle => -width / 2.0,
+                    Anchor::End => -width,
+                };
+                let place = |(x, y): (f64, f64)| {
+                    if *turned {
+                        (at.0 - y, at.1 - x - shift)
+                    } else {
+                        (at.0 + x + shift, at.1 - y)
+                    }
+                };
+                let contours: Vec<Contour> = contours
+                    .into_iter()
+                    .map(|c| c.into_iter().map(place).collect())
+                    .collect();
+                self.fill(&contours, INK, 1.0);
+            }
+        }
+    }
+
+    /// Fills contours by the non-zero rule.
+    fn fill(&mut self, contours: &[Contour], color: [u8; 3], opacity: f64) {
+        let ys = || contours.iter().flatten().map(|p| p.1 * self.scale);
+        let (top, bottom) = (
+            ys().fold(f64::INFINITY, f64::min),
+            ys().fold(f64::NEG_INFINITY, f64::max),
+        );
+        for row in top.max(0.0) as usize..(bottom.max(0.0).ceil() as usize).min(self.height) {
+            let mut crossings = crossings(contours, self.scale, row as f64 + 0.5);
+            crossings.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut winding = 0;
+            for pair in crossings.windows(2) {
+                winding += pair[0].1;
+                if winding != 0 {
+                    self.blend(row, pair[0].0, pair[1].0, color, opacity);
+                }
+            }
+        }
+    }
+
+    fn blend(&mut self, row: usize, from: f64, to: f64, color: [u8; 3], opacity: f64) {
+        let column = |x: f64| ((x - 0.5).ceil().max(0.0) as usize).min(self.width);
+        let (from, to) = (row * self.width + column(from), row * self.width + column(to));
+        for sample in self.samples.get_mut(from..to).unwrap_or_default() {
+            for (old, new) in sample.iter_mut().zip(color) {
+                *old = (f64::from(*old) + (f64::from(new) - f64::from(*old)) * opacity).round() as u8;
+            }
+        }
+    }
+
+    fn averaged(&self, width: usize, height: usize) -> Rgba8 {
+        let mut pixels = Vec::with_capacity(width * height * 4);
+        for index in 0..width * height {
+            let mut sum = [0usize; 3];
+            for sample in 0..SAMPLES * SAMPLES {
+                let row = index / width * SAMPLES + sample / SAMPLES;
+                let color = self.samples[row * self.width + index % width * SAMPLES + sample % SAMPLES];
+                sum.iter_mut()
+                    .zip(color)
+                    .for_each(|(sum, part)| *sum += usize::from(part));
+            }
+            pixels.extend(sum.map(|sum| (sum / (SAMPLES * SAMPLES)) as u8));
+            pixels.push(255);
+        }
+        Rgba8 {
+            width: width as u32,
+            height: height as u32,
+            pixels: pixels.into(),
+        }
+    }
+}
+
+/// Where a horizontal line meets the contours, and whether they go down (1) or up (-1) there.
+fn crossings(contours: &[Contour], scale: f64, y: f64) -> Vec<(f64, i32)> {
+    let mut found = Vec::new();
+    for contour in contours {
+        for (index, from) in contour.iter().enumerate() {
+            let to = contour[(index + 1) % contour.len()];
+            let (y0, y1) = (from.1 * scale, to.1 * scale);
+            if (y0 <= y) != (y1 <= y) {
+                let x = from.0 * scale + (y - y0) / (y1 - y0) * (to.0 - from.0) * scale;
+                found.push((x, if y1 > y0 { 1 } else { -1 }));
+            }
+        }
+    }
+    found
+}
+
+/// A segment as a rectangle that reaches half its width beyond both ends, so that corners close.
+fn stroke(from: (f64, f64), to: (f64, f64), half: f64) -> Contour {
+    let length = (to.0 - from.0).hypot(to.1 - from.1).max(1e-9);
+    let (dx, dy) = ((to.0 - from.0) / length * half, (to.1 - from.1) / length * half);
+    vec![
+        (from.0 - dx - dy, from.1 - dy + dx),
+        (to.0 + dx - dy, to.1 + dy + dx),
+        (to.0 + dx + dy, to.1 + dy - dx),
+        (from.0 - dx + dy, from.1 - dy - dx),
+    ]
+}
+
+fn dashes(points: &[(f64, f64)]) -> Vec<((f64, f64), (f64, f64))> {
+    let mut pieces = Vec::new();
+    for pair in points.windows(2) {
+        let length = (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1);
+        let at = |t: f64| {
+            let share = (t / length.max(1e-9)).min(1.0);
+            (
+                pair[0].0 + (pair[1].0 - pair[0].0) * share,
+                pair[0].1 + (pair[1].1 - pair[0].1) * share,
+            )
+        };
+        pieces.extend((0..(length / 7.0).ceil() as usize).map(|i| (at(i as f64 * 7.0), at(i as f64 * 7.0 + 4.0))));
+    }
+    pieces
+}
+
+/// Outlines of a text from the origin to the right, y up, and its width.
+fn text_outline(font: &FontRef<'_>, text: &str, size: f64) -> (Vec<Contour>, f64) {
+    let (charmap, outlines) = (font.charmap(), font.outline_glyphs());
+    let size = Size::new(size as f32);
+    let metrics = font.glyph_metrics(size, LocationRef::default());
+    let mut pen = Pen::default();
+    for character in text.chars() {
+        let glyph = charmap.map(character).unwrap_or_default();
+        if let Some(outline) = outlines.get(glyph) {
+            // A glyph that can't be drawn leaves its space blank.
+            let _ = outline.draw(DrawSettings::unhinted(size, LocationRef::default()), &mut pen);
+        }
+        pen.offset += f64::from(metrics.advance_width(glyph).unwrap_or_default());
+    }
+    (pen.contours, pen.offset)
+}
+
+/// Collects outlines as polygons.
+#[derive(Default)]
+struct Pen {
+    offset: f64,
+    contours: Vec<Contour>,
+}
+
+impl Pen {
+    fn add(&mut self, x: f64, y: f64) {
+        if let Some(contour) = self.contours.last_mut() {
+            contour.push((x, y));
+        }
+    }
+
+    /// Where the pen is.
+    fn here(&self) -> (f64, f64) {
+        self.contours
+            .last()
+            .and_then(|contour| contour.last())
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn curve(&mut self, along: impl Fn(f64) -> (f64, f64)) {
+        const PIECES: usize = 5;
+        for piece in 1..=PIECES {
+            let (x, y) = along(piece as f64 / PIECES as f64);
+            self.add(x, y);
+        }
+    }
+
+    fn point(&self, x: f32, y: f32) -> (f64, f64) {
+        (f64::from(x) + self.offset, f64::from(y))
+    }
+}
+
+impl OutlinePen for Pen {
+    fn move_to(&mut self, x: f32, y: f32) {
+        self.contours.push(vec![self.point(x, y)]);
+    }
+
+    fn line_to(&mut self, x: f32, y: f32) {
+        let (x, y) = self.point(x, y);
+        self.add(x, y);
+    }
+
+    fn quad_to(&mut self, cx: f32, cy: f32, x: f32, y: f32) {
+        let (a, b, c) = (self.here(), self.point(cx, cy), self.point(x, y));
+        let mix = |a: f64, b: f64, c: f64, t: f64| (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
+        self.curve(|t| (mix(a.0, b.0, c.0, t), mix(a.1, b.1, c.1, t)));
+    }
+
+    fn curve_to(&mut self, cx0: f32, cy0: f32, cx1: f32, cy1: f32, x: f32, y: f32) {
+        let (a, b, c, d) = (
+            self.here(),
+            self.point(cx0, cy0),
+            self.point(cx1, cy1),
+            self.point(x, y),
+        );
+        let mix = |a: f64, b: f64, c: f64, d: f64, t: f64| {
+            let s = 1.0 - t;
+            s.powi(3) * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t.powi(3) * d
+        };
+        self.curve(|t| (mix(a.0, b.0, c.0, d.0, t), mix(a.1, b.1, c.1, d.1, t)));
+    }
+
+    fn close(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::chart::{Axis, Panel, Series};
+
+    #[test]
+    fn a_figure_has_its_colours_and_its_text() {
+        let axis = || Axis::linear("sigma", (0.0, 1.0), &[0.0, 1.0]);
+        let red = Series {
+            label: "rain".to_owned(),
+            color: [200, 0, 0],
+            points: vec![(0.0, 0.5), (1.0, 0.5)],
+            interval: vec![],
+            marked: false,
+        };
+        let panel = Panel {
+            title: "Formation".to_owned(),
+            x: axis(),
+            y: axis(),
+            level: None,
+            series: vec![red],
+        };
+        let figure = Figure {
+            panels: vec![panel],
+            legend_title: "lane".to_owned(),
+        };
+        let image = rasterize(&figure, 1);
+        let (width, height) = figure.size();
+        assert_eq!((image.width, image.height), (width.ceil() as u32, height.ceil() as u32));
+        let of = |wanted: &dyn Fn(&[u8]) -> bool| image.pixels.chunks(4).filter(|p| wanted(p)).count();
+        assert!(of(&|p| p[0] > 150 && p[1] < 60) > 250, "a red line across");
+        assert!(of(&|p| p[0] < 90 && p[1] < 90 && p[2] < 90) > 300, "dark text and axes");
+        let svg = super::super::svg::svg(&figure);
+        assert!(svg.contains(">Formation</text>") && svg.contains("#c80000") && svg.ends_with("</svg>\n"));
+    }
+}

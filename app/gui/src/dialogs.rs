@@ -178,33 +178,21 @@ impl PathDialog {
             ui.add(egui::Label::new(RichText::new(&self.note).color(theme::of(ui).warning)).wrap());
         }
         ui.add_space(4.0);
-        let label = ui.label("Path");
-        let field = TextEdit::singleline(&mut self.text)
-            .desired_width(f32::INFINITY)
-            .hint_text("/home/me/photos/street.jpg");
-        let response = ui.add(field).labelled_by(label.id);
-        focus_ring(ui, &response);
-        if std::mem::take(&mut self.fresh) {
-            response.request_focus();
-        }
-        let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        let entered = self.path_field(ui);
         let mut outcome = Outcome::Open;
         if self.purpose == Purpose::OpenPhoto {
             outcome = Self::shortcuts(ui, recent);
         }
         ui.add_space(8.0);
         ui.horizontal(|ui| {
-            if ui
-                .button("Browse…")
-                .on_hover_text("The desktop's file dialog")
-                .clicked()
-            {
+            let browse = ui.button("Browse…").on_hover_text("The desktop's file dialog");
+            if browse.clicked() {
                 outcome = Outcome::Browse;
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let ready = !self.text.trim().is_empty();
-                let accent = theme::of(ui);
-                let button = egui::Button::new(RichText::new(verb).color(accent.on_accent)).fill(accent.accent);
+                let theme = theme::of(ui);
+                let button = egui::Button::new(RichText::new(verb).color(theme.on_accent)).fill(theme.accent);
                 if ui.add_enabled(ready, button).clicked() || (entered && ready) {
                     outcome = self.accept();
                 }
@@ -214,6 +202,20 @@ impl PathDialog {
             });
         });
         outcome
+    }
+
+    /// The field; true when Enter was pressed in it.
+    fn path_field(&mut self, ui: &mut Ui) -> bool {
+        let label = ui.label("Path");
+        let field = TextEdit::singleline(&mut self.text)
+            .desired_width(f32::INFINITY)
+            .hint_text("/home/me/photos/street.jpg");
+        let response = ui.add(field).labelled_by(label.id);
+        focus_ring(ui, &response);
+        if std::mem::take(&mut self.fresh) {
+            response.request_focus();
+        }
+        response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter))
     }
 
     fn shortcuts(ui: &mut Ui, recent: &[PathBuf]) -> Outcome {

@@ -90,8 +90,8 @@ impl LabelledSlider<'_> {
             .inner;
         let shown = *value;
         response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), shown, self.name));
+        // No tooltip here: it would cover the next slider while this one is dragged. The label has it.
         self.paint_rail(ui, &response, shown);
-        response.on_hover_text(self.help);
     }
 
     fn paint_rail(&self, ui: &Ui, slider: &Response, value: f64) {

@@ -42,40 +42,44 @@ fn banner(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
         Level::Success => (Icon::Check, theme.success, theme.raised),
         Level::Info => (Icon::Picture, theme.text, theme.raised),
     };
-    let mut click = None;
     let frame = egui::Frame::new()
         .fill(fill)
         .corner_radius(6)
         .stroke(Stroke::new(1.0, color.gamma_multiply(0.5)))
         .inner_margin(8.0);
-    frame.show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.horizontal(|ui| {
-            let (rect, _) = ui.allocate_exact_size(vec2(18.0, space::ROW), Sense::hover());
-            icons::paint(
-                ui.painter(),
-                Rect::from_center_size(rect.center(), vec2(16.0, 16.0)),
-                icon,
-                color,
-            );
-            let buttons = if notice.action.is_some() { 170.0 } else { 40.0 };
-            let text_width = (ui.available_width() - buttons).max(80.0);
-            ui.scope(|ui| {
-                ui.set_max_width(text_width);
-                let text = RichText::new(&notice.message).color(theme.text_strong);
-                ui.add(egui::Label::new(text).wrap().selectable(true));
-            });
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                if icon_button(ui, Icon::Close, "Dismiss").clicked() {
-                    click = Some(Click::Dismiss(index));
-                }
-                if let Some(command) = notice.action
-                    && ui.button(notice.action_label).clicked()
-                {
-                    click = Some(Click::Act(index, command));
-                }
-            });
+    let row = |ui: &mut Ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(18.0, space::ROW), Sense::hover());
+        let icon_rect = Rect::from_center_size(rect.center(), vec2(16.0, 16.0));
+        icons::paint(ui.painter(), icon_rect, icon, color);
+        let buttons = if notice.action.is_some() { 170.0 } else { 40.0 };
+        let text_width = (ui.available_width() - buttons).max(80.0);
+        ui.scope(|ui| {
+            ui.set_max_width(text_width);
+            let text = RichText::new(&notice.message).color(theme.text_strong);
+            ui.add(egui::Label::new(text).wrap().selectable(true));
         });
+        answers(ui, index, notice)
+    };
+    frame
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal(row).inner
+        })
+        .inner
+}
+
+/// The buttons at the right end of a message.
+fn answers(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
+    let mut click = None;
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+        if icon_button(ui, Icon::Close, "Dismiss").clicked() {
+            click = Some(Click::Dismiss(index));
+        }
+        if let Some(command) = notice.action
+            && ui.button(notice.action_label).clicked()
+        {
+            click = Some(Click::Act(index, command));
+        }
     });
     click
 }

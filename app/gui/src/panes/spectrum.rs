@@ -175,10 +175,29 @@ fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered
     let theme = theme::of(ui);
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
     let bar = Rect::from_x_y_ranges(image.x_range(), row.top() + 4.0..=row.top() + 14.0);
+    ui.painter().add(Shape::mesh(gradient(bar, map)));
+    let y = bar.bottom() + 3.0;
+    let digits = theme::small_number_font();
+    let text = |x: f32, align: Align2, text: &str, color: Color32, font| {
+        ui.painter().text(pos2(x, y), align, text, font, color);
+    };
+    if let Some(hovered) = hovered {
+        text(bar.left(), Align2::LEFT_TOP, hovered, theme.text, digits);
+        return;
+    }
+    let (low, high) = (tick(range.0), tick(range.1));
+    text(bar.left(), Align2::LEFT_TOP, &low, theme.text_weak, digits.clone());
+    let (middle, unit) = (bar.center().x, "log10 power");
+    text(middle, Align2::CENTER_TOP, unit, theme.text_weak, theme::small_font());
+    text(bar.right(), Align2::RIGHT_TOP, &high, theme.text_weak, digits);
+}
+
+/// The colour table from left to right.
+fn gradient(bar: Rect, map: ColorMap) -> Mesh {
+    const CELLS: u32 = 64;
     let mut mesh = Mesh::default();
-    let cells = 64;
-    for index in 0..=cells {
-        let share = index as f32 / cells as f32;
+    for index in 0..=CELLS {
+        let share = index as f32 / CELLS as f32;
         let x = egui::lerp(bar.x_range(), share);
         mesh.colored_vertex(pos2(x, bar.top()), map.color(share));
         mesh.colored_vertex(pos2(x, bar.bottom()), map.color(share));
@@ -188,42 +207,7 @@ fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered
             mesh.add_triangle(next - 1, next, next + 1);
         }
     }
-    ui.painter().add(Shape::mesh(mesh));
-    let y = bar.bottom() + 3.0;
-    let text = |at: f32, align: Align2, text: &str, color: Color32, font| {
-        ui.painter().text(pos2(at, y), align, text, font, color)
-    };
-    if let Some(hovered) = hovered {
-        text(
-            bar.left(),
-            Align2::LEFT_TOP,
-            hovered,
-            theme.text,
-            theme::small_number_font(),
-        );
-        return;
-    }
-    text(
-        bar.left(),
-        Align2::LEFT_TOP,
-        &tick(range.0),
-        theme.text_weak,
-        theme::small_number_font(),
-    );
-    text(
-        bar.center().x,
-        Align2::CENTER_TOP,
-        "log10 power",
-        theme.text_weak,
-        theme::small_font(),
-    );
-    text(
-        bar.right(),
-        Align2::RIGHT_TOP,
-        &tick(range.1),
-        theme.text_weak,
-        theme::small_number_font(),
-    );
+    mesh
 }
 
 fn tick(value: f32) -> String {

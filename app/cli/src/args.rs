@@ -8,6 +8,7 @@ use crate::info::InfoArgs;
 use crate::parity::ParityArgs;
 use crate::render::RenderArgs;
 use crate::studio::StudioArgs;
+use crate::sweep::SweepArgs;
 use crate::train::TrainArgs;
 
 /// Degradation mixing with a head-wise masked Stable Diffusion 3 transformer.
@@ -30,6 +31,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Degrade a photo by physical formulas, without a network
     Degrade(DegradeArgs),
+    /// Export a dataset of aligned pairs from a plan
+    Sweep(SweepArgs),
     /// Train a model from a recipe, resumably
     Train(TrainArgs),
     /// Recompute reference cases and print the largest error of each tensor

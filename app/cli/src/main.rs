@@ -12,6 +12,7 @@ mod progress;
 mod render;
 mod steps;
 mod studio;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Render(args) => render::run(&args),
         Command::Analyze(args) => analyze::run(&args),
         Command::Degrade(args) => degrade::run(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Info(args) => info::run(&args),

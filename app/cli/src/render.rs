@@ -1,10 +1,11 @@
 //! `mdsd3 render`: one mix run, from a photo to a PNG.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
+use mdsd3_engine::export::reproduce;
 use mdsd3_engine::metadata::{self, RunSettings};
 use mdsd3_engine::render::RenderOutput;
 use mdsd3_engine::request::{Regime, RenderRequest};
@@ -22,6 +23,9 @@ use crate::steps::{self, StepFiles};
 pub struct RenderArgs {
     #[command(flatten)]
     request: RenderRequest,
+    /// Make the image of this PNG again, by the settings in it
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["RenderRequest", "steps_dir", "spectra", "json"])]
+    from: Option<PathBuf>,
     /// Output PNG [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -40,6 +44,9 @@ pub struct RenderArgs {
 pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let output = checked_output(args)?;
+    if let Some(source) = &args.from {
+        return render_from(source, &output);
+    }
     let request = &args.request;
     request.check_settings()?;
     let mut session = Session::new();
@@ -69,6 +76,24 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     } else {
         report.say_in_words()
     }
+}
+
+/// Makes the image of a PNG again: the same bytes, with the same program on the same machine.
+fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
+    let settings = metadata::read_settings(source)?;
+    let working = progress::spinner("making the image again");
+    if let Some(pair) = &settings.pair {
+        metadata::write_file(output, &reproduce::pair_png(source, &settings, pair)?)?;
+    } else {
+        let mut request = settings.request.clone();
+        request.scene = reproduce::scene_of(source, &settings)?;
+        let rendered = Session::new()
+            .render(&request, &mut ())?
+            .context("the run was stopped")?;
+        metadata::write_png(output, &rendered.result.image, Some(&settings))?;
+    }
+    working.finish_and_clear();
+    say(&format!("wrote {}", output.display()))
 }
 
 /// Checks every path that will be written.
@@ -107,7 +132,7 @@ fn write_steps(
 }
 
 /// Writes `NAME-spectrum.png` and `NAME-radial.csv` beside the output.
-fn write_result_spectrum(output: &std::path::Path, step: usize, rendered: &RenderOutput) -> anyhow::Result<()> {
+fn write_result_spectrum(output: &Path, step: usize, rendered: &RenderOutput) -> anyhow::Result<()> {
     let beside = |suffix: &str| {
         let stem = output.file_stem().unwrap_or_default().to_string_lossy();
         output.with_file_name(format!("{stem}-{suffix}"))

@@ -38,8 +38,8 @@ pub fn pair_png(source: &Path, settings: &RunSettings, pair: &PairSettings) -> R
 
 fn load_model(source: &Path, settings: &RunSettings) -> Result<LoadedModel, EngineError> {
     let mut key: ModelKey = settings.request.model_key();
-    if let Some(path) = &key.path {
-        key.path = Some(find(path, source).ok_or_else(|| gone(path, source))?);
+    if let Some(path) = key.path.take() {
+        key.path = Some(candidates(&path, source).next().ok_or_else(|| gone(&path, source))?);
     }
     let model = LoadedModel::load(key)?;
     let identity = model.identity().resolve()?;
@@ -63,27 +63,39 @@ pub fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>
     let Some(path) = &settings.request.scene else {
         return Ok(None);
     };
-    let found = find(path, source).ok_or_else(|| gone(path, source))?;
-    if metadata::sha256_of_file(&found)? != settings.scene_sha256 {
-        return Err(bad(format!(
-            "{}: is not the photo that {} was made from; restore it",
-            found.display(),
-            source.display()
-        )));
+    let mut other = None;
+    for candidate in candidates(path, source) {
+        if metadata::sha256_of_file(&candidate)? == settings.scene_sha256 {
+            return Ok(Some(candidate));
+        }
+        other.get_or_insert(candidate);
     }
-    Ok(Some(found))
+    Err(other.map_or_else(
+        || gone(path, source),
+        |other| {
+            bad(format!(
+                "{}: is not the photo that {} was made from; restore it",
+                other.display(),
+                source.display()
+            ))
+        },
+    ))
 }
 
-/// Looks for a path from the working folder, then from the PNG's folder and those above it.
-fn find(path: &Path, source: &Path) -> Option<PathBuf> {
+/// Where a path may lead: from the working folder, then from the PNG's folder and those above it; never to the PNG itself.
+fn candidates(path: &Path, source: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let source = source.canonicalize().ok();
-    let above = source
+    let folders: Vec<PathBuf> = source
         .iter()
         .flat_map(|source| source.ancestors().skip(1))
-        .map(|folder| folder.join(path));
-    std::iter::once(path.to_owned())
-        .chain(above)
-        .find(|candidate| candidate.exists())
+        .map(Path::to_owned)
+        .collect();
+    let above = folders.into_iter().map({
+        let path = path.to_owned();
+        move |folder| folder.join(&path)
+    });
+    let is_other = move |candidate: &PathBuf| candidate.exists() && candidate.canonicalize().ok() != source;
+    std::iter::once(path.to_owned()).chain(above).filter(is_other)
 }
 
 fn gone(path: &Path, source: &Path) -> EngineError {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use image::ImageReader;
+
 use super::check::bad;
+use super::plan::Plan;
 use crate::bundled::PHOTO_EXTENSIONS;
 use crate::error::EngineError;
 
@@ -81,6 +84,27 @@ fn is_glob(pattern: &str) -> bool {
 fn has_extension(name: &str, extensions: &[&str]) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| extensions.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+/// Refuses photos that are smaller than the crop, before anything is computed. Photos whose size can't be read are found
+/// bad when their turn comes.
+pub(super) fn check_crop(plan: &Plan) -> Result<(), EngineError> {
+    let Some(crop_px) = plan.crop else {
+        return Ok(());
+    };
+    for path in (0..plan.scenes.len()).map(|scene| plan.scene_path(scene)) {
+        let reader = ImageReader::open(&path).and_then(ImageReader::with_guessed_format);
+        let Some((width, height)) = reader.ok().and_then(|reader| reader.into_dimensions().ok()) else {
+            continue;
+        };
+        if width.min(height) < crop_px {
+            return Err(bad(format!(
+                "{}: is {width}x{height} px, smaller than the crop of {crop_px} px; lower crop, or leave the photo out",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// File-name parts of scenes: the photo's stem in letters, digits and `-`; trainers split names at dots, spaces and `_`.

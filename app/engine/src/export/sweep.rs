@@ -83,6 +83,7 @@ impl Sweep {
     }
 
     fn new(plan: Plan, model: ModelIdentity) -> Result<Self, EngineError> {
+        scenes::check_crop(&plan)?;
         let labels = match plan.names {
             Names::Scene => scenes::labels_by_name(&plan.scenes)?,
             Names::Number => scenes::labels_by_number(plan.scenes.len()),

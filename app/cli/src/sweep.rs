@@ -1,0 +1,357 @@
+//! `mdsd3 sweep`: a plan becomes a dataset.
+
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use indicatif::ProgressBar;
+use mdsd3_engine::EngineError;
+use mdsd3_engine::export::estimate::{self, Estimate};
+use mdsd3_engine::export::slurm::{self, SlurmOptions};
+use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, run, verify};
+use mdsd3_engine::loaded::{LoadedModel, ModelKey};
+use mdsd3_engine::metadata;
+use serde_json::json;
+
+use crate::outcome::say;
+use crate::progress;
+
+/// Jobs that a dry run shows.
+const SHOWN_JOBS: usize = 10;
+/// File names that a check shows of each kind.
+const SHOWN_FILES: usize = 5;
+
+/// Which plan, and what to do with it.
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
+pub struct SweepArgs {
+    /// Plan: scenes, mixes, seeds and layout of the dataset
+    #[arg(value_name = "PLAN.toml", required_unless_present = "verify")]
+    plan: Option<PathBuf>,
+    /// Output folder [default: named after the plan and its hash]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print counts, estimates and the first jobs, and make nothing
+    #[arg(long, conflicts_with_all = ["resume", "force", "merge", "slurm"])]
+    dry_run: bool,
+    /// Go on where an earlier run of this plan stopped
+    #[arg(long)]
+    resume: bool,
+    /// Write into a folder that holds other files
+    #[arg(long)]
+    force: bool,
+    /// Make one part of the pairs, I from 0 to N-1; parts may run at once, on any machines that share the folder
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Join the parts that --shard made, and write the lists
+    #[arg(long, conflicts_with_all = ["resume", "force", "shard", "slurm"])]
+    merge: bool,
+    /// Write a script for SLURM's sbatch, named after the output folder
+    #[arg(long, conflicts_with = "shard")]
+    slurm: bool,
+    /// Tasks of the SLURM array
+    #[arg(long, default_value_t = 4, requires = "slurm", value_parser = clap::value_parser!(u32).range(1..))]
+    shards: u32,
+    /// Time limit of a SLURM task
+    #[arg(long, default_value = "04:00:00", requires = "slurm", value_name = "HH:MM:SS")]
+    time: String,
+    /// GPUs of a SLURM task [default: 1, or 0 when the plan computes on the processor]
+    #[arg(long, requires = "slurm")]
+    gpus: Option<u32>,
+    /// Processor cores of a SLURM task
+    #[arg(long, default_value_t = 4, requires = "slurm")]
+    cores: u32,
+    /// Check a dataset against its journal, file by file
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    verify: Option<PathBuf>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.verify {
+        return verify_dataset(folder);
+    }
+    let path = args.plan.as_deref().context("name a plan")?;
+    let plan = Plan::read(path)?;
+    let (sweep, model) = open(plan)?;
+    let folder = args.output.clone().unwrap_or_else(|| default_output(path, &sweep));
+    if args.dry_run {
+        return dry_run(&sweep, model);
+    }
+    if args.slurm {
+        return write_script(args, &sweep, path, &folder);
+    }
+    if args.merge {
+        let merged = finish::merge(&sweep, &folder)?;
+        return say(&format!(
+            "merged {} pairs{}; wrote {}",
+            merged.pairs,
+            skipped(merged.failed_scenes),
+            folder.display()
+        ));
+    }
+    make(args, &sweep, model, &folder)
+}
+
+/// A sweep with the model it needs.
+fn open(plan: Plan) -> anyhow::Result<(Sweep, Option<LoadedModel>)> {
+    use mdsd3_engine::export::plan::EngineKind;
+    if plan.engine == EngineKind::Physical {
+        return Ok((Sweep::physical(plan)?, None));
+    }
+    let loading = progress::spinner("loading the model");
+    let model = LoadedModel::load(ModelKey {
+        path: plan.model_path(),
+        parts: mdsd3_engine::loaded::ModelParts::default(),
+        device: plan.device.clone(),
+        dtype: plan.dtype.clone(),
+    })?;
+    loading.finish_and_clear();
+    Ok((Sweep::with_model(plan, &model)?, Some(model)))
+}
+
+/// `rain-1a2b3c4d` for `rain.toml`: another plan never gets the same folder.
+fn default_output(plan: &Path, sweep: &Sweep) -> PathBuf {
+    let stem = plan.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{stem}-{:.8}", sweep.hash()))
+}
+
+fn make(args: &SweepArgs, sweep: &Sweep, model: Option<LoadedModel>, folder: &Path) -> anyhow::Result<()> {
+    let options = RunOptions {
+        shard: args.shard.unwrap_or(Shard::ALL),
+        resume: args.resume,
+        force: args.force,
+    };
+    let watch = Watch {
+        bar: progress::bar(sweep.len(), "pairs"),
+        stop: stop_on_signals()?,
+    };
+    let outcome = run::run(sweep, model, folder, &options, &watch);
+    watch.bar.finish_and_clear();
+    report(args, &outcome?, folder)
+}
+
+/// Ctrl-C and SIGTERM finish the pairs in hand; a second Ctrl-C ends at once, which loses nothing that is in the journal.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let handler = move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("Ctrl-C can't be watched")?;
+    Ok(stop)
+}
+
+struct Watch {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn tell(&self, line: &str) {
+        // Without stderr there is nobody to tell; the journal knows it as well.
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "mdsd3: {line}");
+        });
+    }
+}
+
+impl SweepObserver for Watch {
+    fn progress(&self, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+    }
+
+    fn scene_failed(&self, scene: &str, reason: &str) {
+        self.tell(&format!("skipped {scene}: {reason}"));
+    }
+
+    fn disk_full(&self, message: &str) {
+        self.tell(&format!(
+            "waiting for room: {message}; free some, or stop and use --resume later"
+        ));
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<()> {
+    let Outcome {
+        made,
+        done,
+        total,
+        failed_scenes,
+        ..
+    } = outcome;
+    if args.json {
+        let report = json!({
+            "output": folder.to_string_lossy(),
+            "made": made,
+            "done": done,
+            "total": total,
+            "failed_scenes": failed_scenes,
+            "is_finished": outcome.is_finished,
+            "is_stopped": outcome.is_stopped,
+            "sampler_busy": outcome.sampler_busy,
+            "elapsed_secs": outcome.elapsed_secs,
+            "peak_memory_bytes": mdsd3_engine::memory::peak_resident_bytes(),
+        });
+        say(&report.to_string())?;
+    }
+    if outcome.is_stopped {
+        bail!("stopped after {done} of {total} pairs; the same command with --resume goes on");
+    }
+    if *done == 0 && *failed_scenes > 0 {
+        bail!("none of the photos could be used; their reasons are above");
+    }
+    if args.json {
+        return Ok(());
+    }
+    say(&format!(
+        "made {made} of {total} pairs in {:.1} s, sampler busy {:.0} %{}",
+        outcome.elapsed_secs,
+        outcome.sampler_busy * 100.0,
+        skipped(*failed_scenes)
+    ))?;
+    if !outcome.is_finished {
+        say("when all shards have ended, run the same command with --merge instead of --shard")?;
+    }
+    say(&format!("wrote {}", folder.display()))
+}
+
+fn skipped(failed_scenes: usize) -> String {
+    match failed_scenes {
+        0 => String::new(),
+        1 => ", 1 photo skipped".to_owned(),
+        count => format!(", {count} photos skipped"),
+    }
+}
+
+fn dry_run(sweep: &Sweep, model: Option<LoadedModel>) -> anyhow::Result<()> {
+    let plan = &sweep.plan;
+    let measuring = progress::spinner("measuring one pair");
+    let estimate = estimate::measure(sweep, model)?;
+    measuring.finish_and_clear();
+    say(&format!(
+        "{} pairs: {} scenes x {} mixes x {} alpha and beta x {} seeds",
+        sweep.len(),
+        plan.scenes.len(),
+        sweep.jobs_per_scene() / plan.alpha_beta.len() / plan.seeds.len(),
+        plan.alpha_beta.len(),
+        plan.seeds.len()
+    ))?;
+    match estimate {
+        Some(Estimate {
+            secs_per_pair,
+            bytes_per_pair,
+        }) => say(&format!(
+            "about {} and {} on this machine",
+            in_time(secs_per_pair * sweep.len() as f64),
+            in_bytes(bytes_per_pair * sweep.len() as f64)
+        ))?,
+        None => say("no estimate: none of the first photos can be used")?,
+    }
+    say(&format!("plan {}", sweep.hash()))?;
+    for job in sweep.jobs().take(SHOWN_JOBS) {
+        let job = job?;
+        say(&format!(
+            "{:>6}  {}  {}  alpha {} beta {}  seed {}  {:.8}",
+            job.index, plan.scenes[job.scene], job.mix, job.alpha, job.beta, job.seed, job.key
+        ))?;
+    }
+    Ok(())
+}
+
+fn in_time(secs: f64) -> String {
+    match secs {
+        secs if secs < 100.0 => format!("{secs:.1} s"),
+        secs if secs < 6000.0 => format!("{:.1} min", secs / 60.0),
+        secs => format!("{:.1} h", secs / 3600.0),
+    }
+}
+
+fn in_bytes(bytes: f64) -> String {
+    if bytes < 1e9 {
+        format!("{:.1} MB", bytes / 1e6)
+    } else {
+        format!("{:.1} GB", bytes / 1e9)
+    }
+}
+
+fn write_script(args: &SweepArgs, sweep: &Sweep, plan: &Path, folder: &Path) -> anyhow::Result<()> {
+    // Tasks start in SLURM's working folder, which need not be this one.
+    let absolute = |path: &Path| std::path::absolute(path).map(|path| path.to_string_lossy().into_owned());
+    let options = SlurmOptions {
+        shards: args.shards,
+        time: args.time.clone(),
+        gpus: args
+            .gpus
+            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.device != "cpu")),
+        cores: args.cores,
+        program: absolute(&env::current_exe().context("this program's path is unknown")?)?,
+        plan: absolute(plan)?,
+        output: absolute(folder)?,
+    };
+    let mut file = folder.as_os_str().to_owned();
+    file.push(".sbatch");
+    let file = Path::new(&file);
+    metadata::write_file(file, slurm::script(sweep, &options).as_bytes())?;
+    say(&format!(
+        "wrote {}; start it by: sbatch {}",
+        file.display(),
+        file.display()
+    ))
+}
+
+fn verify_dataset(folder: &Path) -> anyhow::Result<()> {
+    let bar = progress::bar(0, "checking");
+    let report = verify::verify(folder, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    for (kind, files) in [
+        ("missing", &report.missing),
+        ("differs", &report.differing),
+        ("not in the journal", &report.unknown),
+    ] {
+        for file in files.iter().take(SHOWN_FILES) {
+            say(&format!("{kind}: {file}"))?;
+        }
+        if files.len() > SHOWN_FILES {
+            say(&format!("{kind}: {} more", files.len() - SHOWN_FILES))?;
+        }
+    }
+    let shown = folder.display();
+    if report.is_good() {
+        let (pairs, good) = (report.pairs, report.good);
+        return say(&format!(
+            "{shown}: {pairs} pairs in {good} files, all as the journal says{}",
+            skipped(report.failed_scenes)
+        ));
+    }
+    let mut faults = Vec::new();
+    for (count, what) in [
+        (report.missing.len(), "files are missing"),
+        (report.differing.len(), "files differ"),
+        (report.damaged_lines, "journal lines are damaged"),
+    ] {
+        if count > 0 {
+            faults.push(format!("{count} {what}"));
+        }
+    }
+    if !report.is_finished {
+        faults.push("the dataset is not finished; go on with --resume".to_owned());
+    }
+    bail!(EngineError::BadInput(format!("{shown}: {}", faults.join(", "))).one_line())
+}

@@ -97,7 +97,7 @@ mod tests {
         let shares = [0.2, 1.5, 0.25, 0.75, 1.0];
         assert!((formed_at(&SIGMAS, &shares, 0.5).expect("reached").step - 2.5).abs() < 1e-9);
         let start = formed_at(&SIGMAS, &[0.7, 0.8, 0.9, 1.0, 1.0], 0.5).expect("reached");
-        assert!(start.at_start && start.sigma == 1.0 && start.log_snr == f64::NEG_INFINITY);
+        assert!(start.at_start && (start.sigma - 1.0).abs() < 1e-9 && start.log_snr == f64::NEG_INFINITY);
     }
 
     #[test]

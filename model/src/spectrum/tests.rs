@@ -185,7 +185,7 @@ fn megapixel_speed() {
     let mut secs: Vec<f64> = pool.install(|| {
         let once = |_| {
             let start = std::time::Instant::now();
-            std::hint::black_box(fourier::HalfPlane::new(&luma, 1024, 1024, Window::Hann).centred_power());
+            std::hint::black_box(HalfPlane::new(&luma, 1024, 1024, Window::Hann).centred_power());
             start.elapsed().as_secs_f64()
         };
         (0..30).map(once).collect()

@@ -30,7 +30,7 @@ pub fn formation(analysis: &Analysis, space: Space) -> Figure {
     let unit = if space == Space::Latents {
         "Band (cycles per latent sample):"
     } else {
-        "Band:"
+        "Band (cycles per pixel):"
     };
     Figure {
         panels,
@@ -48,7 +48,7 @@ fn formation_panel(analysis: &Analysis, lane: usize, space: Space) -> Panel {
         let shares: Vec<Option<Estimate>> = (0..analysis.sigmas.len())
             .map(|step| analysis.share(lane, space, band, step))
             .collect();
-        let label = in_words(band).replace(" cycles/px", if space == Space::Pixels { " cycles/px" } else { "" });
+        let label = in_words(band).replace(" cycles/px", "");
         series(
             &label,
             band_color(band),

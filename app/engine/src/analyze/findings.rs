@@ -19,11 +19,13 @@ pub fn findings(analysis: &Analysis) -> Vec<String> {
     let mut sentences = Vec::new();
     for lane in 0..plan.mixes.len() {
         sentences.extend(formation(analysis, lane));
+        sentences.extend(sampled(analysis, lane));
     }
     let singles = plan.singles();
     for (index, first) in singles.iter().enumerate() {
         for second in &singles[index + 1..] {
-            sentences.extend(order(analysis, *first, *second));
+            sentences.extend(order(analysis, *first, *second, Space::Pixels));
+            sentences.extend(order(analysis, *first, *second, Space::BetweenSeeds));
             sentences.extend(order_in_bands(analysis, *first, *second));
         }
     }
@@ -77,21 +79,33 @@ fn formation(analysis: &Analysis, lane: usize) -> Option<String> {
     Some(sentence + ".")
 }
 
+/// When the part of a lane that differs between seeds forms, and how large it is.
+fn sampled(analysis: &Analysis, lane: usize) -> Option<String> {
+    let name = &analysis.lanes.names[lane];
+    let energy = analysis.final_energy(lane, Space::BetweenSeeds, ALL_BANDS)?;
+    let whole = analysis.final_energy(lane, Space::Pixels, ALL_BANDS)?;
+    let half = analysis.formed(lane, Space::BetweenSeeds, ALL_BANDS, 0.5)?;
+    let percent = 100.0 * energy.mean / whole.mean.max(f64::MIN_POSITIVE);
+    Some(format!(
+        "What differs between the seeds of a scene, {percent:.1} % of the energy of {name}, is half there at sigma {}.",
+        shown(half.sigma, 2)
+    ))
+}
+
 /// Which of two classes forms earlier.
-fn order(analysis: &Analysis, first: usize, second: usize) -> Option<String> {
-    let lead = analysis.formed_earlier_by(first, second, Space::Pixels, ALL_BANDS)?;
+fn order(analysis: &Analysis, first: usize, second: usize, space: Space) -> Option<String> {
+    let lead = analysis.formed_earlier_by(first, second, space, ALL_BANDS)?;
     let (a, b) = (&analysis.lanes.names[first], &analysis.lanes.names[second]);
+    let what = if space == Space::BetweenSeeds {
+        "Counting only what differs between seeds"
+    } else {
+        "On the same noise"
+    };
     Some(match sign(lead) {
-        Some(true) => format!(
-            "On the same noise {a} forms before {b}, by {} in sigma.",
-            shown(lead, 2)
-        ),
-        Some(false) => format!(
-            "On the same noise {b} forms before {a}, by {} in sigma.",
-            shown(negated(lead), 2)
-        ),
+        Some(true) => format!("{what}, {a} forms before {b}, by {} in sigma.", shown(lead, 2)),
+        Some(false) => format!("{what}, {b} forms before {a}, by {} in sigma.", shown(negated(lead), 2)),
         None => format!(
-            "Which of {a} and {b} forms first can't be told: they differ by {} in sigma.",
+            "{what}, it can't be told which of {a} and {b} forms first: they differ by {} in sigma.",
             shown(lead, 2)
         ),
     })
@@ -130,10 +144,10 @@ fn interaction(analysis: &Analysis, index: usize, mix: usize) -> Option<String> 
     let all = analysis.interaction_share(index, Space::Pixels, ALL_BANDS)?;
     let fine = analysis.interaction_share(index, Space::Pixels, BANDS - 1)?;
     Some(format!(
-        "What {} does beyond the sum of its parts is {} of its energy over all bands and {} in {}.",
+        "What {} does beyond the sum of its parts is {} % of its energy over all bands and {} % in {}.",
         analysis.lanes.names[mix],
-        shown(all, 2),
-        shown(fine, 2),
+        shown(percent(all), 1),
+        shown(percent(fine), 1),
         in_words(BANDS - 1)
     ))
 }
@@ -166,6 +180,15 @@ pub fn sign(estimate: Estimate) -> Option<bool> {
         Some(false)
     } else {
         None
+    }
+}
+
+fn percent(share: Estimate) -> Estimate {
+    Estimate {
+        mean: share.mean * 100.0,
+        low: share.low * 100.0,
+        high: share.high * 100.0,
+        count: share.count,
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`request`] | what is analysed |
 //! | [`lanes`] | mixes, and interactions between their classes |
 //! | [`trajectory`] | the measurement at each step |
+//! | `sampled` | the part of it that differs between seeds |
 //! | [`variants`] | the same mixes with sampling aids, and over alpha and beta |
 //! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
 //! | [`findings`] | sentences computed from them |
@@ -26,6 +27,7 @@ pub mod variants;
 mod chart;
 mod figures;
 mod raster;
+mod sampled;
 mod svg;
 
 use std::fs;
@@ -46,6 +48,7 @@ use crate::scene::FittedScene;
 use crate::session::Session;
 use lanes::LanePlan;
 pub use request::AnalyzeRequest;
+use sampled::SeedSums;
 use trajectory::{Ending, SceneInput, StepImages, Trajectory};
 use variants::{GridEnding, VariantEnding};
 
@@ -154,6 +157,7 @@ impl Analysis {
             rgb: &scene.rgb,
             encoded: &encoded,
         };
+        let mut sums = SeedSums::new(scene.rgb.dimensions(), self.lanes.names.len(), self.request.steps);
         for seed in self.request.seed..self.request.seed + self.request.seeds {
             let images = (index == 0 && seed == self.request.seed).then_some(folder);
             let plan = &self.lanes;
@@ -165,7 +169,7 @@ impl Analysis {
             };
             let settings = sample_settings(&self.request, seed);
             let Some((trajectories, endings)) =
-                trajectory::run(model.pipeline(), &input, plan, &settings, &mut on_step)?
+                trajectory::run(model.pipeline(), &input, plan, &settings, &mut sums, &mut on_step)?
             else {
                 return Ok(ControlFlow::Break(()));
             };
@@ -179,6 +183,7 @@ impl Analysis {
             self.variants.extend(variants);
             self.grid.extend(grid);
         }
+        self.trajectories.extend(sums.trajectories(index, self.request.seed)?);
         Ok(ControlFlow::Continue(()))
     }
 }

@@ -60,6 +60,14 @@ fn all_figures(analysis: &Analysis) -> Vec<(String, String, Figure)> {
             figures::formation(analysis, Space::Latents),
         ),
         (
+            "formation-between-seeds".to_owned(),
+            format!(
+                "The same for what differs between the seeds of a scene: what is sampled, apart from what scene and class imply by \
+                 themselves. Mean and interval over {scenes} scenes."
+            ),
+            figures::formation(analysis, Space::BetweenSeeds),
+        ),
+        (
             "spectra".to_owned(),
             format!(
                 "Left: radially averaged power of the final residuals. Right: sigma at which half of a band's final energy is there. {over}"
@@ -131,8 +139,10 @@ fn formed_table(analysis: &Analysis) -> String {
         } else {
             String::new()
         };
+        let sampled = analysis.formed(lane, Space::BetweenSeeds, band, 0.5);
         let mut cells = vec![analysis.lanes.names[lane].clone(), in_words(band), share];
         cells.extend(formed);
+        cells.push(sampled.map_or("never".to_owned(), |formed| shown(formed.sigma, 2)));
         cells.push(coherence);
         Some(cells)
     });
@@ -143,6 +153,7 @@ fn formed_table(analysis: &Analysis) -> String {
         "10 % at sigma",
         "50 % at sigma",
         "90 % at sigma",
+        "50 % of what differs between seeds",
         "coherence with scene",
     ];
     table("When each band forms (luma)", &heads, rows)

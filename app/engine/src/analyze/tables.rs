@@ -43,6 +43,11 @@ pub fn formation_csv(analysis: &Analysis) -> String {
     let mut csv = String::from("scene,seed,lane,space,band,lo,hi,step,sigma,log_snr,energy,share,coherence,slope\n");
     for t in &analysis.trajectories {
         let (scene, lane, space) = (&analysis.scenes[t.scene], &analysis.lanes.names[t.lane], t.space.name());
+        let seed = if t.space == Space::BetweenSeeds {
+            "all".to_owned()
+        } else {
+            t.seed.to_string()
+        };
         for band in 0..BANDS {
             let (lo, hi) = edges_per_px(analysis, t.space, band);
             let energies = Analysis::energies(t, band);
@@ -70,7 +75,7 @@ pub fn formation_csv(analysis: &Analysis) -> String {
                 let _ = writeln!(
                     csv,
                     "{scene},{},{lane},{space},{band},{lo},{hi},{step},{sigma:.5},{log_snr:.4},{energy:.5e},{share},{coherence},{slope}",
-                    t.seed
+                    seed
                 );
             }
         }
@@ -85,7 +90,7 @@ pub fn summary_csv(analysis: &Analysis) -> String {
         csv: String::from("figure,lane,space,band,lo,hi,mean,low,high,runs,runs_at_start\n"),
     };
     for lane in 0..analysis.lanes.names.len() {
-        for space in [Space::Pixels, Space::Latents] {
+        for space in [Space::Pixels, Space::Latents, Space::BetweenSeeds] {
             for band in 0..=ALL_BANDS {
                 table.add_formed(lane, space, band);
                 table.add(
@@ -117,7 +122,7 @@ pub fn summary_csv(analysis: &Analysis) -> String {
     }
     for (index, _) in analysis.lanes.interactions.iter().enumerate() {
         let lane = analysis.lanes.mixes.len() + index;
-        for space in [Space::Pixels, Space::Latents] {
+        for space in [Space::Pixels, Space::Latents, Space::BetweenSeeds] {
             for band in 0..=ALL_BANDS {
                 table.add(
                     "interaction_share",

@@ -13,6 +13,7 @@ use mdsd3_model::spectrum::measures::{Measures, measure};
 use mdsd3_model::spectrum::{Window, log_power_spectrum, luma_from_rgb, radial_average};
 
 use super::lanes::LanePlan;
+use super::sampled::SeedSums;
 use crate::error::EngineError;
 
 /// Where residuals are measured.
@@ -22,6 +23,8 @@ pub enum Space {
     Pixels,
     /// Latents, averaged over channels; frequencies in cycles per latent sample.
     Latents,
+    /// As in pixels, but only what differs between the seeds of a scene (one trajectory per scene).
+    BetweenSeeds,
 }
 
 impl Space {
@@ -30,6 +33,7 @@ impl Space {
         match self {
             Self::Pixels => "pixels",
             Self::Latents => "latents",
+            Self::BetweenSeeds => "between-seeds",
         }
     }
 }
@@ -39,7 +43,7 @@ impl Space {
 pub struct Trajectory {
     /// Index of the scene.
     pub scene: usize,
-    /// The seed.
+    /// The seed; between seeds the first of them.
     pub seed: u64,
     /// Index into [`super::Analysis::lanes`].
     pub lane: usize,
@@ -95,9 +99,10 @@ pub(super) fn run(
     scene: &SceneInput<'_>,
     plan: &LanePlan,
     settings: &SampleSettings,
+    sums: &mut SeedSums,
     on_step: &mut OnStep<'_>,
 ) -> Result<Option<Measured>, EngineError> {
-    let mut watch = Watch::new(pipeline, scene, plan, settings)?;
+    let mut watch = Watch::new(pipeline, scene, plan, settings, sums)?;
     let lanes: Vec<Lane> = plan
         .mixes
         .iter()
@@ -133,6 +138,7 @@ struct Watch<'a> {
     scene_bands: Banded,
     plan: &'a LanePlan,
     settings: &'a SampleSettings,
+    sums: &'a mut SeedSums,
     /// Pixels of every lane, then latents of every lane.
     trajectories: Vec<Trajectory>,
     endings: Vec<Ending>,
@@ -144,6 +150,7 @@ impl<'a> Watch<'a> {
         scene: &'a SceneInput<'a>,
         plan: &'a LanePlan,
         settings: &'a SampleSettings,
+        sums: &'a mut SeedSums,
     ) -> Result<Self, EngineError> {
         let (width, height) = scene.rgb.dimensions();
         let empty = |lane, space| Trajectory {
@@ -162,6 +169,7 @@ impl<'a> Watch<'a> {
             scene_bands: Banded::new(&luma_from_rgb(scene.rgb), width as usize, height as usize)?,
             plan,
             settings,
+            sums,
             trajectories: of(Space::Pixels).chain(of(Space::Latents)).collect(),
             endings: Vec::new(),
         })
@@ -174,7 +182,12 @@ impl<'a> Watch<'a> {
         let (width, height) = (images[0].width() as usize, images[0].height() as usize);
         let is_last = step.index + 1 == self.settings.steps;
         for (lane, residual) in self.plan.residuals(&lumas).into_iter().enumerate() {
-            self.pixels_done(lane, &residual, (width, height), is_last.then_some(&images))?;
+            self.pixels_done(
+                (step.index, lane),
+                &residual,
+                (width, height),
+                is_last.then_some(&images),
+            )?;
         }
         let (latents, width, height) = latent_rows(&step.x0_hat)?;
         let offset = self.plan.names.len();
@@ -187,7 +200,7 @@ impl<'a> Watch<'a> {
 
     fn pixels_done(
         &mut self,
-        lane: usize,
+        (step, lane): (usize, usize),
         residual: &[f32],
         (width, height): (usize, usize),
         results: Option<&Vec<Rgb32FImage>>,
@@ -196,7 +209,9 @@ impl<'a> Watch<'a> {
         let spectrum = log_power_spectrum(residual, width, height, Window::Hann)?;
         let radial = radial_average(&spectrum, (width.min(height) / 4).max(1));
         let trajectory = &mut self.trajectories[lane];
-        trajectory.energies.push(bands.energies());
+        let energies = bands.energies();
+        trajectory.energies.push(energies);
+        self.sums.add(step, lane, residual, &energies);
         trajectory.coherence.push(bands.coherence(&self.scene_bands)?);
         trajectory.slope.push(spectral_slope(&radial));
         if let Some(results) = results {

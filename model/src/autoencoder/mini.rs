@@ -40,7 +40,11 @@ impl Conv {
     fn new(inputs: usize, outputs: usize, gain: f64, vb: VarBuilder) -> Result<Self> {
         let stdev = gain / (9.0 * inputs as f64).sqrt();
         Ok(Self {
-            weight: vb.get_with_hints((outputs, 9 * inputs), "weight", candle_nn::Init::Randn { mean: 0.0, stdev })?,
+            weight: vb.get_with_hints(
+                (outputs, 9 * inputs),
+                "weight",
+                candle_nn::Init::Randn { mean: 0.0, stdev },
+            )?,
             bias: vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
         })
     }
@@ -55,7 +59,10 @@ impl Correction {
         let hidden = config.hidden_channels;
         let block = |i: usize| -> Result<[Conv; 2]> {
             let vb = vb.pp("blocks").pp(i);
-            Ok([Conv::new(hidden, hidden, 1.4, vb.pp(0))?, Conv::new(hidden, hidden, 0.5, vb.pp(1))?])
+            Ok([
+                Conv::new(hidden, hidden, 1.4, vb.pp(0))?,
+                Conv::new(hidden, hidden, 0.5, vb.pp(1))?,
+            ])
         };
         Ok(Self {
             input: Conv::new(inputs, hidden, 1.0, vb.pp("input"))?,
@@ -75,7 +82,10 @@ impl Correction {
 
 impl Half {
     fn new(inputs: usize, outputs: usize, config: &MiniAutoencoderConfig, vb: VarBuilder) -> Result<Self> {
-        let init = candle_nn::Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() };
+        let init = candle_nn::Init::Randn {
+            mean: 0.0,
+            stdev: (1.0 / inputs as f64).sqrt(),
+        };
         Ok(Self {
             weight: vb.pp("linear").get_with_hints((outputs, inputs), "weight", init)?,
             bias: vb.pp("linear").get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
@@ -84,7 +94,10 @@ impl Half {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        add(&linear(x, &self.weight, Some(&self.bias))?, &self.correction.forward(x)?)
+        add(
+            &linear(x, &self.weight, Some(&self.bias))?,
+            &self.correction.forward(x)?,
+        )
     }
 }
 
@@ -97,6 +110,11 @@ impl MiniAutoencoder {
             encoder: Half::new(pixels, channels, config, vb.pp("encoder"))?,
             decoder: Half::new(channels, pixels, config, vb.pp("decoder"))?,
         })
+    }
+
+    /// Pixels per latent pixel side.
+    pub fn factor(&self) -> usize {
+        self.config.factor
     }
 
     /// # Shapes

@@ -6,3 +6,4 @@ pub mod checkpoint;
 pub(crate) mod damage;
 pub mod layout;
 pub mod photo;
+pub mod skeleton;

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use mdsd3_model::error::ModelError;
 use serde::{Deserialize, Serialize};
 
 use super::check::bad;
@@ -190,10 +191,8 @@ fn symlink(_original: &Path, _link: &Path) -> io::Result<()> {
 
 /// Whether an error says that there is no room: the one failure that waiting can mend.
 pub(super) fn is_disk_full(error: &EngineError) -> bool {
-    let source = match error {
-        EngineError::Io { source, .. } => source,
-        EngineError::Model(mdsd3_model::error::ModelError::Io { source, .. }) => source,
-        _ => return false,
+    let (EngineError::Io { source, .. } | EngineError::Model(ModelError::Io { source, .. })) = error else {
+        return false;
     };
     matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -198,24 +198,21 @@ fn pack_if_needed(
             .iter()
             .filter_map(|index| known.pairs.get(&done[*index].job.key))
     };
-    let record = match known.lists.get(&pack.path) {
-        Some(record) => record.clone(),
-        None => {
-            let files: Vec<&FileRecord> = records().flat_map(|pair| &pair.files).collect();
-            let target = folder.join(&pack.path);
-            writer.place(&target, |temporary| write_tar(folder, &files, temporary))?;
-            let bytes = fs::metadata(&target)
-                .map_err(|source| EngineError::reading(&target, source))?
-                .len();
-            let record = FileRecord {
-                path: pack.path.clone(),
-                bytes,
-                sha256: metadata::sha256_of_file(&target)?,
-            };
-            // From here on the pairs count as there without their own files.
-            Journal::open(folder, shard)?.append(&Line::List(record.clone()))?;
-            record
-        }
+    let record = if let Some(record) = known.lists.get(&pack.path) {
+        record.clone()
+    } else {
+        let files: Vec<&FileRecord> = records().flat_map(|pair| &pair.files).collect();
+        let target = folder.join(&pack.path);
+        writer.place(&target, |temporary| write_tar(folder, &files, temporary))?;
+        let facts = fs::metadata(&target).map_err(|source| EngineError::reading(&target, source))?;
+        let record = FileRecord {
+            path: pack.path.clone(),
+            bytes: facts.len(),
+            sha256: metadata::sha256_of_file(&target)?,
+        };
+        // From here on the pairs count as there without their own files.
+        Journal::open(folder, shard)?.append(&Line::List(record.clone()))?;
+        record
     };
     for file in records().flat_map(|pair| &pair.files) {
         // What is left is removed with its folder.

@@ -12,8 +12,10 @@ mod check;
 mod files;
 mod journal;
 mod pair;
+mod pair_files;
 mod picture;
 mod scenes;
+mod work;
 
 pub mod estimate;
 pub mod finish;

@@ -355,10 +355,10 @@ fn read_split(table: &Table, shown: &str) -> Result<Vec<(String, f64)>, EngineEr
 }
 
 fn not_toml(error: &toml::de::Error, text: &str, shown: &str) -> EngineError {
-    let line = error.span().map_or(1, |span| {
-        let before = &text.as_bytes()[..span.start.min(text.len())];
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
-    });
+    // An error behind the last line end is on a line that `lines` doesn't know.
+    let line = error
+        .span()
+        .map_or(1, |span| text.get(..span.start).unwrap_or(text).split('\n').count());
     let reason = crate::error::one_line(error.message());
     bad(format!("{shown}: line {line}: {reason}"))
 }

@@ -3,34 +3,25 @@
 //! `mdsd3-scene` decodes ahead, `mdsd3-sample` degrades, `mdsd3-encode-N` decode latents, write files and then the
 //! journal. Bounded channels join them, so memory stays flat however long the sweep is.
 
-use std::panic;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Builder, Scope, ScopedJoinHandle};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::check::bad;
 use super::files::{self, PLAN_HASH, Shard, Writer};
 use super::finish;
-use super::journal::{Journal, Known, Line, PairRecord};
-use super::pair::{Files, Made, Maker, SceneInWork};
-use super::plan::Extra;
-use super::sweep::{Job, Sweep};
+use super::journal::{self, Journal, Known};
+use super::pair::Maker;
+use super::pair_files::Files;
+use super::sweep::Sweep;
+use super::work::Work;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
-use crate::scene::SceneLoader;
 
-/// Scenes that wait for the sampler; a scene is a few megabytes.
-const SCENES_AHEAD: usize = 2;
-/// Pairs that wait to be encoded.
-const PAIRS_AHEAD: usize = 4;
-/// The most encoding threads: beyond it the disk is the limit.
-const MAX_ENCODERS: usize = 4;
 /// How long to wait before a full disk is tried again.
-const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
+pub(super) const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
 
 /// How to run.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +170,7 @@ fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<(), Eng
         }
         Some(_) if !options.resume => {
             // Other shards of the same plan may be at work here; only this one's journal says that it ran before.
-            let is_new_shard = options.shard.count > 1 && !super::journal::path_of(folder, options.shard).exists();
+            let is_new_shard = options.shard.count > 1 && !journal::path_of(folder, options.shard).exists();
             if !is_new_shard {
                 return Err(bad(format!(
                     "{shown}: this dataset was begun before; add --resume to go on, or choose another folder"
@@ -202,256 +193,4 @@ fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<(), Eng
         Writer::new(folder, options.shard).write(PLAN_HASH, format!("{}\n", sweep.hash()).as_bytes())?;
     }
     Ok(())
-}
-
-/// Counts that the threads share.
-#[derive(Default)]
-struct State {
-    made: usize,
-    done_before: usize,
-    /// Pairs of photos that could not be used.
-    skipped: usize,
-    failed_scenes: usize,
-    error: Option<EngineError>,
-}
-
-struct Work<'a> {
-    sweep: &'a Sweep,
-    options: &'a RunOptions,
-    observer: &'a dyn SweepObserver,
-    known: &'a Known,
-    /// Keys of pairs that are there.
-    done: &'a std::collections::HashSet<String>,
-    journal: Mutex<Journal>,
-    state: Mutex<State>,
-    is_aborted: AtomicBool,
-    total: usize,
-    files: Files<'a>,
-}
-
-/// A scene with the jobs that are still to do.
-type SceneJobs = (Arc<SceneInWork>, Vec<Job>);
-/// A pair that is made and not yet written.
-type MadePair = (Arc<SceneInWork>, Job, Made);
-
-impl Work<'_> {
-    /// Runs all threads to their end; the sampler's share of busy time.
-    fn run(&self, maker: Maker) -> Result<f32, EngineError> {
-        let (scenes_in, scenes) = bounded::<SceneJobs>(SCENES_AHEAD);
-        let (pairs_in, pairs) = bounded::<MadePair>(PAIRS_AHEAD);
-        let multiple_px = maker.size_multiple();
-        let busy = thread::scope(|scope| {
-            let encoders = thread::available_parallelism()
-                .map_or(1, usize::from)
-                .clamp(1, MAX_ENCODERS);
-            let mut handles = Vec::new();
-            for index in 0..encoders {
-                let pairs = pairs.clone();
-                handles.push(self.spawn(scope, format!("mdsd3-encode-{index}"), move || self.encode(&pairs))?);
-            }
-            drop(pairs);
-            handles.push(self.spawn(scope, "mdsd3-scene".to_owned(), move || {
-                self.load_scenes(&scenes_in, multiple_px)
-            })?);
-            let busy = Arc::new(Mutex::new(0.0));
-            let busy_out = Arc::clone(&busy);
-            handles.push(self.spawn(scope, "mdsd3-sample".to_owned(), move || {
-                *busy_out.lock().unwrap_or_else(PoisonError::into_inner) = self.sample(maker, &scenes, &pairs_in)?;
-                Ok(())
-            })?);
-            for handle in handles {
-                if let Err(payload) = handle.join() {
-                    panic::resume_unwind(payload);
-                }
-            }
-            let busy = *busy.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok::<f32, EngineError>(busy)
-        })?;
-        match self.state.lock().unwrap_or_else(PoisonError::into_inner).error.take() {
-            Some(error) => Err(error),
-            None => Ok(busy),
-        }
-    }
-
-    /// Starts a thread whose error stops the sweep.
-    fn spawn<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        name: String,
-        work: impl FnOnce() -> Result<(), EngineError> + Send + 'scope,
-    ) -> Result<ScopedJoinHandle<'scope, ()>, EngineError> {
-        let guarded = move || {
-            let result = panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-                let message = payload.downcast_ref::<String>().cloned();
-                let message = message.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                Err(EngineError::Panicked {
-                    message: message.unwrap_or_default(),
-                })
-            });
-            if let Err(error) = result {
-                self.is_aborted.store(true, Ordering::SeqCst);
-                self.state().error.get_or_insert(error);
-            }
-        };
-        let spawned = Builder::new().name(name).spawn_scoped(scope, guarded);
-        spawned.map_err(|source| {
-            self.is_aborted.store(true, Ordering::SeqCst);
-            EngineError::Thread {
-                name: "mdsd3-sweep",
-                source,
-            }
-        })
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_aborted.load(Ordering::SeqCst) || self.observer.should_stop()
-    }
-
-    /// Decodes photos ahead of the sampler.
-    fn load_scenes(&self, scenes: &Sender<SceneJobs>, multiple_px: u32) -> Result<(), EngineError> {
-        let plan = &self.sweep.plan;
-        for scene in 0..plan.scenes.len() {
-            let jobs = self.jobs_to_do(scene)?;
-            if jobs.is_empty() {
-                continue;
-            }
-            if self.is_over() {
-                return Ok(());
-            }
-            let path = plan.scene_path(scene);
-            // A loader of its own: the last scene need not be kept.
-            let loaded = SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, multiple_px);
-            match loaded {
-                Ok(fitted) => {
-                    self.check_unchanged(scene, &fitted.key.content_sha256())?;
-                    if scenes.send((Arc::new(SceneInWork::new(fitted)), jobs)).is_err() {
-                        return Ok(());
-                    }
-                }
-                Err(error) => self.scene_failed(scene, jobs.len(), &error)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn jobs_to_do(&self, scene: usize) -> Result<Vec<Job>, EngineError> {
-        let mut jobs = Vec::new();
-        for job in self.sweep.jobs_of(scene) {
-            let job = job?;
-            if !self.options.shard.holds(&job.key) {
-                continue;
-            }
-            if self.done.contains(&job.key) {
-                self.state().done_before += 1;
-            } else {
-                jobs.push(job);
-            }
-        }
-        Ok(jobs)
-    }
-
-    /// A photo that was replaced would give a dataset in which pairs of one name have different scenes.
-    fn check_unchanged(&self, scene: usize, sha256: &str) -> Result<(), EngineError> {
-        for job in self.sweep.jobs_of(scene) {
-            let record = self.known.pairs.get(&job?.key);
-            if record.is_some_and(|record| record.scene_sha256 != sha256) {
-                return Err(bad(format!(
-                    "{}: the photo has changed since this dataset was begun; restore it, or begin in another folder",
-                    self.sweep.plan.scene_path(scene).display()
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn scene_failed(&self, scene: usize, jobs: usize, error: &EngineError) -> Result<(), EngineError> {
-        let (name, reason) = (self.sweep.plan.scenes[scene].clone(), error.one_line());
-        self.observer.scene_failed(&name, &reason);
-        {
-            let mut state = self.state();
-            state.failed_scenes += 1;
-            state.skipped += jobs;
-        }
-        self.append(&Line::Failed { scene: name, reason }).map(|_| ())
-    }
-
-    /// Degrades scene after scene; the share of time in which it did not wait for others.
-    fn sample(
-        &self,
-        mut maker: Maker,
-        scenes: &Receiver<SceneJobs>,
-        pairs: &Sender<MadePair>,
-    ) -> Result<f32, EngineError> {
-        let keeps_steps = self.sweep.plan.extras.contains(&Extra::Steps);
-        let (mut busy_secs, mut first) = (0.0, None);
-        while let Ok((scene, jobs)) = scenes.recv() {
-            let begun = *first.get_or_insert_with(Instant::now);
-            for job in jobs {
-                if self.is_over() {
-                    return Ok(share(busy_secs, begun));
-                }
-                let start = Instant::now();
-                let made = maker.make(&self.sweep.request(&job), &scene, keeps_steps)?;
-                busy_secs += start.elapsed().as_secs_f32();
-                if pairs.send((Arc::clone(&scene), job, made)).is_err() {
-                    return Ok(share(busy_secs, begun));
-                }
-            }
-        }
-        Ok(first.map_or(0.0, |begun| share(busy_secs, begun)))
-    }
-
-    /// Writes pair after pair, and then each into the journal.
-    fn encode(&self, pairs: &Receiver<MadePair>) -> Result<(), EngineError> {
-        while let Ok((scene, job, made)) = pairs.recv() {
-            if self.is_aborted.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            let Some(record) = self.when_there_is_room(|| self.files.write(&job, &scene, &made))? else {
-                return Ok(());
-            };
-            self.pair_done(record)?;
-        }
-        Ok(())
-    }
-
-    fn pair_done(&self, record: PairRecord) -> Result<(), EngineError> {
-        if !self.append(&Line::Pair(record))? {
-            return Ok(());
-        }
-        let mut state = self.state();
-        state.made += 1;
-        self.observer.progress(state.done_before + state.made, self.total);
-        Ok(())
-    }
-
-    /// Appends to the journal; false when the sweep was stopped while there was no room.
-    fn append(&self, line: &Line) -> Result<bool, EngineError> {
-        let append = || self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(line);
-        Ok(self.when_there_is_room(append)?.is_some())
-    }
-
-    /// Repeats `write` while the disk is full; `None` when the sweep is stopped meanwhile.
-    fn when_there_is_room<T>(&self, write: impl Fn() -> Result<T, EngineError>) -> Result<Option<T>, EngineError> {
-        loop {
-            match write() {
-                Err(error) if files::is_disk_full(&error) => {
-                    if self.is_over() {
-                        return Ok(None);
-                    }
-                    self.observer.disk_full(&error.one_line());
-                    thread::sleep(DISK_FULL_WAIT);
-                }
-                result => return result.map(Some),
-            }
-        }
-    }
-}
-
-fn share(busy_secs: f32, begun: Instant) -> f32 {
-    busy_secs / begun.elapsed().as_secs_f32().max(f32::EPSILON)
 }

@@ -22,6 +22,8 @@ use crate::config::{MmditConfig, classes_from_metadata};
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
 use crate::io::checkpoint::{Part, Weights, shortened};
+use crate::io::skeleton::Skeleton;
+use crate::mmdit::Mmdit;
 
 /// How low-rank updates take part in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,6 +144,20 @@ impl Adapter {
         self.weights.parameters()
     }
 
+    /// Low-rank updates of modules that such a transformer doesn't have.
+    pub fn homeless(&self, config: &MmditConfig) -> Result<Vec<String>, ModelError> {
+        let skeleton = Skeleton::new(None);
+        Mmdit::with_clean_path(config, skeleton.builder(), true)?;
+        let asked = skeleton.shapes();
+        let has_home = |module: &str| asked.contains_key(&format!("{module}.weight"));
+        Ok(self
+            .loras
+            .iter()
+            .filter(|(module, _)| !has_home(module))
+            .map(|(_, lora)| lora.down.clone())
+            .collect())
+    }
+
     /// Puts the adapter over a base whose tensors have diffusers' names.
     pub fn over(
         &self,
@@ -258,6 +274,11 @@ pub struct Adapted {
 }
 
 impl Adapted {
+    /// Base and adapter as one set of tensors, without the updates.
+    pub fn base(&self) -> &Weights {
+        &self.weights
+    }
+
     /// The factor on the updates; without effect on merged ones.
     pub fn strength(&self) -> Strength {
         self.strength.clone()

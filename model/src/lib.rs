@@ -15,6 +15,7 @@
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
 //! | [`parity`] | golden tensors recomputed |
+//! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
 
 pub mod adapter;
@@ -22,6 +23,7 @@ pub mod autoencoder;
 pub mod config;
 pub mod degrade;
 pub mod error;
+pub mod inspect;
 pub mod io;
 pub mod kernels;
 pub mod loss;

@@ -37,6 +37,8 @@ use crate::sampler::prediction::Prediction;
 use crate::sampler::{euler_step, schedule};
 use codec::Codec;
 pub use context::LearnedContext;
+pub(crate) use mini::find as find_mini;
+pub(crate) use sd3::config_with_classes;
 use context::{BatchContext, Context};
 pub use images::{rgb_from_tensor, tensor_from_rgb};
 

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mdsd3_engine::loaded::ModelKey;
+use mdsd3_engine::inspect::{self, ModelReport};
+use mdsd3_engine::loaded::ModelParts;
 use mdsd3_engine::metadata;
-use mdsd3_engine::protocol::ModelSummary;
-use mdsd3_engine::session::Session;
 
 use crate::outcome::say;
+
+/// Names of a list that are shown; the rest is counted.
+const SHOWN: usize = 20;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
@@ -16,13 +18,31 @@ pub struct InfoArgs {
     /// Model folder, safetensors file, or PNG made by mdsd3; the bundled model when absent
     #[arg(value_name = "MODEL|PNG")]
     path: Option<PathBuf>,
+    /// Autoencoder, in place of the checkpoint's own
+    #[arg(long, value_name = "DIR|FILE")]
+    vae: Option<PathBuf>,
+    /// Text encoders, in place of the checkpoint's own
+    #[arg(long, value_name = "DIR|FILE")]
+    text_encoder: Option<PathBuf>,
+    /// Folder with tokenizer, tokenizer_2 and tokenizer_3
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// MDSD3 adapter over the checkpoint
+    #[arg(long, value_name = "FILE")]
+    adapter: Option<PathBuf>,
+    /// Attention heads, for a file whose shapes do not tell them
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     match &args.path {
         Some(path) if metadata::is_png(path) => png_info(path),
-        path => model_info(path.clone()),
+        _ => model_info(args),
     }
 }
 
@@ -32,43 +52,108 @@ fn png_info(path: &Path) -> anyhow::Result<()> {
     say(&serde_json::to_string_pretty(&settings).context("the settings can't be shown as JSON")?)
 }
 
-fn model_info(path: Option<PathBuf>) -> anyhow::Result<()> {
-    let mut session = Session::new();
-    session.load_model(&ModelKey {
-        path,
-        parts: mdsd3_engine::loaded::ModelParts::default(),
-        device: "cpu".to_owned(),
-        dtype: "f32".to_owned(),
-    })?;
-    let model = session.model().context("the session lost its model")?;
-    let identity = model.identity().resolve()?;
-    for (label, value) in facts(model.summary()) {
+fn model_info(args: &InfoArgs) -> anyhow::Result<()> {
+    let parts = ModelParts {
+        vae: args.vae.clone(),
+        preview_vae: None,
+        text_encoder: args.text_encoder.clone(),
+        tokenizer: args.tokenizer.clone(),
+        adapter: args.adapter.clone(),
+        heads: args.heads,
+    };
+    let path = args.path.as_deref();
+    let report = inspect::inspect(path, &parts)?;
+    if args.json {
+        return say(&serde_json::to_string_pretty(&report).context("the report can't be shown as JSON")?);
+    }
+    let shown = path.map_or("in the program".into(), |path| path.to_string_lossy());
+    for (label, value) in facts(&report, &shown) {
         say(&format!("{label:<14}{value}"))?;
     }
-    say(&format!("{:<14}{}", "sha256", identity.sha256))
+    // Last, as hashing gigabytes takes seconds.
+    say(&format!("{:<14}{}", "sha256", inspect::sha256(path, &parts)?))
 }
 
-fn facts(model: &ModelSummary) -> Vec<(&'static str, String)> {
-    let path = model
-        .path
-        .as_ref()
-        .map_or("in the program".into(), |path| path.to_string_lossy());
-    let heads = |owned: &[usize]| owned.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
-    let classes = model.classes.iter().zip(&model.class_heads);
-    let classes: Vec<String> = classes
-        .map(|(class, owned)| format!("{class} (heads {})", heads(owned)))
-        .collect();
-    vec![
-        ("name", model.name.clone()),
-        ("path", path.into_owned()),
-        ("classes", classes.join(", ")),
-        ("blocks", model.blocks.to_string()),
-        ("heads", model.heads.to_string()),
-        ("width", model.width.to_string()),
-        ("parameters", format!("{:.2} million", model.parameters as f64 / 1e6)),
+fn facts(report: &ModelReport, path: &str) -> Vec<(&'static str, String)> {
+    let config = &report.config;
+    let mut facts = vec![
+        ("name", report.name.clone()),
+        ("path", path.to_owned()),
+        ("family", report.family.clone()),
+        ("classes", classes(report)),
+        (
+            "clean path",
+            if report.clean_path {
+                "yes"
+            } else {
+                "no: the scene enters by beta alone"
+            }
+            .to_owned(),
+        ),
+        ("blocks", config.num_layers.to_string()),
+        (
+            "heads",
+            format!("{} of width {}", config.num_attention_heads, config.attention_head_dim),
+        ),
+        ("width", config.width().to_string()),
         (
             "sizes",
-            format!("multiples of {} up to {} px", model.size_multiple, model.max_size),
+            format!(
+                "multiples of {} up to {} px",
+                report.size_multiple_px, report.max_size_px
+            ),
         ),
-    ]
+    ];
+    let total: u64 = report.parts.iter().map(|part| part.parameters).sum();
+    facts.push(("parameters", format!("{} million", millions(total))));
+    for part in &report.parts {
+        let dtypes = part.dtypes.join(", ").to_lowercase();
+        facts.push((
+            "",
+            format!("{}: {} million, {dtypes} on disk", part.name, millions(part.parameters)),
+        ));
+    }
+    facts.push(("memory", "weights + scene + about as much while working".to_owned()));
+    for row in &report.memory {
+        let sizes =
+            [row.weights_bytes, row.scene_bytes, row.working_bytes].map(|bytes| format!("{:.2}", bytes as f64 / 1e9));
+        facts.push((
+            "",
+            format!("{} at {} px: {} GB", row.dtype, row.size_px, sizes.join(" + ")),
+        ));
+    }
+    list(&mut facts, "missing", &report.missing);
+    list(&mut facts, "unknown", &report.unknown);
+    facts
+}
+
+fn millions(values: u64) -> String {
+    format!("{:.2}", values as f64 / 1e6)
+}
+
+/// Every class with the heads it owns, and the heads that nobody owns.
+fn classes(report: &ModelReport) -> String {
+    if report.classes.is_empty() {
+        return "none: plain Stable Diffusion 3, where a mix only names the prompt".to_owned();
+    }
+    let heads = |owned: &[usize]| owned.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+    let mut classes: Vec<String> = report
+        .classes
+        .iter()
+        .map(|(class, owned)| format!("{class} (heads {})", heads(owned)))
+        .collect();
+    let owned: usize = report.classes.iter().map(|(_, owned)| owned.len()).sum();
+    let spare: Vec<usize> = (owned..report.config.num_attention_heads).collect();
+    if !spare.is_empty() {
+        classes.push(format!("nobody (heads {})", heads(&spare)));
+    }
+    classes.join(", ")
+}
+
+fn list(facts: &mut Vec<(&'static str, String)>, label: &'static str, lines: &[String]) {
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    facts.extend(labels.zip(lines.iter().take(SHOWN).cloned()));
+    if lines.len() > SHOWN {
+        facts.push(("", format!("and {} more", lines.len() - SHOWN)));
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_model::inspect::{ModelReport, inspect_embedded};
 use mdsd3_model::pipeline::Pipeline;
 
 use crate::error::EngineError;
@@ -34,6 +35,12 @@ pub fn model_bytes() -> Option<u64> {
 pub(crate) fn open_model(device: &Device, dtype: DType) -> Result<Pipeline, EngineError> {
     let (config, weights) = model()?;
     Ok(Pipeline::from_parts(config, weights, device, dtype)?)
+}
+
+/// What the bundled model is.
+pub(crate) fn inspect_model() -> Result<ModelReport, EngineError> {
+    let (config, weights) = model()?;
+    Ok(inspect_embedded(config, weights)?)
 }
 
 /// SHA-256 of the bundled weights.

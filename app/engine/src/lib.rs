@@ -18,6 +18,7 @@ pub mod engine;
 pub mod error;
 pub mod export;
 pub mod frames;
+pub mod inspect;
 pub mod loaded;
 pub mod memory;
 pub mod metadata;

@@ -184,7 +184,7 @@ impl LazyIdentity {
 }
 
 /// The hash of a model: its weights file's, or over the hashes of its files when they are several.
-fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, EngineError> {
+pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, EngineError> {
     let mut files = transformer_files(path)?;
     files.extend(adapter.map(Path::to_owned));
     let hashes = files

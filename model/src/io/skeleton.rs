@@ -20,7 +20,10 @@ pub struct Skeleton {
 impl Skeleton {
     /// Optional tensors are there where `like` has them; without it, all are.
     pub fn new(like: Option<&Weights>) -> Self {
-        Self { asked: Arc::default(), like: like.cloned() }
+        Self {
+            asked: Arc::default(),
+            like: like.cloned(),
+        }
     }
 
     /// A builder whose tensors take no memory.
@@ -36,7 +39,10 @@ impl Skeleton {
 
 impl SimpleBackend for Skeleton {
     fn get(&self, shape: Shape, name: &str, _: candle_nn::Init, dtype: DType, device: &Device) -> Result<Tensor> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), shape.dims().to_vec());
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), shape.dims().to_vec());
         Tensor::zeros((), dtype, device)?.broadcast_as(shape)
     }
 

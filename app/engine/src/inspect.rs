@@ -1,0 +1,28 @@
+//! What a model is, without loading it: for `mdsd3 info` and the Model pane.
+
+use std::path::Path;
+
+pub use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
+
+use crate::bundled;
+use crate::error::EngineError;
+use crate::loaded::{self, ModelParts};
+
+/// Looks at a model folder or file, or at the bundled model.
+///
+/// # Errors
+/// [`EngineError::Model`] when it is no model, damaged, or of another family.
+pub fn inspect(path: Option<&Path>, parts: &ModelParts) -> Result<ModelReport, EngineError> {
+    match path {
+        Some(path) => Ok(mdsd3_model::inspect::inspect(path, parts)?),
+        None => bundled::inspect_model(),
+    }
+}
+
+/// SHA-256 of a model's weights.
+pub fn sha256(path: Option<&Path>, parts: &ModelParts) -> Result<String, EngineError> {
+    match path {
+        Some(path) => loaded::sha256_of_model(path, parts.adapter.as_deref()),
+        None => bundled::model_sha256(),
+    }
+}

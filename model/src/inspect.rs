@@ -1,0 +1,318 @@
+//! What a checkpoint is, told from headers and configs alone: for `mdsd3 info`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device};
+use serde::Serialize;
+
+use crate::adapter::{Adapter, LoraMode};
+use crate::autoencoder::{KlAutoencoder, KlConfig};
+use crate::config::{MiniConfig, MmditConfig};
+use crate::error::ModelError;
+use crate::io::checkpoint::Weights;
+use crate::io::layout::{AutoencoderKind, ModelParts, Sd3Checkpoint, TEXT_PARTS};
+use crate::io::skeleton::Skeleton;
+use crate::mmdit::{Mmdit, class_heads};
+use crate::pipeline;
+use crate::text::TextEncoders;
+
+/// Context tokens of an SD3 prompt: CLIP's 77 and T5's 256.
+const PROMPT_TOKENS: usize = 77 + 256;
+/// Largest image side that the KL autoencoder takes whole, in pixels.
+const WHOLE_PX: u64 = 512;
+/// f32 values per pixel that it holds at its widest.
+const DECODER_VALUES_PER_PX: u64 = 1100;
+
+/// One part of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartReport {
+    /// What it is.
+    pub name: String,
+    /// Number of values.
+    pub parameters: u64,
+    /// Dtypes on disk, such as `F16`.
+    pub dtypes: Vec<String>,
+    /// Where it lies.
+    pub file: String,
+}
+
+/// Memory that a run takes, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// Compute dtype.
+    pub dtype: &'static str,
+    /// Side of a square image, in pixels.
+    pub size_px: u64,
+    /// Transformer and autoencoder.
+    pub weights_bytes: u64,
+    /// The clean path of a scene.
+    pub scene_bytes: u64,
+    /// About what a guided step and decoding hold besides.
+    pub working_bytes: u64,
+}
+
+/// Everything that `mdsd3 info` says of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelReport {
+    /// Its name.
+    pub name: String,
+    /// Family and release, in words.
+    pub family: String,
+    /// Shape of the transformer.
+    pub config: MmditConfig,
+    /// Whether the transformer has a clean path.
+    pub clean_path: bool,
+    /// Class names with the heads they own.
+    pub classes: Vec<(String, Vec<usize>)>,
+    /// Its parts.
+    pub parts: Vec<PartReport>,
+    /// Image sides must be multiples of this, in pixels.
+    pub size_multiple_px: usize,
+    /// Largest image side, in pixels.
+    pub max_size_px: usize,
+    /// What it lacks for a run, one line each.
+    pub missing: Vec<String>,
+    /// Tensors that it has no place for.
+    pub unknown: Vec<String>,
+    /// Memory per dtype and size.
+    pub memory: Vec<MemoryReport>,
+}
+
+/// Looks at a model folder or file without loading it.
+///
+/// # Errors
+/// Bad input when it is no model, damaged, or of another family.
+pub fn inspect(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError> {
+    match pipeline::find_mini(path)? {
+        Some((json, weights)) => inspect_mini(&json, &weights),
+        None => inspect_sd3(path, parts),
+    }
+}
+
+/// Looks at a model that is embedded in the program.
+pub fn inspect_embedded(config_json: &str, weights: &[u8]) -> Result<ModelReport, ModelError> {
+    inspect_mini(config_json, &Weights::parse(weights, "in the program")?)
+}
+
+fn inspect_mini(json: &str, weights: &Weights) -> Result<ModelReport, ModelError> {
+    let config = MiniConfig::parse(json)?;
+    let of = |part: &str| {
+        let prefix = format!("{part}.");
+        weights.renamed(|key| {
+            let name = key.strip_prefix(&prefix).map(str::to_owned);
+            name.map(|name| (name, crate::io::checkpoint::Part::Whole))
+                .into_iter()
+                .collect()
+        })
+    };
+    let transformer = of("transformer");
+    let check = TransformerCheck::of(&config.transformer, &transformer, None)?;
+    let known = ["autoencoder.", "transformer.", "context.", "prediction."];
+    let mut unknown: Vec<String> = weights
+        .keys()
+        .filter(|k| !known.iter().any(|p| k.starts_with(p)))
+        .map(str::to_owned)
+        .collect();
+    unknown.extend(check.unknown);
+    let factor = config.autoencoder.factor * config.transformer.patch_size;
+    Ok(ModelReport {
+        name: config.name.clone(),
+        family: format!("MDSD3 model of this program, prediction {:?}", config.prediction),
+        clean_path: check.clean_path,
+        classes: classes(&config.transformer),
+        parts: ["transformer", "autoencoder", "context", "prediction"]
+            .iter()
+            .map(|name| part_report(name, &of(name)))
+            .collect(),
+        size_multiple_px: factor,
+        max_size_px: factor * config.transformer.pos_embed_max_size,
+        missing: check.missing,
+        unknown,
+        memory: memory(&config.transformer, weights.parameters(), 0, factor, &[256]),
+        config: config.transformer,
+    })
+}
+
+fn inspect_sd3(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError> {
+    let checkpoint = Sd3Checkpoint::open(path, parts)?;
+    let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
+    let config = pipeline::config_with_classes(&checkpoint.config, adapter.as_ref())?;
+    let check = TransformerCheck::of(&config, &checkpoint.transformer, adapter.as_ref())?;
+    let (mut missing, mut unknown) = (check.missing, check.unknown);
+    unknown.extend(checkpoint.unknown.clone());
+    let mut reports = vec![part_report("transformer", &checkpoint.transformer)];
+    if let (Some(adapter), Some(file)) = (&adapter, &parts.adapter) {
+        let name = format!("adapter, {} low-rank updates", adapter.updates());
+        let dtypes = Weights::open(file).map(|w| dtypes(&w)).unwrap_or_default();
+        reports.push(PartReport {
+            name,
+            parameters: adapter.parameters(),
+            dtypes,
+            file: file.display().to_string(),
+        });
+    }
+    let codecs = [
+        ("autoencoder", &checkpoint.autoencoder),
+        ("preview autoencoder", &checkpoint.preview),
+    ];
+    for (name, source) in codecs {
+        let Some(source) = source else { continue };
+        reports.push(part_report(name, &source.part.weights));
+        if source.kind == AutoencoderKind::Kl {
+            let skeleton = Skeleton::new(Some(&source.part.weights));
+            KlAutoencoder::new(&KlConfig::from_json(&source.part.config)?, &skeleton.builder())?;
+            let (lacks, extra) = compare(&source.part.weights, &skeleton.shapes());
+            missing.extend(lacks);
+            unknown.extend(extra);
+        }
+    }
+    if checkpoint.autoencoder.is_none() {
+        missing.push("autoencoder: give one with --vae".to_owned());
+    }
+    for (name, encoder) in TEXT_PARTS.iter().zip(&checkpoint.text.encoders) {
+        reports.extend(encoder.iter().map(|part| part_report(name, &part.weights)));
+    }
+    if checkpoint.text.encoders[2].is_none() {
+        missing.push(format!("{}: its part of every prompt is zeros", TEXT_PARTS[2]));
+    }
+    match TextEncoders::open(&checkpoint.text, config.joint_attention_dim, DType::F32, &Device::Cpu) {
+        Ok(_) => unknown.extend(
+            checkpoint
+                .text
+                .encoders
+                .iter()
+                .flatten()
+                .flat_map(|part| part.weights.unused()),
+        ),
+        Err(error) => missing.push(error.to_string()),
+    }
+    let parameters = checkpoint.transformer.parameters() + adapter.as_ref().map_or(0, Adapter::parameters);
+    let autoencoder = checkpoint
+        .autoencoder
+        .as_ref()
+        .map_or(0, |a| a.part.weights.parameters());
+    Ok(ModelReport {
+        name: checkpoint.name.clone(),
+        family: format!(
+            "Stable Diffusion 3: {}, {:?} layout",
+            checkpoint.release(),
+            checkpoint.layout
+        ),
+        clean_path: check.clean_path,
+        classes: classes(&config),
+        parts: reports,
+        size_multiple_px: 8 * config.patch_size,
+        max_size_px: 8 * config.patch_size * config.pos_embed_max_size,
+        missing,
+        unknown,
+        memory: memory(&config, parameters, autoencoder, 8 * config.patch_size, &[512, 1024]),
+        config,
+    })
+}
+
+/// What a transformer lacks and has too much of.
+struct TransformerCheck {
+    clean_path: bool,
+    missing: Vec<String>,
+    unknown: Vec<String>,
+}
+
+impl TransformerCheck {
+    fn of(config: &MmditConfig, weights: &Weights, adapter: Option<&Adapter>) -> Result<Self, ModelError> {
+        let (weights, extra) = match adapter {
+            Some(adapter) => {
+                let adapted = adapter.over(weights, config, LoraMode::Separate, DType::F32, &Device::Cpu)?;
+                (adapted.base().clone(), adapter.homeless(config)?)
+            }
+            None => (weights.clone(), Vec::new()),
+        };
+        let skeleton = Skeleton::new(Some(&weights));
+        let transformer = Mmdit::new(config, skeleton.builder())?;
+        let (missing, mut unknown) = compare(&weights, &skeleton.shapes());
+        unknown.extend(extra);
+        Ok(Self {
+            clean_path: transformer.has_clean_path(),
+            missing,
+            unknown,
+        })
+    }
+}
+
+/// (what is asked for and missing or of another shape, what is there and not asked for)
+fn compare(weights: &Weights, asked: &BTreeMap<String, Vec<usize>>) -> (Vec<String>, Vec<String>) {
+    let lacking = |(name, shape): (&String, &Vec<usize>)| match weights.shape(name) {
+        None => Some(format!("tensor {name}")),
+        Some(found) if found != *shape => Some(format!("tensor {name} of shape {shape:?} (it has {found:?})")),
+        Some(_) => None,
+    };
+    let missing = asked.iter().filter_map(lacking).collect();
+    let unknown = weights
+        .keys()
+        .filter(|key| !asked.contains_key(*key))
+        .map(str::to_owned)
+        .collect();
+    (missing, unknown)
+}
+
+fn classes(config: &MmditConfig) -> Vec<(String, Vec<usize>)> {
+    let heads = class_heads(config.classes.len(), config.num_attention_heads);
+    config
+        .classes
+        .iter()
+        .cloned()
+        .zip(heads.into_iter().map(Iterator::collect))
+        .collect()
+}
+
+fn dtypes(weights: &Weights) -> Vec<String> {
+    let mut dtypes: Vec<String> = weights
+        .keys()
+        .filter_map(|key| Some(weights.facts(key)?.dtype))
+        .collect();
+    dtypes.sort();
+    dtypes.dedup();
+    dtypes
+}
+
+fn part_report(name: &str, weights: &Weights) -> PartReport {
+    PartReport {
+        name: name.to_owned(),
+        parameters: weights.parameters(),
+        dtypes: dtypes(weights),
+        file: weights.name().to_owned(),
+    }
+}
+
+/// Weights are counted exactly, the rest estimated: a guided step holds two branches' tokens a dozen times over, four of
+/// them at the feed-forward's width.
+fn memory(
+    config: &MmditConfig,
+    transformer: u64,
+    autoencoder: u64,
+    token_px: usize,
+    sizes_px: &[u64],
+) -> Vec<MemoryReport> {
+    let width = config.width() as u64;
+    let row = |(dtype, bytes): (&'static str, u64), size_px: u64| {
+        let tokens = (size_px / token_px as u64).pow(2);
+        let step = 2 * (tokens + PROMPT_TOKENS as u64) * width * bytes * 24;
+        let decoding = if autoencoder == 0 {
+            0
+        } else {
+            size_px.min(WHOLE_PX).pow(2) * 4 * DECODER_VALUES_PER_PX
+        };
+        MemoryReport {
+            dtype,
+            size_px,
+            weights_bytes: transformer * bytes + autoencoder * 4,
+            scene_bytes: 3 * tokens * width * bytes * config.num_layers as u64,
+            working_bytes: step.max(decoding),
+        }
+    };
+    let dtypes = [("f32", 4), ("bf16", 2), ("f16", 2)];
+    sizes_px
+        .iter()
+        .flat_map(|&size| dtypes.map(|dtype| row(dtype, size)))
+        .collect()
+}

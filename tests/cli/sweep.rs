@@ -22,7 +22,7 @@ fn a_dry_run_counts_estimates_and_shows_the_first_jobs() {
         "{said}"
     );
     assert!(
-        said.contains(" s and ") && said.contains(" MB on this machine"),
+        said.contains(" s of computing and ") && said.contains(" MB on this machine"),
         "{said}"
     );
     assert_eq!(

@@ -255,7 +255,7 @@ fn dry_run(sweep: &Sweep, model: Option<LoadedModel>) -> anyhow::Result<()> {
             secs_per_pair,
             bytes_per_pair,
         }) => say(&format!(
-            "about {} and {} on this machine",
+            "about {} of computing and {} on this machine",
             in_time(secs_per_pair * sweep.len() as f64),
             in_bytes(bytes_per_pair * sweep.len() as f64)
         ))?,

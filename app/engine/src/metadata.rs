@@ -98,7 +98,10 @@ impl RunSettings {
             .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
         match &self.pair {
             Some(pair) if pair.image == PairImage::Gt => {
-                return format!("Clean scene: {scene}\nSize: {}, Version: {}", request.size, self.program);
+                return format!(
+                    "Clean scene: {scene}\nSize: {}, Version: {}",
+                    request.size, self.program
+                );
             }
             Some(pair) if pair.engine == EngineKind::Physical => {
                 return format!(

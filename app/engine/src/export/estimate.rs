@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::pair::{self, Maker, SceneInWork};
 use super::plan::{Extra, LqKind};
 use super::sweep::{Job, Sweep};
+use super::work;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
 use crate::metadata::{PairImage, RunSettings};
@@ -18,7 +19,8 @@ const MAX_TRIES: usize = 10;
 /// Disk and time of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Seconds of one pair in the sampler, which is the slowest stage.
+    /// Seconds between one pair and the next: of sampling or of encoding, whichever is slower. Flushing files to disk, which no
+    /// dry run can measure, comes on top when it is slower still.
     pub secs_per_pair: f64,
     /// Bytes of one pair's files.
     pub bytes_per_pair: f64,
@@ -56,7 +58,7 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
         1.0
     };
     let decoder = maker.decoder();
-    let secs_per_pair = start.elapsed().as_secs_f64() * scale;
+    let sample_secs = start.elapsed().as_secs_f64() * scale;
     let lq = match plan.lq {
         LqKind::Composited => PairImage::Composited,
         LqKind::Decoded => PairImage::Decoded,
@@ -70,7 +72,9 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
     });
     let length =
         |which| Ok::<_, EngineError>(pair::png(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len());
+    let start = Instant::now();
     let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
+    let encode_secs = start.elapsed().as_secs_f64() / work::encoders() as f64;
     let images = plan
         .extras
         .iter()
@@ -79,7 +83,7 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
     // A kilobyte or two of JSON beside them.
     let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;
     Ok(Estimate {
-        secs_per_pair,
+        secs_per_pair: sample_secs.max(encode_secs),
         bytes_per_pair,
     })
 }

@@ -198,14 +198,15 @@ pub(super) fn is_disk_full(error: &EngineError) -> bool {
 }
 
 /// Refuses an output folder that can't be made or written to.
-pub(super) fn check_writable(folder: &Path) -> Result<(), EngineError> {
+pub(super) fn check_writable(folder: &Path, shard: Shard) -> Result<(), EngineError> {
     let shown = folder.display();
     let refused = |reason: &str| Err(bad(format!("{shown}: {reason}; choose another output folder")));
     if folder.exists() && !folder.is_dir() {
         return refused("is a file, not a folder");
     }
     let state = folder.join(STATE);
-    let probe = state.join(format!("probe-{}.tmp", std::process::id()));
+    // The same name at every start: what a killed process leaves, the next one removes.
+    let probe = state.join(format!("probe-{}-of-{}.tmp", shard.index, shard.count));
     let tried = fs::create_dir_all(&state)
         .and_then(|()| File::create(&probe))
         .and_then(|_| fs::remove_file(&probe));

@@ -188,7 +188,7 @@ fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<(), Eng
             }
         }
     }
-    files::check_writable(folder)?;
+    files::check_writable(folder, options.shard)?;
     if there.is_none() {
         Writer::new(folder, options.shard).write(PLAN_HASH, format!("{}\n", sweep.hash()).as_bytes())?;
     }

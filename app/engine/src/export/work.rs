@@ -64,11 +64,8 @@ impl Work<'_> {
         let (pairs_in, pairs) = bounded::<MadePair>(PAIRS_AHEAD);
         let multiple_px = maker.size_multiple();
         let busy = thread::scope(|scope| {
-            let encoders = thread::available_parallelism()
-                .map_or(1, usize::from)
-                .clamp(1, MAX_ENCODERS);
             let mut handles = Vec::new();
-            for index in 0..encoders {
+            for index in 0..encoders() {
                 let pairs = pairs.clone();
                 handles.push(self.spawn(scope, format!("mdsd3-encode-{index}"), move || self.encode(&pairs))?);
             }
@@ -273,6 +270,13 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Encoding threads of this machine.
+pub(super) fn encoders() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .clamp(1, MAX_ENCODERS)
 }
 
 fn share(busy_secs: f32, begun: Instant) -> f32 {

@@ -260,6 +260,8 @@ pub fn segmented<T: PartialEq + Copy>(ui: &mut Ui, name: &str, current: &mut T, 
         .inner_margin(2.0)
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
+            // With the frame's margin as tall as other controls.
+            ui.spacing_mut().button_padding.y = 1.0;
             ui.spacing_mut().interact_size.y = space::ROW - 4.0;
             ui.horizontal(|ui| {
                 // In a row that is filled from the right, the last choice comes first.

@@ -66,7 +66,9 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::ToggleView);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if save_button(ui, studio.state.finished_run().is_some()).clicked() {
+            let can_save = studio.state.finished_run().is_some();
+            let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
+            if save.inner.clicked() {
                 studio.commands.push(Command::SaveImage);
             }
             let mut chosen = match studio.looking.zoom.scale {
@@ -89,16 +91,6 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             ui.add(egui::Label::new(text).truncate());
         });
     });
-}
-
-fn save_button(ui: &mut Ui, enabled: bool) -> egui::Response {
-    let height = ui.available_height();
-    ui.add_enabled_ui(enabled, |ui| {
-        // As tall as its neighbours, so that the row centres it.
-        ui.set_height(height);
-        icon_button(ui, Icon::Save, Command::SaveImage.label())
-    })
-    .inner
 }
 
 /// "256 × 256 px, shown at 200 %", and whether pixels are smoothed.

@@ -25,7 +25,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().ok_or("usage: random_checkpoint FOLDER [BLOCKS] [CLIP-G LAYERS]")?;
+    let folder = args
+        .next()
+        .ok_or("usage: random_checkpoint FOLDER [BLOCKS] [CLIP-G LAYERS]")?;
     let blocks = args.next().map_or(Ok(24), |n| n.parse())?;
     let layers = args.next().map_or(Ok(32), |n| n.parse())?;
     let folder = Path::new(&folder);
@@ -34,8 +36,14 @@ fn main() -> Result<()> {
     write_autoencoder(folder, &pool)?;
     write_clip(folder, 1, (768, 3072, 12, 768, "quick_gelu"), &pool)?;
     write_clip(folder, 2, (1280, 5120, layers, 1280, "gelu"), &pool)?;
-    write_json(&folder.join("scheduler/scheduler_config.json"), &json!({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}))?;
-    write_json(&folder.join("model_index.json"), &json!({"_class_name": "StableDiffusion3Pipeline"}))
+    write_json(
+        &folder.join("scheduler/scheduler_config.json"),
+        &json!({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}),
+    )?;
+    write_json(
+        &folder.join("model_index.json"),
+        &json!({"_class_name": "StableDiffusion3Pipeline"}),
+    )
 }
 
 /// Uniform numbers in -1..=1 from a fixed seed, by xorshift.
@@ -64,9 +72,22 @@ impl<'a> RandomTensor<'a> {
     fn new(name: &str, shape: Vec<usize>, pool: &'a [f32]) -> Self {
         let inputs: usize = shape.iter().skip(1).product();
         let gain = shape.len() == 1 && name.ends_with("weight");
-        let spread = if shape.len() == 1 { 0.01 } else { 0.7 / (inputs as f32).sqrt() };
-        let offset = name.bytes().fold(7_usize, |n, b| n.wrapping_mul(31).wrapping_add(b.into())) % POOL;
-        Self { shape, mean: f32::from(u8::from(gain)), spread, offset, pool }
+        let spread = if shape.len() == 1 {
+            0.01
+        } else {
+            0.7 / (inputs as f32).sqrt()
+        };
+        let offset = name
+            .bytes()
+            .fold(7_usize, |n, b| n.wrapping_mul(31).wrapping_add(b.into()))
+            % POOL;
+        Self {
+            shape,
+            mean: f32::from(u8::from(gain)),
+            spread,
+            offset,
+            pool,
+        }
     }
 }
 
@@ -80,7 +101,11 @@ impl View for RandomTensor<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let period: Vec<u8> = self.pool.iter().flat_map(|v| f16::from_f32(self.mean + self.spread * v).to_le_bytes()).collect();
+        let period: Vec<u8> = self
+            .pool
+            .iter()
+            .flat_map(|v| f16::from_f32(self.mean + self.spread * v).to_le_bytes())
+            .collect();
         let mut bytes = Vec::with_capacity(self.data_len());
         let mut start = 2 * self.offset;
         while bytes.len() < self.data_len() {
@@ -125,7 +150,11 @@ fn write_transformer(folder: &Path, blocks: usize, pool: &[f32]) -> Result<()> {
     Mmdit::with_clean_path(&shape, skeleton.builder(), true)?;
     let folder = folder.join("transformer");
     write_json(&folder.join("config.json"), &config)?;
-    write_weights(&folder.join("diffusion_pytorch_model.safetensors"), skeleton.shapes(), pool)
+    write_weights(
+        &folder.join("diffusion_pytorch_model.safetensors"),
+        skeleton.shapes(),
+        pool,
+    )
 }
 
 fn write_autoencoder(folder: &Path, pool: &[f32]) -> Result<()> {
@@ -140,7 +169,11 @@ fn write_autoencoder(folder: &Path, pool: &[f32]) -> Result<()> {
     KlAutoencoder::new(&KlConfig::from_json(&config)?, &skeleton.builder())?;
     let folder = folder.join("vae");
     write_json(&folder.join("config.json"), &config)?;
-    write_weights(&folder.join("diffusion_pytorch_model.safetensors"), skeleton.shapes(), pool)
+    write_weights(
+        &folder.join("diffusion_pytorch_model.safetensors"),
+        skeleton.shapes(),
+        pool,
+    )
 }
 
 /// (width, inner width, layers, projection, activation)
@@ -148,15 +181,28 @@ type ClipShape = (usize, usize, usize, usize, &'static str);
 
 fn write_clip(folder: &Path, number: usize, shape: ClipShape, pool: &[f32]) -> Result<()> {
     let (width, inner, layers, projection, activation) = shape;
-    let suffix = if number == 1 { String::new() } else { format!("_{number}") };
+    let suffix = if number == 1 {
+        String::new()
+    } else {
+        format!("_{number}")
+    };
     let vocabulary = write_clip_tokenizer(&folder.join(format!("tokenizer{suffix}")), number)?;
     let mut shapes = BTreeMap::from([
-        ("text_model.embeddings.token_embedding.weight".to_owned(), vec![49_408, width]),
-        ("text_model.embeddings.position_embedding.weight".to_owned(), vec![77, width]),
+        (
+            "text_model.embeddings.token_embedding.weight".to_owned(),
+            vec![49_408, width],
+        ),
+        (
+            "text_model.embeddings.position_embedding.weight".to_owned(),
+            vec![77, width],
+        ),
         ("text_projection.weight".to_owned(), vec![projection, width]),
     ]);
     let mut add = |name: String, outputs: usize, inputs: Option<usize>| {
-        shapes.insert(format!("text_model.{name}.weight"), [Some(outputs), inputs].into_iter().flatten().collect());
+        shapes.insert(
+            format!("text_model.{name}.weight"),
+            [Some(outputs), inputs].into_iter().flatten().collect(),
+        );
         shapes.insert(format!("text_model.{name}.bias"), vec![outputs]);
     };
     add("final_layer_norm".to_owned(), width, None);
@@ -185,7 +231,11 @@ fn write_clip(folder: &Path, number: usize, shape: ClipShape, pool: &[f32]) -> R
 fn write_clip_tokenizer(folder: &Path, number: usize) -> Result<usize> {
     let characters: Vec<String> = ('!'..='~').map(String::from).collect();
     let ends = characters.iter().map(|c| format!("{c}</w>"));
-    let words = characters.iter().cloned().chain(ends).chain(["<|startoftext|>".to_owned(), "<|endoftext|>".to_owned()]);
+    let words = characters
+        .iter()
+        .cloned()
+        .chain(ends)
+        .chain(["<|startoftext|>".to_owned(), "<|endoftext|>".to_owned()]);
     let vocabulary: BTreeMap<String, usize> = words.enumerate().map(|(i, word)| (word, i)).collect();
     let pad = if number == 1 { "<|endoftext|>" } else { "!" };
     write_json(&folder.join("vocab.json"), &json!(vocabulary))?;

@@ -167,7 +167,7 @@ impl Adapter {
         dtype: DType,
         device: &Device,
     ) -> Result<Adapted, ModelError> {
-        let is_lora = |key: &str| key.contains(".lora_") || key.ends_with(".alpha");
+        let is_lora = |key: &str| key.contains(".lora_") || key.rsplit('.').next() == Some("alpha");
         let own = self.weights.renamed(|key| {
             if is_lora(key) {
                 Vec::new()
@@ -406,6 +406,7 @@ impl SimpleBackend for Adapted {
 
 /// Writes an adapter file, atomically. `tensors` have the reference's names; updates are `MODULE.lora_A.weight` and
 /// `MODULE.lora_B.weight`.
+#[allow(clippy::implicit_hasher)] // what safetensors hands out and takes
 pub fn write(
     path: &Path,
     tensors: &HashMap<String, Tensor>,

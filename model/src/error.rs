@@ -23,6 +23,13 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// What a model's builder says of the tensors that it was given, which are at fault; `name` says where they are from. Its
+    /// first line: with `RUST_BACKTRACE` set, candle's errors carry a backtrace in their message.
+    pub(crate) fn in_tensors(name: &str, error: &candle_core::Error) -> Self {
+        let message = error.to_string();
+        Self::BadInput(format!("{name}: {}", message.lines().next().unwrap_or_default()))
+    }
+
     /// Whether the caller's input is at fault (exit code 2) rather than the machine or the program (exit code 1).
     pub fn is_bad_input(&self) -> bool {
         matches!(self, Self::BadInput(_))

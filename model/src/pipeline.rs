@@ -37,10 +37,10 @@ use crate::sampler::prediction::Prediction;
 use crate::sampler::{euler_step, schedule};
 use codec::Codec;
 pub use context::LearnedContext;
-pub(crate) use mini::find as find_mini;
-pub(crate) use sd3::config_with_classes;
 use context::{BatchContext, Context};
 pub use images::{rgb_from_tensor, tensor_from_rgb};
+pub(crate) use mini::find as find_mini;
+pub(crate) use sd3::config_with_classes;
 
 /// Facts about a loaded pipeline.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The program, run as a user runs it.
 
+mod analyze;
 mod bad_copies;
 mod bad_input;
 mod program;
@@ -240,7 +241,9 @@ fn without_a_display_the_bare_command_names_its_headless_twin() {
 #[test]
 fn help_goes_to_stdout() {
     let said = mdsd3(&repository(), ["--help"]).succeeded();
-    for command in ["studio", "render", "degrade", "sweep", "train", "parity", "info", "doctor"] {
+    for command in [
+        "studio", "render", "degrade", "sweep", "train", "parity", "info", "doctor",
+    ] {
         assert!(said.contains(command), "{said}");
     }
 }

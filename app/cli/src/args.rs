@@ -22,6 +22,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // made once a process; boxing would only hide the arguments from clap
 pub enum Command {
     /// Open the studio (what happens without a command)
     Studio(StudioArgs),

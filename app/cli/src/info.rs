@@ -24,7 +24,7 @@ pub struct InfoArgs {
     /// Text encoders, in place of the checkpoint's own
     #[arg(long, value_name = "DIR|FILE")]
     text_encoder: Option<PathBuf>,
-    /// Folder with tokenizer, tokenizer_2 and tokenizer_3
+    /// Folder with `tokenizer`, `tokenizer_2` and `tokenizer_3`
     #[arg(long, value_name = "DIR")]
     tokenizer: Option<PathBuf>,
     /// MDSD3 adapter over the checkpoint

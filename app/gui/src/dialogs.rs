@@ -209,7 +209,7 @@ impl PathDialog {
         let label = ui.label("Path");
         let field = TextEdit::singleline(&mut self.text)
             .desired_width(f32::INFINITY)
-            .hint_text("/home/me/photos/street.jpg");
+            .hint_text("~/photos/street.jpg");
         let response = ui.add(field).labelled_by(label.id);
         focus_ring(ui, &response);
         if std::mem::take(&mut self.fresh) {

@@ -1,7 +1,7 @@
 //! Large images through an autoencoder in overlapping tiles, blended linearly, so that memory stays bounded.
 //!
 //! **What is approximate about it.** A tile doesn't see the rest of the image. Convolutions reach some dozens of pixels,
-//! which the overlap covers; but group norms take their statistics, and the middle's attention its keys, from the
+//! which the overlap covers, its outermost quarter being dropped; but group norms take their statistics, and the middle's attention its keys, from the
 //! tile alone. So tiles differ a little in brightness and contrast from what the whole image would give. The overlap
 //! turns each difference into a ramp: there is no edge, and the error is that of the statistics. Images of up to
 //! [`Tiling::WHOLE_PIXELS`] never take this path and match diffusers exactly.
@@ -92,21 +92,20 @@ impl Tiling {
     }
 
     /// Tiles along an axis of `length` latent pixels, evenly spaced, with a weight for each of the `unit` pixels that a
-    /// latent pixel comes to. Weights rise and fall linearly at inner edges, and add up to 1 everywhere.
+    /// latent pixel comes to. At inner edges the outermost quarter of the overlap weighs nothing, as convolutions see zeros
+    /// there in place of the image; then weights rise linearly. They add up to 1 everywhere.
     fn spans(self, length: usize, unit: usize) -> Vec<Span> {
         let tile = self.tile.clamp(1, length.max(1));
         let overlap = self.overlap.min(tile - 1);
         let steps = (length - tile.min(length)).div_ceil(tile - overlap);
-        let start = |i: usize| if steps == 0 { 0 } else { i * (length - tile) / steps };
+        let margin = overlap / 4 * unit;
+        let ramp = (overlap * unit - 2 * margin + 1) as f32;
+        let start = |i: usize| (i * (length - tile)).checked_div(steps).unwrap_or(0);
         let mut spans: Vec<Span> = (0..=steps)
             .map(|i| {
-                let ramp = (overlap * unit + 1) as f32;
                 let rise = |pixel: usize, inner: bool| {
-                    if inner {
-                        ((pixel + 1) as f32 / ramp).min(1.0)
-                    } else {
-                        1.0
-                    }
+                    let beyond = (pixel + 1).saturating_sub(margin) as f32;
+                    if inner { (beyond / ramp).min(1.0) } else { 1.0 }
                 };
                 let pixels = tile * unit;
                 let weights = (0..pixels)

@@ -1,4 +1,4 @@
-//! TAESD3, the tiny autoencoder for previews, under diffusers' names (`AutoencoderTiny`) or those of its author.
+//! TAESD3, the tiny autoencoder for previews, under diffusers' names (`AutoencoderTiny`).
 //!
 //! Its latents are the transformer's own: no shift, no scaling. Its shape is told from its tensors: what follows a gap in
 //! the numbering is after an activation or an enlargement, which have no weights.
@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use super::layers::{Conv3, Pointwise, channels_first, channels_last, enlarge};
 use super::tiling::Tiling;
 use crate::error::ModelError;
-use crate::io::checkpoint::{Part, Weights};
+use crate::io::checkpoint::Weights;
 
 /// Largest value that latents keep; the decoder bends them towards it, as in training.
 const LATENT_MAGNITUDE: f64 = 3.0;
@@ -111,26 +111,6 @@ fn layers(weights: &Weights, half: &str, vb: &VarBuilder) -> Result<Vec<Layer>> 
     Ok(layers)
 }
 
-/// Author's names to diffusers': `taesd_decoder.3.conv.0.weight` or `decoder.3.conv.0.weight` to
-/// `decoder.layers.2.conv.0.weight`, as the author counts the bending of latents as the decoder's first layer.
-fn diffusers_names(weights: &Weights) -> Weights {
-    if weights.keys().any(|k| k.starts_with("decoder.layers.")) {
-        return weights.clone();
-    }
-    weights.renamed(|key| {
-        let name = key.strip_prefix("taesd_").unwrap_or(key);
-        let renamed = name.split_once('.').and_then(|(half, rest)| {
-            let (index, rest) = rest.split_once('.')?;
-            let index = index
-                .parse::<usize>()
-                .ok()?
-                .checked_sub(usize::from(half == "decoder"))?;
-            Some(format!("{half}.layers.{index}.{rest}"))
-        });
-        vec![(renamed.unwrap_or_else(|| key.to_owned()), Part::Whole)]
-    })
-}
-
 impl TinyAutoencoder {
     /// Builds it from a checkpoint's tensors.
     ///
@@ -141,13 +121,12 @@ impl TinyAutoencoder {
         dtype: DType,
         device: &candle_core::Device,
     ) -> std::result::Result<Self, ModelError> {
-        let named = diffusers_names(weights);
-        let vb = named.builder(dtype, device);
-        let bad = |e: candle_core::Error| ModelError::BadInput(format!("{}: {e}", weights.name()));
-        let encoder = layers(&named, "encoder", &vb).map_err(bad)?;
-        let decoder = layers(&named, "decoder", &vb).map_err(bad)?;
-        named.check_all_used()?;
-        let (_, latent_channels) = widths(&named, "decoder.layers.0.weight").map_err(bad)?;
+        let vb = weights.builder(dtype, device);
+        let bad = |e: candle_core::Error| ModelError::in_tensors(weights.name(), &e);
+        let encoder = layers(weights, "encoder", &vb).map_err(bad)?;
+        let decoder = layers(weights, "decoder", &vb).map_err(bad)?;
+        weights.check_all_used()?;
+        let (_, latent_channels) = widths(weights, "decoder.layers.0.weight").map_err(bad)?;
         Ok(Self {
             encoder,
             decoder,

@@ -55,11 +55,18 @@ fn rain_adds_the_same_light_with_and_without_haze() {
     let scene = scene(96, 80);
     let (rainy, veiled) = (run(&scene, "rain=0.6", 5), run(&scene, "haze=0.8", 5));
     let both = run(&scene, "rain=0.6,haze=0.8", 5);
-    let light = |behind: &Rgb32FImage, out: &Rgb32FImage| behind.iter().zip(out.iter()).map(|(b, o)| o - b).collect::<Vec<f32>>();
+    let light = |behind: &Rgb32FImage, out: &Rgb32FImage| {
+        behind.iter().zip(out.iter()).map(|(b, o)| o - b).collect::<Vec<f32>>()
+    };
     let (alone, mixed) = (light(&scene, &rainy), light(&veiled, &both));
     assert!(alone.iter().any(|light| *light > 0.15), "there is rain");
     let unclipped = both.iter().map(|value| *value < 1.0);
-    let differences = alone.iter().zip(&mixed).zip(unclipped).filter(|(_, kept)| *kept).map(|((a, b), _)| (a - b).abs());
+    let differences = alone
+        .iter()
+        .zip(&mixed)
+        .zip(unclipped)
+        .filter(|(_, kept)| *kept)
+        .map(|((a, b), _)| (a - b).abs());
     let largest = differences.fold(0.0, f32::max);
     assert!(largest < 1e-4, "light differs by {largest}");
 }

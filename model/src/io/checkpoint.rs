@@ -371,7 +371,11 @@ impl Weights {
 
 /// The safetensors files behind a path: itself, or the shards of an index.
 pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    if path.to_string_lossy().ends_with(".json") { Ok(shards::files(path)?.into_keys().collect()) } else { Ok(vec![path.to_owned()]) }
+    if path.to_string_lossy().ends_with(".json") {
+        Ok(shards::files(path)?.into_keys().collect())
+    } else {
+        Ok(vec![path.to_owned()])
+    }
 }
 
 /// The first three of a list of names, and how many more there are.

@@ -21,7 +21,7 @@ pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// SiLU, `x * sigmoid(x)`.
+/// `SiLU`, `x * sigmoid(x)`.
 ///
 /// # Shapes
 /// Any, kept.

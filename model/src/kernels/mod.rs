@@ -15,6 +15,8 @@
 //! | `gemm` | the one safe door to the matrix-product crate that candle itself uses |
 //! | `vector` | exp and friends that the compiler can vectorise |
 
+#![allow(clippy::inline_always)] // helpers must be compiled into their caller for its instruction set
+
 mod activation;
 mod add;
 mod attention;

@@ -68,7 +68,15 @@ impl Lora {
 
 impl Linear {
     fn new(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
-        Self::with_init(inputs, outputs, vb, candle_nn::Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() })
+        Self::with_init(
+            inputs,
+            outputs,
+            vb,
+            candle_nn::Init::Randn {
+                mean: 0.0,
+                stdev: (1.0 / inputs as f64).sqrt(),
+            },
+        )
     }
 
     /// Starts at zero when trained from scratch: zero projections.
@@ -171,8 +179,14 @@ impl Mmdit {
     }
 
     /// The clean path's q, k, v per block, before the zero projections.
-    pub fn clean_projections(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanProjections<'_>> {
-        let Some(path) = &self.clean_path else { candle_core::bail!("this checkpoint has no clean path") };
+    pub fn clean_projections(
+        &self,
+        scene_latents: &Tensor,
+        origin: Option<(usize, usize)>,
+    ) -> Result<CleanProjections<'_>> {
+        let Some(path) = &self.clean_path else {
+            candle_core::bail!("this checkpoint has no clean path")
+        };
         path.project(scene_latents, origin)
     }
 
@@ -185,14 +199,21 @@ impl Mmdit {
         let mut x = self.patches.forward(latents, on.origin)?;
         let time = self.time_text.forward(on.timestep, on.pooled)?.silu()?;
         let mut context = Some(self.context.forward(on.context)?);
-        let mask = on.mask.map(|m| mask::per_channel(m, self.config.attention_head_dim)).transpose()?;
+        let mask = on
+            .mask
+            .map(|m| mask::per_channel(m, self.config.attention_head_dim))
+            .transpose()?;
         for (i, block) in self.blocks.iter().enumerate() {
-            let Some(tokens) = context.as_ref() else { candle_core::bail!("a block after the last one") };
+            let Some(tokens) = context.as_ref() else {
+                candle_core::bail!("a block after the last one")
+            };
             let clean = on.clean.map(|cache| cache.block(i)).transpose()?;
             (x, context) = block.forward(&x, tokens, &time, mask.as_ref(), clean)?;
         }
         let modulation = self.norm_out.forward(&time)?.chunk(2, 1)?;
-        let x = self.proj_out.forward(&modulated_layer_norm(&x, &modulation[0], &modulation[1])?)?;
+        let x = self
+            .proj_out
+            .forward(&modulated_layer_norm(&x, &modulation[0], &modulation[1])?)?;
         embed::unpatchify(&x, self.config.patch_size, height, width)
     }
 }

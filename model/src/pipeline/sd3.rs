@@ -50,18 +50,15 @@ pub fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> R
         .as_ref()
         .map(|source| Codec::open(source, device))
         .transpose()?;
-    let (transformer, strength) = match &adapter {
-        Some(adapter) => {
-            let adapted = adapter.over(&checkpoint.transformer, &config, LoraMode::Separate, dtype, device)?;
-            let transformer = Mmdit::new(&config, adapted.builder(dtype, device)).map_err(bad)?;
-            adapted.check_all_used().map_err(|e| at_path(path, e))?;
-            (transformer, Some(adapted.strength()))
-        }
-        None => {
-            let transformer = Mmdit::new(&config, checkpoint.transformer.builder(dtype, device)).map_err(bad)?;
-            checkpoint.transformer.check_all_used().map_err(|e| at_path(path, e))?;
-            (transformer, None)
-        }
+    let (transformer, strength) = if let Some(adapter) = &adapter {
+        let adapted = adapter.over(&checkpoint.transformer, &config, LoraMode::Separate, dtype, device)?;
+        let transformer = Mmdit::new(&config, adapted.builder(dtype, device)).map_err(bad)?;
+        adapted.check_all_used().map_err(|e| at_path(path, e))?;
+        (transformer, Some(adapted.strength()))
+    } else {
+        let transformer = Mmdit::new(&config, checkpoint.transformer.builder(dtype, device)).map_err(bad)?;
+        checkpoint.transformer.check_all_used().map_err(|e| at_path(path, e))?;
+        (transformer, None)
     };
     Ok(Pipeline {
         info: info(&checkpoint, &config, adapter.as_ref(), codec.factor()),

@@ -123,9 +123,9 @@ fn transformed_row_pairs(luma: &[f32], mean: f32, row_weights: &[f32], column_we
             for ((value, pixel), weight) in line.iter_mut().zip(pixels).zip(column_weights) {
                 let weighted = (pixel - mean) * row_weight * weight;
                 if part == 0 {
-                    value.re = weighted
+                    value.re = weighted;
                 } else {
-                    value.im = weighted
+                    value.im = weighted;
                 }
             }
         }

@@ -87,7 +87,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
-    Some(if values.len() % 2 == 0 {
+    Some(if values.len().is_multiple_of(2) {
         f64::midpoint(values[middle - 1], upper)
     } else {
         upper
@@ -152,7 +152,9 @@ fn blurred(luma: &[f32], width: usize, sigma_px: f32) -> Vec<f32> {
         .map(|i| (-0.5 * ((i as f32 - radius as f32) / sigma_px).powi(2)).exp())
         .collect();
     let sum: f32 = kernel.iter().sum();
-    kernel.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut kernel {
+        *weight /= sum;
+    }
     let height = luma.len() / width;
     let across = filtered_rows(luma, width, &kernel);
     transposed(&filtered_rows(&transposed(&across, width), height, &kernel), height)

@@ -17,7 +17,7 @@ pub(super) fn check<T>(
     build: impl FnOnce(VarBuilder<'static>) -> Result<T>,
 ) -> std::result::Result<(), ModelError> {
     let vb = VarBuilder::from_backend(Box::new(Outline(weights.clone())), DType::F32, device.clone());
-    build(vb).map_err(|e| ModelError::BadInput(format!("{}: {e}", weights.name())))?;
+    build(vb).map_err(|e| ModelError::in_tensors(weights.name(), &e))?;
     Ok(())
 }
 

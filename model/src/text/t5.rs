@@ -153,7 +153,9 @@ impl T5Encoder {
             (0..config.num_layers).try_for_each(|i| outlined.block(i).map(drop))?;
             outlined.final_norm()
         })?;
-        VOCABULARY_KEYS.iter().for_each(|key| weights.mark(key));
+        for key in VOCABULARY_KEYS {
+            weights.mark(key);
+        }
         Ok(encoder)
     }
 

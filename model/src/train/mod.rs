@@ -8,7 +8,7 @@
 //! | `autoencoder` | phase 1: the autoencoder's corrections |
 //! | `pairs` | scene and degraded latents, prepared once; each class's prior |
 //! | `transformer` | phase 2: flow matching plus focal frequency loss |
-//! | `variables`, `optimizer` | seeded variables; AdamW, EMA, clipping, learning rate |
+//! | `variables`, `optimizer` | seeded variables; `AdamW`, EMA, clipping, learning rate |
 //! | `state` | atomic checkpoints, exact resume |
 //!
 //! Everything random is keyed by (recipe seed, phase, step), so a resumed run draws what an unbroken one would have.

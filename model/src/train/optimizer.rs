@@ -1,4 +1,4 @@
-//! AdamW with gradient clipping and an exponential moving average, one threaded pass over host memory per step.
+//! `AdamW` with gradient clipping and an exponential moving average, one threaded pass over host memory per step.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
@@ -45,7 +45,7 @@ pub struct Rates {
     pub ema: f32,
 }
 
-/// AdamW (Loshchilov and Hutter 2019) over all variables.
+/// `AdamW` (Loshchilov and Hutter 2019) over all variables.
 pub struct Optimizer {
     pub slots: Vec<Slot>,
     /// Steps taken in this phase.

@@ -82,7 +82,7 @@ pub struct TransformerPhase {
     pub high_sigma_share: f32,
     /// Weight of the focal frequency loss, times (1 - t/1000).
     pub focal_weight: f64,
-    /// AdamW's weight decay.
+    /// `AdamW`'s weight decay.
     pub weight_decay: f32,
     /// Largest gradient norm.
     pub clip: f32,

@@ -74,8 +74,7 @@ pub fn formation_csv(analysis: &Analysis) -> String {
                 // Writing to a String can't fail.
                 let _ = writeln!(
                     csv,
-                    "{scene},{},{lane},{space},{band},{lo},{hi},{step},{sigma:.5},{log_snr:.4},{energy:.5e},{share},{coherence},{slope}",
-                    seed
+                    "{scene},{seed},{lane},{space},{band},{lo},{hi},{step},{sigma:.5},{log_snr:.4},{energy:.5e},{share},{coherence},{slope}"
                 );
             }
         }

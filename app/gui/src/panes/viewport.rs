@@ -88,7 +88,10 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 studio.commands.extend(chosen);
             }
             let text = RichText::new(scale_text(studio)).color(theme::of(ui).text_weak);
-            ui.add(egui::Label::new(text).truncate());
+            let label = ui.add(egui::Label::new(text).truncate());
+            if let Some((width, height)) = studio.state.scene.as_ref().map(|scene| scene.original_size_px) {
+                label.on_hover_text(format!("Fitted from a photo of {width} × {height} px"));
+            }
         });
     });
 }
@@ -100,18 +103,8 @@ fn scale_text(studio: &PaneContext<'_>) -> String {
     };
     let scale = studio.looking.shown_scale;
     let smoothed = if is_smoothed(scale) { ", smoothed" } else { "" };
-    let (width, height) = scene.original_size_px;
-    let fitted = if (width, height) == (scene.image.width, scene.image.height) {
-        String::new()
-    } else {
-        format!(" from {width} × {height}")
-    };
-    format!(
-        "{} × {} px{fitted}, shown at {:.0} %{smoothed}",
-        scene.image.width,
-        scene.image.height,
-        scale * 100.0
-    )
+    let (width, height) = (scene.image.width, scene.image.height);
+    format!("{width} × {height} px, shown at {:.0} %{smoothed}", scale * 100.0)
 }
 
 /// Two equal cells, side by side where there is room, else one above the other.

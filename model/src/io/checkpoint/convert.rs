@@ -22,6 +22,7 @@ pub(super) fn tensor(
     wanted: DType,
     device: &Device,
 ) -> candle_core::Result<Option<Tensor>> {
+    let is_half = |dtype| matches!(dtype, DType::F16 | DType::BF16);
     let tensor = match (stored, wanted) {
         (DType::F16, DType::F16) => same(bytes, f16::ZERO, |b| f16::from_le_bytes([b[0], b[1]]), f16::is_finite)
             .map(|v| Tensor::from_vec(v, shape, device)),
@@ -32,7 +33,15 @@ pub(super) fn tensor(
             bf16::is_finite,
         )
         .map(|v| Tensor::from_vec(v, shape, device)),
-        (DType::F32 | DType::F16 | DType::BF16, _) => {
+        (DType::F32 | DType::BF16, DType::F16) => narrowed(bytes, stored, f16::ZERO, |halves, values| {
+            halves.convert_from_f32_slice(values)
+        })
+        .map(|v| Tensor::from_vec(v, shape, device)),
+        (DType::F32 | DType::F16, DType::BF16) => narrowed(bytes, stored, bf16::ZERO, |halves, values| {
+            halves.convert_from_f32_slice(values)
+        })
+        .map(|v| Tensor::from_vec(v, shape, device)),
+        _ if stored == DType::F32 || is_half(stored) => {
             widened(bytes, stored).map(|v| Tensor::from_vec(v, shape, device))
         }
         _ => Some(Tensor::from_raw_buffer(bytes, stored, shape, device)),
@@ -70,24 +79,49 @@ fn same<T: Copy + Send + Sync>(
 
 /// Numbers as f32; `None` when one isn't finite.
 fn widened(bytes: &[u8], stored: DType) -> Option<Vec<f32>> {
+    in_blocks(bytes, stored, 0f32, |values, bytes| {
+        widen_block(values, bytes, stored);
+        all_finite(values)
+    })
+}
+
+/// Numbers in half precision, by way of a block of f32 at a time; `None` when one isn't finite.
+fn narrowed<T: Copy + Send + Sync>(
+    bytes: &[u8],
+    stored: DType,
+    zero: T,
+    narrow: impl Fn(&mut [T], &[f32]) + Sync,
+) -> Option<Vec<T>> {
+    in_blocks(bytes, stored, zero, |halves, bytes| {
+        let mut block = [0f32; BLOCK];
+        let values = &mut block[..halves.len()];
+        widen_block(values, bytes, stored);
+        narrow(halves, values);
+        all_finite(values)
+    })
+}
+
+/// Converts block by block on all threads; `None` when `convert` finds fault with one.
+fn in_blocks<T: Copy + Send + Sync>(
+    bytes: &[u8],
+    stored: DType,
+    zero: T,
+    convert: impl Fn(&mut [T], &[u8]) -> bool + Sync,
+) -> Option<Vec<T>> {
     let size = stored.size_in_bytes();
-    let mut values = vec![0f32; bytes.len() / size];
-    let all_finite = values
-        .par_chunks_mut(CHUNK)
-        .zip(bytes.par_chunks(size * CHUNK))
-        .map(|(values, bytes)| {
-            values
-                .chunks_mut(BLOCK)
-                .zip(bytes.chunks(size * BLOCK))
-                .all(|(values, bytes)| {
-                    widen_block(values, bytes, stored);
-                    // The largest magnitude as bits: NaN and infinity are above every finite number. No early exit, so that
-                    // the compiler can use vectors.
-                    values.iter().fold(0, |m: u32, v| m.max(v.to_bits() & 0x7fff_ffff)) < 0x7f80_0000
-                })
-        })
-        .reduce(|| true, |a, b| a && b);
-    all_finite.then_some(values)
+    let mut values = vec![zero; bytes.len() / size];
+    let chunks = values.par_chunks_mut(CHUNK).zip(bytes.par_chunks(size * CHUNK));
+    let all_good = chunks.map(|(values, bytes)| {
+        let mut blocks = values.chunks_mut(BLOCK).zip(bytes.chunks(size * BLOCK));
+        blocks.all(|(values, bytes)| convert(values, bytes))
+    });
+    all_good.reduce(|| true, |a, b| a && b).then_some(values)
+}
+
+/// By the largest magnitude as bits: NaN and infinity are above every finite number. No early exit, so that the compiler
+/// can use vectors.
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(0, |m: u32, v| m.max(v.to_bits() & 0x7fff_ffff)) < 0x7f80_0000
 }
 
 fn widen_block(values: &mut [f32], bytes: &[u8], stored: DType) {
@@ -144,7 +178,7 @@ mod tests {
             ),
         ];
         for (dtype, bytes) in stored {
-            for wanted in [DType::F32, DType::F16, DType::F64] {
+            for wanted in [DType::F32, DType::F16, DType::BF16, DType::F64] {
                 let t = tensor(&bytes, dtype, &[30, 100], wanted, &Device::Cpu)
                     .unwrap()
                     .unwrap();
@@ -156,7 +190,12 @@ mod tests {
                     .unwrap()
                     .to_vec1::<f32>()
                     .unwrap();
-                assert_eq!(back, values, "{dtype:?} to {wanted:?}");
+                if wanted == DType::BF16 {
+                    let close = back.iter().zip(&values).all(|(a, b)| (a - b).abs() <= b.abs() / 256.0);
+                    assert!(close, "{dtype:?} to {wanted:?}");
+                } else {
+                    assert_eq!(back, values, "{dtype:?} to {wanted:?}");
+                }
             }
         }
     }
@@ -180,7 +219,7 @@ mod tests {
                     .collect::<Vec<_>>(),
             );
             for (dtype, bytes) in [(DType::F32, &f32s), (DType::F16, &f16s), (DType::BF16, &bf16s)] {
-                for wanted in [DType::F32, dtype] {
+                for wanted in [DType::F32, DType::F16, DType::BF16] {
                     assert!(
                         tensor(bytes, dtype, &[5000], wanted, &Device::Cpu).unwrap().is_none(),
                         "{dtype:?} to {wanted:?}"

@@ -37,14 +37,14 @@ fn split() -> (Weights, HashMap<String, Tensor>) {
 fn updates() -> HashMap<String, Tensor> {
     let values = |rows: usize, cols: usize, seed: f32| {
         let numbers: Vec<f32> = (0..rows * cols)
-            .map(|i| ((i as f32 + seed) * 1.7).sin() * 0.2)
+            .map(|i| ((i as f32 + seed) * 1.7).sin() * 1.5)
             .collect();
         Tensor::from_vec(numbers, (rows, cols), &Device::Cpu).unwrap()
     };
     let mut tensors = HashMap::new();
     for (i, module) in [
-        "transformer_blocks.0.attn.to_q_clean",
-        "transformer_blocks.1.attn.add_k_proj",
+        "transformer_blocks.0.attn.to_v_clean",
+        "transformer_blocks.1.attn.add_v_proj",
     ]
     .iter()
     .enumerate()

@@ -303,7 +303,9 @@ mod tests {
         assert_eq!((image.width, image.height), (width.ceil() as u32, height.ceil() as u32));
         let of = |wanted: &dyn Fn(&[u8]) -> bool| image.pixels.chunks(4).filter(|p| wanted(p)).count();
         assert!(of(&|p| p[0] > 150 && p[1] < 60) > 250, "a red line across");
-        assert!(of(&|p| p[0] < 90 && p[1] < 90 && p[2] < 90) > 300, "dark text and axes");
+        // A light face at this size is mostly antialiased edge, so half dark counts as ink.
+        let ink = of(&|p| p[..3].iter().all(|&v| v < 140));
+        assert!(ink > 300, "dark text and axes, {ink} pixels");
         let svg = super::super::svg::svg(&figure);
         assert!(svg.contains(">Formation</text>") && svg.contains("#c80000") && svg.ends_with("</svg>\n"));
     }

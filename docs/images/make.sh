@@ -14,10 +14,10 @@ for mix in haze=0.8 rain=1 haze=0.8,rain=1 snow=1; do
     $mdsd3 render $photo --mix $mix --size 256 -o "$out/mix-$(echo $mix | tr -d '=.' | tr ',' '-').png"
 done
 
-n=90
-while [ -e /tmp/.X$n-lock ]; do n=$((n + 1)); done
-Xvfb :$n -screen 0 1440x900x24 >/dev/null 2>&1 & screen=$!
-export DISPLAY=:$n XDG_DATA_HOME="$work" XDG_CONFIG_HOME="$work" XDG_RUNTIME_DIR="$work"
+Xvfb -displayfd 3 -screen 0 1440x900x24 3>"$work/display" >/dev/null 2>&1 & screen=$!
+sleep 1
+DISPLAY=:$(cat "$work/display")
+export DISPLAY XDG_DATA_HOME="$work" XDG_CONFIG_HOME="$work" XDG_RUNTIME_DIR="$work"
 unset WAYLAND_DISPLAY
 sleep 1
 $mdsd3 & studio=$!

@@ -162,11 +162,11 @@ fn updates_without_a_place_are_refused() {
     let pair = updates();
     tensors.insert(
         "elsewhere.lora_A.weight".into(),
-        pair["transformer_blocks.0.attn.to_q_clean.lora_A.weight"].clone(),
+        pair["transformer_blocks.0.attn.to_v_clean.lora_A.weight"].clone(),
     );
     tensors.insert(
         "elsewhere.lora_B.weight".into(),
-        pair["transformer_blocks.0.attn.to_q_clean.lora_B.weight"].clone(),
+        pair["transformer_blocks.0.attn.to_v_clean.lora_B.weight"].clone(),
     );
     let adapted = written(&tensors)
         .over(&base, &config(), LoraMode::Separate, DType::F32, &Device::Cpu)

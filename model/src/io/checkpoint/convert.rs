@@ -34,11 +34,11 @@ pub(super) fn tensor(
         )
         .map(|v| Tensor::from_vec(v, shape, device)),
         (DType::F32 | DType::BF16, DType::F16) => narrowed(bytes, stored, f16::ZERO, |halves, values| {
-            halves.convert_from_f32_slice(values)
+            halves.convert_from_f32_slice(values);
         })
         .map(|v| Tensor::from_vec(v, shape, device)),
         (DType::F32 | DType::F16, DType::BF16) => narrowed(bytes, stored, bf16::ZERO, |halves, values| {
-            halves.convert_from_f32_slice(values)
+            halves.convert_from_f32_slice(values);
         })
         .map(|v| Tensor::from_vec(v, shape, device)),
         _ if stored == DType::F32 || is_half(stored) => {

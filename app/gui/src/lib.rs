@@ -1,6 +1,6 @@
 //! The studio of MDSD3: a window in which a photo gets rain, haze, noise and snow, step by step, beside its spectrum.
 //!
-//! - [`run`] opens the window. [`Studio`] is its contents, which tests draw without one.
+//! - [`run()`] opens the window. [`Studio`] is its contents, which tests draw without one.
 //! - [`state`] holds what the studio knows and how it reacts; it draws nothing. [`panes`] draw and hold nothing.
 //! - [`commands`] lists every action once, for the menu, the shortcuts and the buttons.
 //! - [`theme`] is the one file with colours, distances and type sizes.

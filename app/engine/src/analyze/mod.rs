@@ -13,7 +13,7 @@
 //! | [`variants`] | the same mixes with sampling aids, and over alpha and beta |
 //! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
 //! | [`findings`] | sentences computed from them |
-//! | [`tables`], [`figures`], [`report`] | the files |
+//! | [`tables`], `figures`, [`report`] | the files |
 
 pub mod findings;
 pub mod lanes;

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn conv(inputs: usize, outputs: usize) -> (Tensor, Conv3) {
-        let weight = Tensor::randn(0f32, 1.0, (outputs, inputs, 3, 3), &Device::Cpu).unwrap();
+        let weight = crate::autoencoder::random(1, 1.0, (outputs, inputs, 3, 3));
         let tensors = [("weight".to_owned(), weight.clone())].into_iter().collect();
         let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         (weight, Conv3::without_bias(inputs, outputs, &vb).unwrap())
@@ -185,7 +185,7 @@ mod tests {
     fn strips_make_the_same_image() {
         // 9 * 2048 * 128 values a row: strips of eight rows.
         let (weight, conv) = conv(128, 2);
-        let x = Tensor::randn(0f32, 1.0, (1, 128, 19, 2048), &Device::Cpu).unwrap();
+        let x = crate::autoencoder::random(2, 1.0, (1, 128, 19, 2048));
         let expected = x.conv2d(&weight, 1, 1, 1, 1).unwrap();
         let ours = channels_first(&conv.forward(&channels_last(&x, DType::F32).unwrap()).unwrap()).unwrap();
         assert!(worst(&ours, &expected) < 1e-3);
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn both_paddings_of_a_halving_match_a_strided_convolution() {
         let (weight, conv) = conv(3, 5);
-        let x = Tensor::randn(0f32, 1.0, (2, 3, 8, 12), &Device::Cpu).unwrap();
+        let x = crate::autoencoder::random(3, 1.0, (2, 3, 8, 12));
         for (before, expected) in [
             (1, x.conv2d(&weight, 1, 2, 1, 1).unwrap()),
             (

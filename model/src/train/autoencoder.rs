@@ -133,7 +133,7 @@ fn crops(recipe: &Recipe, photos: &Photos, step: usize) -> Vec<Rgb32FImage> {
         .into_par_iter()
         .map(|i| {
             let mut stream = stream(recipe.seed ^ name_key("autoencoder crops"), step as u64, i);
-            let crop = photos.crop(settings.side, &mut stream);
+            let crop = photos.crop((settings.side, settings.side), &mut stream);
             let mix = random_mix(recipe, &mut stream);
             if stream.next_u32() & 1 == 0 {
                 return crop;
@@ -159,7 +159,7 @@ fn start_from_transform(recipe: &Recipe, photos: &Photos, optimizer: &mut Optimi
     let mut transform = PatchTransform::new(config)?;
     let mut stream = stream(recipe.seed ^ name_key("whitening"), 0, 0);
     let crops: Vec<_> = (0..WHITENING_CROPS)
-        .map(|_| photos.crop(recipe.autoencoder.side, &mut stream))
+        .map(|_| photos.crop((recipe.autoencoder.side, recipe.autoencoder.side), &mut stream))
         .collect();
     let patches = patches_from_rgb(&batch_tensor(&crops)?, config.factor)?.flatten(0, 2)?;
     let mean: Vec<f32> = patches.mean(0)?.to_vec1()?;

@@ -3,16 +3,17 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
+use image::imageops;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::autoencoder::batch_tensor;
 use super::photos::Photos;
-use super::recipe::Recipe;
+use super::recipe::{Frame, Recipe};
 use super::variables::name_key;
 use super::{Progress, TrainObserver};
 use crate::autoencoder::MiniAutoencoder;
-use crate::degrade::degrade;
+use crate::degrade::degrade_with_variety;
 use crate::error::ModelError;
 use crate::mix::Mix;
 use crate::mmdit::head_mask;
@@ -32,6 +33,49 @@ pub struct Pair {
     pub scene: Vec<f32>,
     pub degraded: Vec<f32>,
     pub mask: Vec<f32>,
+    /// Row and column, in the positional table, of its first token.
+    pub place: (usize, usize),
+}
+
+/// What a pair is cut from: a frame, and which of its corners.
+struct Cut {
+    frame: Frame,
+    /// Whether it is the lower half, the right half.
+    far: (bool, bool),
+}
+
+impl Cut {
+    fn random(recipe: &Recipe, stream: &mut Stream) -> Self {
+        let frames = recipe.pairs.frames();
+        let mut at = unit(stream.next_u64()) as f32 * frames.iter().map(|f| f.share).sum::<f32>();
+        let chosen = frames.iter().find(|f| {
+            at -= f.share;
+            at <= 0.0
+        });
+        Self {
+            frame: *chosen.unwrap_or(&frames[0]),
+            far: (stream.next_u64() & 1 == 1, stream.next_u64() & 1 == 1),
+        }
+    }
+
+    /// Where it starts in its frame, in pixels from the top and the left.
+    fn start(&self, side: u32) -> (u32, u32) {
+        let (width, height) = self.frame.pixels(side);
+        let pick = |far: bool, length: u32| if far { length - side } else { 0 };
+        (pick(self.far.0, height), pick(self.far.1, width))
+    }
+
+    /// A frame sits in the middle of the positional table.
+    fn place(&self, recipe: &Recipe) -> (usize, usize) {
+        let config = &recipe.model.transformer;
+        let token = (recipe.model.autoencoder.factor * config.patch_size) as u32;
+        let (width, height) = self.frame.pixels(recipe.pairs.side);
+        let (top, left) = self.start(recipe.pairs.side);
+        let at = |start: u32, length: u32| {
+            (config.pos_embed_max_size - (length / token) as usize) / 2 + (start / token) as usize
+        };
+        (at(top, height), at(left, width))
+    }
 }
 
 /// A draw from the recipe's distribution of mixes; severity is the ratio.
@@ -62,17 +106,20 @@ pub fn random_mix(recipe: &Recipe, stream: &mut Stream) -> Mix {
     mix
 }
 
-/// Latents of a photo crop and of its degraded form.
+/// Latents of a cut of a photo and of its degraded form.
 fn latents(
     model: &MiniAutoencoder,
     recipe: &Recipe,
     photos: &Photos,
-    mix: &Mix,
+    (mix, cut): (&Mix, &Cut),
     rng: &mut Stream,
 ) -> Result<[Tensor; 2], ModelError> {
-    let crop = photos.crop(recipe.pairs.side, rng);
-    let degraded = degrade(&crop, mix, rng.next_u64())?.image;
-    let both = model.encode(&batch_tensor(&[crop, degraded])?)?;
+    let settings = &recipe.pairs;
+    let whole = photos.crop(cut.frame.pixels(settings.side), rng);
+    let degraded = degrade_with_variety(&whole, mix, rng.next_u64(), settings.haze_variety)?.image;
+    let (top, left) = cut.start(settings.side);
+    let pair = [whole, degraded].map(|i| imageops::crop_imm(&i, left, top, settings.side, settings.side).to_image());
+    let both = model.encode(&batch_tensor(&pair)?)?;
     Ok([both.get(0)?, both.get(1)?])
 }
 
@@ -93,13 +140,15 @@ pub fn prepare(
             .map(|i| {
                 let mut rng = stream(recipe.seed ^ name_key("pairs"), i as u64, 0);
                 let mix = random_mix(recipe, &mut rng);
-                let [scene, degraded] = latents(model, recipe, photos, &mix, &mut rng)?;
+                let cut = Cut::random(recipe, &mut rng);
+                let [scene, degraded] = latents(model, recipe, photos, (&mix, &cut), &mut rng)?;
                 let host = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
                 let mask = head_mask(&mix, &transformer.classes, transformer.num_attention_heads);
                 Ok(Pair {
                     scene: host(&scene)?,
                     degraded: host(&degraded)?,
                     mask,
+                    place: cut.place(recipe),
                 })
             })
             .collect::<Result<_, ModelError>>()?;
@@ -134,7 +183,8 @@ pub fn fit_priors(recipe: &Recipe, model: &MiniAutoencoder, photos: &Photos) -> 
             .into_par_iter()
             .map(|i| {
                 let mut rng = stream(recipe.seed ^ name_key("priors"), i as u64, c as u64);
-                let [scene, degraded] = latents(model, recipe, photos, &mix, &mut rng)?;
+                let cut = Cut::random(recipe, &mut rng);
+                let [scene, degraded] = latents(model, recipe, photos, (&mix, &cut), &mut rng)?;
                 Moments::of(&scene, &degraded)
             })
             .try_reduce(|| Moments(Vec::new()), |a, b| Ok(a.plus(b)))?;

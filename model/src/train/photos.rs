@@ -5,7 +5,7 @@ use image::imageops::{self, FilterType};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
-use super::recipe::Recipe;
+use super::recipe::{Frame, Recipe};
 use crate::error::ModelError;
 use crate::io::photo::load_photo;
 use crate::sampler::noise::Stream;
@@ -16,6 +16,8 @@ const SCALES: [f32; 2] = [1.0, 1.5];
 /// The photos of a split at a few sizes, in memory.
 pub struct Photos {
     images: Vec<Rgb32FImage>,
+    /// Side of a pair in pixels.
+    side: u32,
 }
 
 impl Photos {
@@ -25,7 +27,12 @@ impl Photos {
     /// Bad input when the manifest or a photo is missing, saying how to get them.
     pub fn load(recipe: &Recipe) -> Result<Self, ModelError> {
         let paths = manifest_paths(recipe)?;
-        let sizes: Vec<u32> = SCALES.iter().map(|s| (s * recipe.pairs.side as f32) as u32).collect();
+        let side = recipe.pairs.side;
+        let shorter = |&frame: &Frame| frame.pixels(side).0.min(frame.pixels(side).1);
+        let mut sizes: Vec<u32> = SCALES.iter().map(|s| (s * side as f32) as u32).collect();
+        sizes.extend(recipe.pairs.frames().iter().map(shorter));
+        sizes.sort_unstable();
+        sizes.dedup();
         let images = paths
             .par_iter()
             .map(|path| {
@@ -40,22 +47,31 @@ impl Photos {
             .collect::<Result<Vec<_>, ModelError>>()?;
         Ok(Self {
             images: images.into_iter().flatten().collect(),
+            side,
         })
     }
 
     /// From images that are at least `side` pixels a side already.
     #[cfg(test)]
-    pub fn from_images(images: Vec<Rgb32FImage>) -> Self {
-        Self { images }
+    pub fn from_images(images: Vec<Rgb32FImage>, side: u32) -> Self {
+        Self { images, side }
     }
 
-    /// A square crop, mirrored half of the time.
-    pub fn crop(&self, side: u32, stream: &mut Stream) -> Rgb32FImage {
-        let image = &self.images[(stream.next_u32() as usize) % self.images.len()];
-        let (width, height) = image.dimensions();
-        let x = stream.next_u32() % (width - side + 1);
-        let y = stream.next_u32() % (height - side + 1);
-        let crop = imageops::crop_imm(image, x, y, side, side).to_image();
+    /// A crop, mirrored half of the time. Photos kept at a size much larger than it are left out: their texture would
+    /// be that of a detail.
+    pub fn crop(&self, (width, height): (u32, u32), stream: &mut Stream) -> Rgb32FImage {
+        let farthest = SCALES[1] * width.min(height).max(self.side) as f32;
+        let fits = |image: &&Rgb32FImage| {
+            let (w, h) = image.dimensions();
+            w >= width && h >= height && w.min(h) as f32 <= farthest
+        };
+        let count = self.images.iter().filter(fits).count().max(1);
+        let chosen = (stream.next_u32() as usize) % count;
+        let image = self.images.iter().filter(fits).nth(chosen).unwrap_or(&self.images[0]);
+        let (width, height) = (width.min(image.width()), height.min(image.height()));
+        let x = stream.next_u32() % (image.width() - width + 1);
+        let y = stream.next_u32() % (image.height() - height + 1);
+        let crop = imageops::crop_imm(image, x, y, width, height).to_image();
         if stream.next_u32() & 1 == 0 {
             crop
         } else {

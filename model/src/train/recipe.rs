@@ -68,6 +68,55 @@ pub struct PairsSettings {
     pub class_weights: Vec<f32>,
     /// Smallest severity drawn; the largest is 1.
     pub least_severity: f32,
+    /// Share of haze's ranges of airlight and depth that is drawn from, 0 to 1.
+    #[serde(default = "whole")]
+    pub haze_variety: f32,
+    /// Shapes of the images that pairs are cut from; square ones of the pair's size when there is none.
+    #[serde(default, rename = "frame")]
+    pub frames: Vec<Frame>,
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+/// A shape of image that a corner is cut from as a pair, so that the network meets the positions that larger, wide and
+/// tall images have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frame {
+    /// Width over the side of a pair, at least 1.
+    pub width: f32,
+    /// Height over the side of a pair, at least 1.
+    pub height: f32,
+    /// How often it is drawn, relative to the others.
+    pub share: f32,
+}
+
+impl Frame {
+    /// A frame that is the pair itself.
+    pub const SQUARE: Self = Self {
+        width: 1.0,
+        height: 1.0,
+        share: 1.0,
+    };
+
+    /// Width and height in pixels for pairs of `side` pixels.
+    pub fn pixels(self, side: u32) -> (u32, u32) {
+        let scaled = |factor: f32| (factor * side as f32).round() as u32;
+        (scaled(self.width), scaled(self.height))
+    }
+}
+
+impl PairsSettings {
+    /// The frames, of which there is always one.
+    pub fn frames(&self) -> &[Frame] {
+        if self.frames.is_empty() {
+            &[Frame::SQUARE]
+        } else {
+            &self.frames
+        }
+    }
 }
 
 /// Settings that all stages share.
@@ -123,6 +172,29 @@ impl Recipe {
         Ok(recipe)
     }
 
+    fn check_frames(&self, multiple: u32) -> Result<(), String> {
+        let table = self.model.transformer.pos_embed_max_size as u32 * multiple;
+        for frame in self.pairs.frames() {
+            let (width, height) = frame.pixels(self.pairs.side);
+            let fits =
+                |length: u32| length >= self.pairs.side && length <= table && length.is_multiple_of(2 * multiple);
+            if !(fits(width) && fits(height)) || !(frame.share > 0.0) {
+                return Err(format!(
+                    "pairs.frame of {width} x {height} px: both sides must be multiples of {} px from {} to {table} px, and its share above 0",
+                    2 * multiple,
+                    self.pairs.side
+                ));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.pairs.haze_variety) {
+            return Err(format!(
+                "pairs.haze_variety is {}; it goes from 0 to 1",
+                self.pairs.haze_variety
+            ));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         self.model.transformer.check().map_err(|e| e.to_string())?;
         let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
@@ -142,6 +214,7 @@ impl Recipe {
                 stage.side, stage.batch, self.pairs.side
             ));
         }
+        self.check_frames(multiple)?;
         let (classes, weights) = (self.model.transformer.classes.len(), self.pairs.class_weights.len());
         if classes != weights {
             return Err(format!(

@@ -1,5 +1,6 @@
 //! The trainer on a tiny model: gradients reach everything, and a stopped run resumes to the same bits.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use image::{Rgb32FImage, RgbImage};
 use super::autoencoder::{self, batch_tensor};
 use super::pairs::{self, Pair};
 use super::photos::Photos;
-use super::recipe::Recipe;
+use super::recipe::{Frame, Recipe};
 use super::transformer::{self, Network};
 use super::variables::Variables;
 use super::{Outcome, Progress, optimizer};
@@ -29,9 +30,26 @@ fn recipe(folder: &Path) -> Recipe {
 }
 
 fn photos() -> Photos {
-    Photos::from_images(vec![Rgb32FImage::from_fn(40, 40, |x, y| {
-        image::Rgb([x as f32 / 40.0, y as f32 / 40.0, 0.4])
-    })])
+    let ramp = Rgb32FImage::from_fn(48, 40, |x, y| image::Rgb([x as f32 / 48.0, y as f32 / 40.0, 0.4]));
+    Photos::from_images(vec![ramp], 32)
+}
+
+#[test]
+fn pairs_from_wide_frames_keep_the_place_of_their_corner() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(folder.path());
+    recipe.pairs.frames = vec![Frame {
+        width: 1.5,
+        ..Frame::SQUARE
+    }];
+    let model = MiniAutoencoder::new(&recipe.model.autoencoder, Variables::new(1).builder()).unwrap();
+    let mut quiet = |_: &Progress| ControlFlow::Continue(());
+    let ControlFlow::Continue(pairs) = pairs::prepare(&recipe, &model, &photos(), &mut quiet).unwrap() else {
+        panic!("nobody stopped it");
+    };
+    // The table has 8 tokens a side; 48 x 32 px are 6 x 4 tokens in its middle, and a pair is 4 x 4 of them.
+    let places: HashSet<_> = pairs.iter().map(|p| p.place).collect();
+    assert_eq!(places, HashSet::from([(2, 1), (2, 3)]));
 }
 
 fn silent_variables(variables: &Variables, loss: &Tensor) -> Vec<String> {
@@ -59,6 +77,7 @@ fn every_transformer_variable_gets_a_gradient() {
         scene: gaussian(i, 0, 0, channels),
         degraded: gaussian(i, 1, 0, channels),
         mask: mask.to_vec(),
+        place: (0, 0),
     };
     let pairs = [pair(1, [1.0, 0.5, 0.3, 0.7]), pair(2, [0.4, 0.9, 1.0, 0.2])];
     let row = |v: f32| vec![vec![v; recipe.model.transformer.in_channels]; 4];
@@ -98,7 +117,7 @@ fn every_autoencoder_variable_gets_a_gradient() {
     let model = MiniAutoencoder::new(&recipe.model.autoencoder, variables.builder()).unwrap();
     let mut optimizer = optimizer::Optimizer::new(&variables).unwrap();
     let mut rng = crate::sampler::noise::stream(0, 0, 0);
-    let target = batch_tensor(&[photos().crop(32, &mut rng)]).unwrap();
+    let target = batch_tensor(&[photos().crop((32, 32), &mut rng)]).unwrap();
     let loss = || autoencoder::loss(&model, &target, 1.0).unwrap();
     // The corrections' output layers start at 0 and hide what is before them; one step opens them.
     let rates = optimizer::Rates {

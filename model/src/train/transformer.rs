@@ -74,7 +74,7 @@ impl Network {
     }
 }
 
-/// A training batch: windows of pairs at one place of the positional table.
+/// A training batch: windows of pairs at one place of the positional table, so pairs that were cut at one place.
 pub struct Batch {
     /// `[batch, channels, side, side]`
     pub scene: Tensor,
@@ -155,7 +155,9 @@ pub fn batch(recipe: &Recipe, pairs: &[Pair], stage: &Stage, step: usize) -> Res
     let mut below = |n: usize| (rng.next_u64() % n as u64) as usize;
     let places = (whole - side) / patch + 1;
     let (top, left) = (below(places) * patch, below(places) * patch);
-    let chosen: Vec<&Pair> = (0..stage.batch).map(|_| &pairs[below(pairs.len())]).collect();
+    let place = pairs[below(pairs.len())].place;
+    let near: Vec<&Pair> = pairs.iter().filter(|p| p.place == place).collect();
+    let chosen: Vec<&Pair> = (0..stage.batch).map(|_| near[below(near.len())]).collect();
     let shape = (stage.batch, config.in_channels, side, side);
     let cut = |values: &dyn Fn(&Pair) -> &[f32]| {
         let mut out = Vec::with_capacity(stage.batch * config.in_channels * side * side);
@@ -173,9 +175,8 @@ pub fn batch(recipe: &Recipe, pairs: &[Pair], stage: &Stage, step: usize) -> Res
         .map(|_| random_sigma(&recipe.transformer, &mut rng))
         .collect();
     let noise = Tensor::from_vec(normals(&mut rng, scene.elem_count()), shape, &Device::Cpu)?;
-    // A window keeps the place that it has in a whole image, which sits in the middle of the table.
-    let middle = (config.pos_embed_max_size - whole / patch) / 2;
-    let origin = (middle + top / patch, middle + left / patch);
+    // A window keeps the place that it has in a whole image.
+    let origin = (place.0 + top / patch, place.1 + left / patch);
     Ok(Batch {
         scene,
         degraded,

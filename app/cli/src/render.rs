@@ -8,9 +8,9 @@ use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
 use mdsd3_engine::export::reproduce;
 use mdsd3_engine::metadata::{self, RunSettings};
 use mdsd3_engine::render::RenderOutput;
-use mdsd3_engine::request::{Regime, RenderRequest};
+use mdsd3_engine::request::{DEFAULT_MIX, Regime, RenderRequest};
 use mdsd3_engine::session::Session;
-use mdsd3_engine::{colormap, memory};
+use mdsd3_engine::{Mix, colormap, memory};
 use serde_json::{Value, json};
 
 use crate::outcome::say;
@@ -21,10 +21,16 @@ use crate::steps::{self, StepFiles};
 /// What to render and where to.
 #[derive(Debug, clap::Args)]
 pub struct RenderArgs {
+    /// Clean photo; the bundled demo photo when absent
+    #[arg(value_name = "PHOTO")]
+    scene: Option<PathBuf>,
+    /// Class ratios, such as haze=0.8,rain=0.5 (0 off, 1 as trained, up to 1.5)
+    #[arg(long, default_value = DEFAULT_MIX, value_name = "CLASS=RATIO,...")]
+    mix: Mix,
     #[command(flatten)]
-    request: RenderRequest,
+    options: RenderRequest,
     /// Make the image of this PNG again, by the settings in it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["RenderRequest", "steps_dir", "spectra", "json"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["scene", "mix", "RenderRequest", "steps_dir", "spectra", "json"])]
     from: Option<PathBuf>,
     /// Output PNG [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
@@ -40,6 +46,16 @@ pub struct RenderArgs {
     json: bool,
 }
 
+impl RenderArgs {
+    fn request(&self) -> RenderRequest {
+        RenderRequest {
+            scene: self.scene.clone(),
+            mix: self.mix.clone(),
+            ..self.options.clone()
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let start = Instant::now();
@@ -47,7 +63,7 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     if let Some(source) = &args.from {
         return render_from(source, &output);
     }
-    let request = &args.request;
+    let request = &args.request();
     request.check_settings()?;
     let mut session = Session::new();
     let loading = progress::spinner("loading the model");
@@ -103,7 +119,7 @@ fn checked_output(args: &RenderArgs) -> anyhow::Result<PathBuf> {
     }
     match &args.output {
         Some(path) => {
-            output::check_png_target(path, args.request.scene.as_deref())?;
+            output::check_png_target(path, args.scene.as_deref())?;
             Ok(path.clone())
         }
         None => Ok(output::default_png_target()?),

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use mdsd3_model::pipeline::{Lane, SampleSettings, Scene, Step};
+use mdsd3_model::pipeline::{Lane, Scene, Step};
 
 use crate::error::EngineError;
 use crate::frames::{self, Decoded};
 use crate::loaded::{Decoder, Latents, LoadedModel};
-use crate::request::{RenderRequest, SamplerAid};
+use crate::request::RenderRequest;
 use crate::scene::FittedScene;
 
 /// A denoising step that is complete.
@@ -118,17 +118,7 @@ pub(crate) fn sample(
         mix: request.mix.clone(),
         noise_lane: 0,
     }];
-    let settings = SampleSettings {
-        alpha: request.alpha,
-        beta: request.beta,
-        steps: request.steps,
-        guidance: request.guidance,
-        seed: request.seed,
-        curves: request.curves.clone(),
-        prompt: request.prompt.clone(),
-        negative_prompt: request.negative_prompt.clone(),
-        moving_average: request.sampler_aid == SamplerAid::MovingAverage,
-    };
+    let settings = request.sample_settings();
     let mut all_secs = Vec::with_capacity(request.steps);
     let mut step_start = Instant::now();
     let mut on_step = |step: &Step| {

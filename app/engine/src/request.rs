@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::mix::Mix;
+use mdsd3_model::pipeline::SampleSettings;
 use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
 
@@ -50,17 +51,20 @@ pub enum SamplerAid {
 
 /// One mix run. Defaults are those of the studio's first start.
 ///
+/// On the command line it has every option but photo and mix, which each command takes in its own way (`render` one of
+/// each, `analyze` lists of both).
+///
 /// Fields that an older file lacks take their defaults; fields that this version doesn't know are refused, since ignoring
 /// them would restore another run than the one that was saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 pub struct RenderRequest {
     /// Clean photo; the bundled demo photo when absent
-    #[arg(value_name = "PHOTO")]
+    #[arg(skip)]
     #[serde(serialize_with = "path_as_text")]
     pub scene: Option<PathBuf>,
     /// Class ratios, such as haze=0.8,rain=0.5 (0 off, 1 as trained, up to 1.5)
-    #[arg(long, default_value = DEFAULT_MIX, value_name = "CLASS=RATIO,...")]
+    #[arg(skip = default_mix())]
     pub mix: Mix,
     /// Weight of the noise in the initial latents
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
@@ -131,13 +135,17 @@ pub struct RenderRequest {
     pub dtype: String,
 }
 
+fn default_mix() -> Mix {
+    DEFAULT_MIX
+        .parse()
+        .expect("the default mix is well formed; a test parses it")
+}
+
 impl Default for RenderRequest {
     fn default() -> Self {
         Self {
             scene: None,
-            mix: DEFAULT_MIX
-                .parse()
-                .expect("the default mix is well formed; a test parses it"),
+            mix: default_mix(),
             alpha: 1.0,
             beta: 0.0,
             steps: 20,
@@ -221,6 +229,21 @@ impl RenderRequest {
             },
             device: self.device.clone(),
             dtype: self.dtype.clone(),
+        }
+    }
+
+    /// What the model's sampler needs of it.
+    pub(crate) fn sample_settings(&self) -> SampleSettings {
+        SampleSettings {
+            alpha: self.alpha,
+            beta: self.beta,
+            steps: self.steps,
+            guidance: self.guidance,
+            seed: self.seed,
+            curves: self.curves.clone(),
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            moving_average: self.sampler_aid == SamplerAid::MovingAverage,
         }
     }
 

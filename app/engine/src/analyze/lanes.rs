@@ -69,19 +69,10 @@ impl LanePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        request: AnalyzeRequest,
-    }
+    use crate::analyze::request::tests::parsed;
 
     fn plan(args: &[&str]) -> LanePlan {
-        let request = Wrapper::try_parse_from(["analyze"].iter().chain(args))
-            .expect("well formed")
-            .request;
-        LanePlan::new(&request).expect("in range")
+        LanePlan::new(&parsed(args)).expect("in range")
     }
 
     #[test]

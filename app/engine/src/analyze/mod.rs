@@ -43,7 +43,6 @@ use crate::error::EngineError;
 use crate::frames::rgba8_from_rgb;
 use crate::loaded::LoadedModel;
 use crate::metadata::{self, ModelIdentity};
-use crate::request::SamplerAid;
 use crate::scene::FittedScene;
 use crate::session::Session;
 use lanes::LanePlan;
@@ -114,14 +113,14 @@ pub fn run(
         source,
     })?;
     let first = request.scenes().swap_remove(0);
-    let (model, _) = session.prepare(&request.run(first, &request.lanes[0])?)?;
+    let (model, _) = session.prepare(&request.lane_run(first, &request.lanes[0])?)?;
     observer.planned(planned_steps(request, &plan, scenes.len()));
     let mut analysis = Analysis {
         request: request.clone(),
         model: model.identity().resolve()?,
         scenes: names,
         lanes: plan,
-        sigmas: model.pipeline().sigmas(request.steps)?,
+        sigmas: model.pipeline().sigmas(request.run.steps)?,
         latent_factor: 1,
         trajectories: Vec::new(),
         endings: Vec::new(),
@@ -129,7 +128,7 @@ pub fn run(
         grid: Vec::new(),
         elapsed_secs: 0.0,
     };
-    analysis.sigmas.truncate(request.steps);
+    analysis.sigmas.truncate(request.run.steps);
     for (index, scene) in scenes.iter().enumerate() {
         if analysis.add_scene(model, index, scene, folder, observer)?.is_break() {
             return Ok(None);
@@ -150,6 +149,7 @@ impl Analysis {
         folder: &Path,
         observer: &mut dyn AnalyzeObserver,
     ) -> Result<ControlFlow<()>, EngineError> {
+        model.set_adapter_strength(self.request.run.adapter_strength)?;
         let (encoded, _) = model.encode(scene)?;
         self.latent_factor = latent_factor(&scene.rgb, encoded.latents().dims().last().copied());
         let input = SceneInput {
@@ -157,9 +157,9 @@ impl Analysis {
             rgb: &scene.rgb,
             encoded: &encoded,
         };
-        let mut sums = SeedSums::new(scene.rgb.dimensions(), self.lanes.names.len(), self.request.steps);
-        for seed in self.request.seed..self.request.seed + self.request.seeds {
-            let images = (index == 0 && seed == self.request.seed).then_some(folder);
+        let mut sums = SeedSums::new(scene.rgb.dimensions(), self.lanes.names.len(), self.request.run.steps);
+        for seed in self.request.seeds() {
+            let images = (index == 0 && seed == self.request.run.seed).then_some(folder);
             let plan = &self.lanes;
             let mut on_step = |step: &StepImages<'_>| {
                 if let Some(folder) = images {
@@ -183,21 +183,16 @@ impl Analysis {
             self.variants.extend(variants);
             self.grid.extend(grid);
         }
-        self.trajectories.extend(sums.trajectories(index, self.request.seed)?);
+        self.trajectories
+            .extend(sums.trajectories(index, self.request.run.seed)?);
         Ok(ControlFlow::Continue(()))
     }
 }
 
 fn sample_settings(request: &AnalyzeRequest, seed: u64) -> SampleSettings {
     SampleSettings {
-        alpha: request.alpha,
-        beta: request.beta,
-        steps: request.steps,
-        guidance: request.guidance,
         seed,
-        curves: request.curves.clone(),
-        moving_average: request.sampler_aid == SamplerAid::MovingAverage,
-        ..SampleSettings::default()
+        ..request.run.sample_settings()
     }
 }
 
@@ -205,7 +200,7 @@ fn load_scenes(session: &mut Session, request: &AnalyzeRequest) -> Result<Vec<Ar
     let mut scenes = Vec::new();
     for photo in request.scenes() {
         for lane in &request.lanes {
-            let run = request.run(photo.clone(), lane)?;
+            let run = request.lane_run(photo.clone(), lane)?;
             let (_, scene) = session.prepare(&run)?;
             if std::ptr::eq(lane, &raw const request.lanes[0]) {
                 scenes.push(scene);
@@ -236,11 +231,8 @@ fn scene_names(request: &AnalyzeRequest) -> Vec<String> {
 }
 
 fn planned_steps(request: &AnalyzeRequest, plan: &LanePlan, scenes: usize) -> usize {
-    let per_seed = |seed| request.steps * (1 + variants::runs_per_seed(request, plan, seed));
-    scenes
-        * (request.seed..request.seed + request.seeds)
-            .map(per_seed)
-            .sum::<usize>()
+    let per_seed = |seed| request.run.steps * (1 + variants::runs_per_seed(request, plan, seed));
+    scenes * request.seeds().map(per_seed).sum::<usize>()
 }
 
 fn latent_factor(rgb: &Rgb32FImage, latent_width: Option<usize>) -> u32 {

@@ -1,15 +1,17 @@
 //! What an analysis is asked for.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use mdsd3_model::mix::Mix;
-use mdsd3_model::sampler::curves::RatioCurve;
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::error::EngineError;
-use crate::request::{Fit, RenderRequest, SamplerAid};
+use crate::request::RenderRequest;
 
 /// The most seeds of an analysis; intervals shrink with their root only.
 const MAX_SEEDS: u64 = 1000;
@@ -86,42 +88,13 @@ pub struct AnalyzeRequest {
     /// Ratio of classes that have none of their own
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub ratio: f32,
-    /// Number of seeds
+    /// Number of seeds, from --seed on
     #[arg(long, default_value_t = 8, allow_negative_numbers = true)]
     pub seeds: u64,
-    /// First seed
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    pub seed: u64,
-    /// Weight of the noise in the initial latents
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub alpha: f32,
-    /// Weight of the scene in the initial latents
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    pub beta: f32,
-    /// Denoising steps
-    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
-    pub steps: usize,
-    /// Guidance against the clean branch; 1 is none
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub guidance: f32,
-    /// What steadies the prediction between steps
-    #[arg(long, value_enum, default_value_t)]
-    pub sampler_aid: SamplerAid,
-    /// Factor on a class's ratio over sigma, such as haze=1:1,0.5:1,0.3:0; one per class
-    #[arg(long = "curve", value_name = "CLASS=SIGMA:FACTOR,...")]
-    pub curves: Vec<RatioCurve>,
-    /// Side of the scenes in pixels
-    #[arg(long, default_value_t = 256, allow_negative_numbers = true)]
-    pub size: u32,
-    /// Model folder or safetensors file; the bundled model when absent
-    #[arg(long, value_name = "DIR|FILE")]
-    pub model: Option<PathBuf>,
-    /// Compute device: cpu, cuda, cuda:N or metal
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Compute dtype: f32, bf16 or f16
-    #[arg(long, default_value = "f32")]
-    pub dtype: String,
+    /// Sampling, size and model of every run; its scene and mix are those of each photo and lane
+    #[command(flatten)]
+    #[serde(flatten, serialize_with = "without_scene_and_mix")]
+    pub run: RenderRequest,
     /// Also run mixes of two classes with the moving average and with ratio curves, and compare them
     #[arg(long)]
     pub compare: bool,
@@ -136,7 +109,7 @@ impl AnalyzeRequest {
     /// # Errors
     /// Bad input that names the setting.
     pub fn check_settings(&self) -> Result<(), EngineError> {
-        if !(1..=MAX_SEEDS).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
+        if !(1..=MAX_SEEDS).contains(&self.seeds) || self.run.seed.checked_add(self.seeds).is_none() {
             return Err(bad(format!("seeds {} is outside 1 to {MAX_SEEDS}", self.seeds)));
         }
         for (index, lane) in self.lanes.iter().enumerate() {
@@ -152,28 +125,21 @@ impl AnalyzeRequest {
                 return Err(bad(format!("lane {lane} is given twice: keep one of them")));
             }
         }
-        self.run(None, &self.lanes[0])?.check_settings()
+        self.lane_run(None, &self.lanes[0])?.check_settings()
     }
 
     /// The run of one lane on one photo, as the render command would describe it.
-    pub(super) fn run(&self, photo: Option<PathBuf>, lane: &LaneSpec) -> Result<RenderRequest, EngineError> {
+    pub(super) fn lane_run(&self, photo: Option<PathBuf>, lane: &LaneSpec) -> Result<RenderRequest, EngineError> {
         Ok(RenderRequest {
             scene: photo,
             mix: lane.mix(self.ratio)?,
-            alpha: self.alpha,
-            beta: self.beta,
-            steps: self.steps,
-            guidance: self.guidance,
-            seed: self.seed,
-            sampler_aid: self.sampler_aid,
-            curves: self.curves.clone(),
-            size: self.size,
-            fit: Fit::Square,
-            model: self.model.clone(),
-            device: self.device.clone(),
-            dtype: self.dtype.clone(),
-            ..RenderRequest::default()
+            ..self.run.clone()
         })
+    }
+
+    /// The seeds, first to last.
+    pub(super) fn seeds(&self) -> Range<u64> {
+        self.run.seed..self.run.seed + self.seeds
     }
 
     /// The photos; `None` stands for the bundled one.
@@ -186,13 +152,61 @@ impl AnalyzeRequest {
     }
 }
 
+/// Leaves out what differs from run to run, or the report would show a photo and a mix that were never rendered.
+fn without_scene_and_mix<S: Serializer>(run: &RenderRequest, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut value = serde_json::to_value(run).map_err(S::Error::custom)?;
+    if let Value::Object(fields) = &mut value {
+        fields.remove("scene");
+        fields.remove("mix");
+    }
+    value.serialize(serializer)
+}
+
 fn bad(message: String) -> EngineError {
     EngineError::BadInput(message)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        request: AnalyzeRequest,
+    }
+
+    /// The request of a command line.
+    pub fn parsed(args: &[&str]) -> AnalyzeRequest {
+        Wrapper::try_parse_from(["analyze"].iter().chain(args))
+            .expect("well formed")
+            .request
+    }
+
+    #[test]
+    fn a_lane_runs_with_every_option_of_a_render() {
+        let request = parsed(&[
+            "a.png",
+            "--lanes",
+            "rain",
+            "--vae",
+            "v.safetensors",
+            "--beta",
+            "0.3",
+            "--ratio",
+            "0.5",
+        ]);
+        let run = request.lane_run(None, &request.lanes[0]).expect("in range");
+        assert_eq!((run.mix.to_string(), run.beta), ("rain=0.5".to_owned(), 0.3));
+        assert_eq!(run.vae, Some(PathBuf::from("v.safetensors")));
+        let settings = serde_json::to_value(&request).expect("plain data");
+        assert_eq!(
+            (&settings["vae"], settings.get("mix")),
+            (&Value::from("v.safetensors"), None)
+        );
+    }
 
     #[test]
     fn lanes_take_the_common_ratio_or_their_own() {

@@ -136,7 +136,7 @@ pub(super) fn run(
 }
 
 fn is_on_grid(request: &AnalyzeRequest, seed: u64) -> bool {
-    request.alpha_beta && seed - request.seed < GRID_SEEDS
+    request.alpha_beta && seed - request.run.seed < GRID_SEEDS
 }
 
 /// Mixes of several classes, when a comparison is asked for.

@@ -137,15 +137,13 @@ fn write_weights(path: &Path, shapes: BTreeMap<String, Vec<usize>>, pool: &[f32]
 }
 
 fn write_transformer(folder: &Path, blocks: usize, pool: &[f32]) -> Result<()> {
-    let config = json!({
-        "_class_name": "SD3Transformer2DModel",
-        "sample_size": 128, "patch_size": 2, "in_channels": 16, "out_channels": 16,
-        "num_layers": blocks, "num_attention_heads": 24, "attention_head_dim": 64,
-        "joint_attention_dim": 4096, "caption_projection_dim": 1536, "pooled_projection_dim": 2048,
-        "pos_embed_max_size": 192,
-        "classes": ["rain", "haze", "noise", "snow"],
-    });
-    let shape: MmditConfig = serde_json::from_value(config.clone())?;
+    let shape = MmditConfig {
+        num_layers: blocks,
+        classes: ["rain", "haze", "noise", "snow"].map(String::from).into(),
+        ..MmditConfig::sd3_medium()
+    };
+    let mut config = serde_json::to_value(&shape)?;
+    config["_class_name"] = json!("SD3Transformer2DModel");
     let skeleton = Skeleton::new(None);
     Mmdit::with_clean_path(&shape, skeleton.builder(), true)?;
     let folder = folder.join("transformer");
@@ -158,15 +156,11 @@ fn write_transformer(folder: &Path, blocks: usize, pool: &[f32]) -> Result<()> {
 }
 
 fn write_autoencoder(folder: &Path, pool: &[f32]) -> Result<()> {
-    let config = json!({
-        "_class_name": "AutoencoderKL",
-        "in_channels": 3, "out_channels": 3, "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
-        "down_block_types": vec!["DownEncoderBlock2D"; 4], "up_block_types": vec!["UpDecoderBlock2D"; 4],
-        "latent_channels": 16, "norm_num_groups": 32, "use_quant_conv": false, "use_post_quant_conv": false,
-        "scaling_factor": 1.5305, "shift_factor": 0.0609, "force_upcast": true,
-    });
+    let shape = KlConfig::sd3();
+    let mut config = serde_json::to_value(&shape)?;
+    config["_class_name"] = json!("AutoencoderKL");
     let skeleton = Skeleton::new(None);
-    KlAutoencoder::new(&KlConfig::from_json(&config)?, &skeleton.builder())?;
+    KlAutoencoder::new(&shape, &skeleton.builder())?;
     let folder = folder.join("vae");
     write_json(&folder.join("config.json"), &config)?;
     write_weights(

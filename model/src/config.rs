@@ -49,6 +49,26 @@ pub struct MmditConfig {
 }
 
 impl MmditConfig {
+    /// Stable Diffusion 3 medium's shape, without classes.
+    pub fn sd3_medium() -> Self {
+        Self {
+            sample_size: 128,
+            patch_size: 2,
+            in_channels: 16,
+            out_channels: 16,
+            num_layers: 24,
+            num_attention_heads: 24,
+            attention_head_dim: 64,
+            joint_attention_dim: 4096,
+            caption_projection_dim: 1536,
+            pooled_projection_dim: 2048,
+            pos_embed_max_size: 192,
+            qk_norm: None,
+            dual_attention_layers: Vec::new(),
+            classes: Vec::new(),
+        }
+    }
+
     /// Token width: heads * head dim.
     pub fn width(&self) -> usize {
         self.num_attention_heads * self.attention_head_dim

@@ -15,11 +15,13 @@
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
 //! | [`parity`] | golden tensors recomputed |
+//! | [`bench`] | what `mdsd3 bench` measures |
 //! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
 
 pub mod adapter;
 pub mod autoencoder;
+pub mod bench;
 pub mod config;
 pub mod degrade;
 pub mod error;

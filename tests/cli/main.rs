@@ -3,6 +3,7 @@
 mod analyze;
 mod bad_copies;
 mod bad_input;
+mod bench;
 mod program;
 mod sweep;
 mod training;

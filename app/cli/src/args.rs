@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::analyze::AnalyzeArgs;
+use crate::bench::BenchArgs;
 use crate::degrade::DegradeArgs;
 use crate::info::InfoArgs;
 use crate::parity::ParityArgs;
@@ -40,6 +41,8 @@ pub enum Command {
     Parity(ParityArgs),
     /// Show what a model is, or the settings a PNG was made with
     Info(InfoArgs),
+    /// Measure how fast this machine is, on random weights
+    Bench(BenchArgs),
     /// Show devices, memory, display and what is missing
     Doctor,
 }

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod args;
+mod bench;
 mod degrade;
 mod doctor;
 mod info;
@@ -38,6 +39,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Parity(args) => parity::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Doctor => doctor::run(),
     }

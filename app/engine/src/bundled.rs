@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_model::config::MiniConfig;
 use mdsd3_model::inspect::{ModelReport, inspect_embedded};
 use mdsd3_model::pipeline::Pipeline;
 
@@ -35,6 +36,12 @@ pub fn model_bytes() -> Option<u64> {
 pub(crate) fn open_model(device: &Device, dtype: DType) -> Result<Pipeline, EngineError> {
     let (config, weights) = model()?;
     Ok(Pipeline::from_parts(config, weights, device, dtype)?)
+}
+
+/// The bundled model's configuration.
+pub(crate) fn model_config() -> Result<MiniConfig, EngineError> {
+    let (config, _) = model()?;
+    Ok(MiniConfig::parse(config)?)
 }
 
 /// What the bundled model is.

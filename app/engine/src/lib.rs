@@ -10,6 +10,7 @@
 //! - [`request::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
 
 pub mod analyze;
+pub mod bench;
 pub mod bundled;
 pub mod colormap;
 pub mod degrade;

@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::kernels::timed;
+
 /// Diffusers' epsilon in every group norm of its autoencoders.
 const EPSILON: f64 = 1e-6;
 /// Pixels that one task handles.
@@ -13,11 +15,18 @@ const PIXELS: usize = 1024;
 /// # Shapes
 /// `x: [batch, height, width, channels]`, `gain`, `bias: [channels]`, result like `x`. Channels divide into `groups`.
 pub(super) fn group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize) -> Result<Tensor> {
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        x.contiguous()?.apply_op3_no_bwd(gain, bias, &GroupNorm { groups })
-    } else {
-        plain_group_norm(x, gain, bias, groups)
-    }
+    timed(
+        "group norm",
+        x.device(),
+        || 0,
+        || {
+            if x.device().is_cpu() && x.dtype() == DType::F32 {
+                x.contiguous()?.apply_op3_no_bwd(gain, bias, &GroupNorm { groups })
+            } else {
+                plain_group_norm(x, gain, bias, groups)
+            }
+        },
+    )
 }
 
 /// The same out of candle's operations, with statistics in f32.

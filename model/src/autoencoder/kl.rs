@@ -7,14 +7,14 @@ mod network;
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use network::{Decoder, Encoder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::layers::{channels_first, channels_last};
 use super::tiling::Tiling;
 use crate::error::ModelError;
 
 /// Shape of a KL autoencoder; field names are those of diffusers' `AutoencoderKL` config.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KlConfig {
     /// Channels per level, from full resolution down; each level but the last halves the sides.
     pub block_out_channels: Vec<usize>,
@@ -38,6 +38,20 @@ pub struct KlConfig {
 }
 
 impl KlConfig {
+    /// The shape of SD3's and SD3.5's autoencoder.
+    pub fn sd3() -> Self {
+        Self {
+            block_out_channels: vec![128, 256, 512, 512],
+            layers_per_block: 2,
+            latent_channels: 16,
+            norm_num_groups: 32,
+            scaling_factor: 1.5305,
+            shift_factor: Some(0.0609),
+            use_quant_conv: false,
+            use_post_quant_conv: false,
+        }
+    }
+
     /// Reads and checks a config.
     pub fn from_json(json: &serde_json::Value) -> std::result::Result<Self, ModelError> {
         let bad = |reason: String| ModelError::BadInput(format!("the autoencoder's config can't be used: {reason}"));

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::vector::{exp, tanh, widest};
-use super::{contiguous_f32, fused, host};
+use super::{contiguous_f32, fused, host, pass};
 
 /// Values per task: large enough to hide the cost of a task, small enough to balance two cores.
 const CHUNK: usize = 16 * 1024;
@@ -14,11 +14,13 @@ const CHUNK: usize = 16 * 1024;
 /// # Shapes
 /// Any, kept.
 pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        x.contiguous()?.apply_op1(Pointwise::GeluTanh)
-    } else {
-        x.gelu()
-    }
+    pass("GELU", x, || {
+        if fused(x) {
+            x.contiguous()?.apply_op1(Pointwise::GeluTanh)
+        } else {
+            x.gelu()
+        }
+    })
 }
 
 /// `SiLU`, `x * sigmoid(x)`.
@@ -26,11 +28,13 @@ pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// Any, kept.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        x.contiguous()?.apply_op1(Pointwise::Silu)
-    } else {
-        x.silu()
-    }
+    pass("SiLU", x, || {
+        if fused(x) {
+            x.contiguous()?.apply_op1(Pointwise::Silu)
+        } else {
+            x.silu()
+        }
+    })
 }
 
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{contiguous_f32, fused};
+use super::{contiguous_f32, fused, pass};
 
 /// Values per task.
 const CHUNK: usize = 32 * 1024;
@@ -16,11 +16,13 @@ const CHUNK: usize = 32 * 1024;
 /// # Shapes
 /// `a: [batch, ..]`, `b: [batch or 1, ..]`, result like `a`.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if fused(a) {
-        a.contiguous()?.apply_op2(&b.contiguous()?, Add)
-    } else {
-        a.broadcast_add(b)
-    }
+    pass("sum", a, || {
+        if fused(a) {
+            a.contiguous()?.apply_op2(&b.contiguous()?, Add)
+        } else {
+            a.broadcast_add(b)
+        }
+    })
 }
 
 struct Add;

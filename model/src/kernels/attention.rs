@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::gemm::{View, matmul_into};
 use super::vector::{exp, max, sum_by, widest};
-use super::{contiguous_f32, fused, host};
+use super::{contiguous_f32, fused, host, timed};
 
 /// Query rows per tile: the tile of scores stays in the second-level cache at 4,000 keys.
 const TILE: usize = 64;
@@ -16,12 +16,15 @@ const TILE: usize = 64;
 /// `q: [batch, queries, heads * d]`, `k`, `v: [batch, keys, heads * d]`, result like `q`. Heads are slices of the
 /// last dimension, so nothing is transposed on the way in or out.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
-    if fused(q) {
-        q.contiguous()?
-            .apply_op3(&k.contiguous()?, &v.contiguous()?, Attention { heads })
-    } else {
-        plain_attention(q, k, v, heads)
-    }
+    let flop = || 4 * q.elem_count() * k.dims().get(1).copied().unwrap_or(0);
+    timed("attention", q.device(), flop, || {
+        if fused(q) {
+            q.contiguous()?
+                .apply_op3(&k.contiguous()?, &v.contiguous()?, Attention { heads })
+        } else {
+            plain_attention(q, k, v, heads)
+        }
+    })
 }
 
 /// The same out of candle's differentiable operations; materialises the scores.

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{contiguous_f32, fused, host, linear};
+use super::{contiguous_f32, fused, host, linear, timed};
 
 /// 3x3 convolution, stride 1, zero padding 1.
 ///
@@ -11,12 +11,15 @@ use super::{contiguous_f32, fused, host, linear};
 /// `x: [batch, height, width, inputs]`, `weight: [outputs, 9 * inputs]` (tap-major: row, column, input),
 /// `bias: [outputs]`, result `[batch, height, width, outputs]`.
 pub fn conv3x3(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let columns = if fused(x) {
-        x.contiguous()?.apply_op1(Neighbourhoods)?
-    } else {
-        plain_neighbourhoods(x)?
-    };
-    linear(&columns, weight, Some(bias))
+    let flop = || 18 * x.elem_count() * weight.dims()[0];
+    timed("convolution", x.device(), flop, || {
+        let columns = if fused(x) {
+            x.contiguous()?.apply_op1(Neighbourhoods)?
+        } else {
+            plain_neighbourhoods(x)?
+        };
+        linear(&columns, weight, Some(bias))
+    })
 }
 
 /// The same gather out of candle's differentiable operations.

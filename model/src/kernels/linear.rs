@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{View, matmul_add_threaded};
-use super::{contiguous_f32, fused};
+use super::{contiguous_f32, fused, timed};
 
 /// A linear layer on the last dimension, as one flat matrix product.
 ///
@@ -14,14 +14,18 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     let mut dims = x.dims().to_vec();
     let inputs = dims.pop().unwrap_or(1);
     dims.push(weight.dim(0)?);
-    let flat = x.reshape(((), inputs))?;
-    let y = match bias {
-        Some(bias) if fused(x) => flat
-            .contiguous()?
-            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)?,
-        _ => plain_linear(&flat, weight, bias)?,
-    };
-    y.reshape(dims)
+    let flop = || 2 * x.elem_count() * weight.dims()[0];
+    timed("linear", x.device(), flop, || {
+        let flat = x.reshape(((), inputs))?;
+        let y = match bias {
+            Some(bias) if fused(x) => {
+                flat.contiguous()?
+                    .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)?
+            }
+            _ => plain_linear(&flat, weight, bias)?,
+        };
+        y.reshape(dims)
+    })
 }
 
 /// The same out of candle's differentiable operations, on `[rows, inputs]`.

@@ -14,6 +14,7 @@
 //! | `im2col` | 3x3 neighbourhoods of channels-last images, so that a convolution is one matrix product |
 //! | `gemm` | the one safe door to the matrix-product crate that candle itself uses |
 //! | `vector` | exp and friends that the compiler can vectorise |
+//! | `profile` | where the time goes, by operation |
 
 #![allow(clippy::inline_always)] // helpers must be compiled into their caller for its instruction set
 
@@ -24,6 +25,7 @@ mod gemm;
 mod im2col;
 mod linear;
 mod norm;
+mod profile;
 mod vector;
 
 pub use activation::{gelu_tanh, silu};
@@ -32,12 +34,19 @@ pub use attention::attention;
 pub use im2col::conv3x3;
 pub use linear::linear;
 pub use norm::{gated_residual, layer_norm, modulated_layer_norm, rms_norm};
+pub(crate) use profile::timed;
+pub use profile::{OperationTime, record};
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
 /// Whether the fused CPU form applies to this tensor.
 fn fused(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}
+
+/// Runs an operation that is a pass over `x`, on the profile's record if there is one.
+fn pass(name: &'static str, x: &Tensor, f: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+    timed(name, x.device(), || 0, f)
 }
 
 /// The values of a contiguous f32 CPU tensor, as a custom operation sees them.

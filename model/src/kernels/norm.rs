@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Result, Shape, Te
 use rayon::prelude::*;
 
 use super::vector::{sum_by, widest};
-use super::{contiguous_f32, fused, host};
+use super::{contiguous_f32, fused, host, pass};
 
 /// SD3's epsilon in every norm.
 const EPSILON: f32 = 1e-6;
@@ -14,11 +14,13 @@ const EPSILON: f32 = 1e-6;
 /// # Shapes
 /// `x: [.., width]`, kept.
 pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        x.contiguous()?.apply_op1(LayerNorm)
-    } else {
-        plain_layer_norm(x)
-    }
+    pass("layer norm", x, || {
+        if fused(x) {
+            x.contiguous()?.apply_op1(LayerNorm)
+        } else {
+            plain_layer_norm(x)
+        }
+    })
 }
 
 /// `layer_norm(x) * (1 + scale) + shift`, scale and shift one vector per sample: AdaLN (Peebles and Xie 2023).
@@ -26,14 +28,16 @@ pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// `x: [batch, tokens, width]`, `scale`, `shift: [batch, width]`, result like `x`.
 pub fn modulated_layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        x.contiguous()?
-            .apply_op3(&scale.contiguous()?, &shift.contiguous()?, Modulated)
-    } else {
-        plain_layer_norm(x)?
-            .broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?
-            .broadcast_add(&shift.unsqueeze(1)?)
-    }
+    pass("modulated layer norm", x, || {
+        if fused(x) {
+            x.contiguous()?
+                .apply_op3(&scale.contiguous()?, &shift.contiguous()?, Modulated)
+        } else {
+            plain_layer_norm(x)?
+                .broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?
+                .broadcast_add(&shift.unsqueeze(1)?)
+        }
+    })
 }
 
 /// `x + gate * y`, gate one vector per sample.
@@ -41,12 +45,14 @@ pub fn modulated_layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resul
 /// # Shapes
 /// `x`, `y: [batch, tokens, width]`, `gate: [batch, width]`, result like `x`.
 pub fn gated_residual(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        x.contiguous()?
-            .apply_op3(&gate.contiguous()?, &y.contiguous()?, GatedResidual)
-    } else {
-        x + y.broadcast_mul(&gate.unsqueeze(1)?)?
-    }
+    pass("gated residual", x, || {
+        if fused(x) {
+            x.contiguous()?
+                .apply_op3(&gate.contiguous()?, &y.contiguous()?, GatedResidual)
+        } else {
+            x + y.broadcast_mul(&gate.unsqueeze(1)?)?
+        }
+    })
 }
 
 /// RMS norm over the last dimension with a gain (Zhang and Sennrich 2019), the QK norm of SD3.5.

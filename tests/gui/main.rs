@@ -1,5 +1,6 @@
 //! The studio, driven through its accessibility tree: what a user does and sees, without a window.
 
+mod commands;
 mod controls;
 mod failures;
 mod real_engine;

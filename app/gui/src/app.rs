@@ -1,22 +1,24 @@
 //! The studio as a whole: events in, panes drawn, commands carried out, requests out.
 
+mod carry_out;
+
 use std::path::PathBuf;
 
 use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
 use mdsd3_engine::protocol::{Request, Rgba8};
 
 use crate::commands::Command;
-use crate::dialogs::{Choice, Dialogs, Purpose};
+use crate::dialogs::{Choice, Dialogs};
 use crate::icons::program_icon;
-use crate::layout::{Layout, Pane};
+use crate::layout::Layout;
 use crate::link::EngineLink;
+use crate::overlays::Overlay;
 use crate::panes::{Looking, PaneContext, top_bar};
 use crate::prefs::Prefs;
-use crate::state::{Effect, State, ViewChoice};
+use crate::state::{Effect, State};
 use crate::style;
 use crate::textures::Textures;
 use crate::theme::{self, Look, space};
-use crate::zoom::Zoom;
 
 /// The studio's window contents.
 ///
@@ -29,6 +31,9 @@ pub struct Studio {
     textures: Textures,
     layout: Layout,
     dialogs: Dialogs,
+    overlay: Overlay,
+    /// The window's title as it was last set.
+    title: String,
     icon: Rgba8,
     shader_target: Option<wgpu::TextureFormat>,
 }
@@ -60,6 +65,8 @@ impl Studio {
             textures: Textures::default(),
             layout: Layout::default(),
             dialogs: Dialogs::default(),
+            overlay: Overlay::default(),
+            title: String::new(),
             icon: Rgba8 {
                 width: icon.width,
                 height: icon.height,
@@ -103,10 +110,11 @@ impl Studio {
         self.receive(ui.input(|input| input.time));
         self.open_dropped(ui);
         let mut commands = Vec::new();
-        if !self.dialogs.is_modal_open() {
+        if !self.dialogs.is_modal_open() && !self.overlay.is_open() {
             commands.extend(Command::pressed(ui.ctx()));
         }
         self.draw(ui, &mut commands);
+        commands.extend(self.overlay.show(ui.ctx(), &self.state));
         let suggestion = self.suggested_name();
         match self.dialogs.show(ui.ctx(), &self.state.recent, &suggestion) {
             Some(Choice::Open(path)) => self.state.open_scene(path),
@@ -116,7 +124,10 @@ impl Studio {
         for command in commands {
             self.carry_out(ui.ctx(), command);
         }
+        let held = ui.input(|input| input.pointer.any_down()) || ui.ctx().text_edit_focused();
+        self.state.observe_history(held);
         self.send_effects();
+        self.name_window(ui.ctx());
         if let Some(delay) = self.state.wake_after() {
             ui.ctx().request_repaint_after(delay);
         }
@@ -166,82 +177,13 @@ impl Studio {
             });
     }
 
-    fn carry_out(&mut self, ctx: &egui::Context, command: Command) {
-        let state = &mut self.state;
-        match command {
-            Command::Mix => state.mix(),
-            Command::Stop => state.stop(),
-            Command::OpenPhoto => self.dialogs.open_native(ctx, Purpose::OpenPhoto, ""),
-            Command::OpenPath => self.dialogs.open_path(Purpose::OpenPhoto, "", String::new()),
-            Command::OpenDemo => state.open_scene(None),
-            Command::SaveImage => self.save_image(ctx),
-            Command::NewSeed => state.new_seed(),
-            Command::ClearMix => state.clear_mix(),
-            Command::PreviousStep => state.step_by(-1),
-            Command::NextStep => state.step_by(1),
-            Command::FirstStep => state.show_step(0),
-            Command::LatestStep => state.show_step(usize::MAX),
-            Command::ToggleView => {
-                state.view = match state.view {
-                    ViewChoice::Prediction => ViewChoice::Noisy,
-                    ViewChoice::Noisy => ViewChoice::Prediction,
-                };
-            }
-            Command::ZoomIn | Command::ZoomOut => {
-                let looking = &mut self.looking;
-                looking.zoom = looking.zoom.stepped(looking.shown_scale, command == Command::ZoomIn);
-            }
-            Command::ZoomFit => self.looking.zoom = Zoom::default(),
-            Command::ZoomOriginal => {
-                self.looking.zoom = Zoom {
-                    scale: Some(1.0),
-                    ..Zoom::default()
-                }
-            }
-            Command::ShowLog => self.layout.focus(Pane::Log),
-            Command::ToggleLook => {
-                self.look = self.look.toggled();
-                style::show(ctx, self.look);
-            }
-            Command::ResetLayout => self.layout = Layout::default(),
-            Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+    /// Keeps the window's title true: it names the photo and the mix, so that windows can be told apart in a list.
+    fn name_window(&mut self, ctx: &egui::Context) {
+        let title = self.state.window_title();
+        if self.title != title {
+            self.title.clone_from(&title);
+            ctx.send_viewport_cmd(ViewportCommand::Title(title));
         }
-    }
-
-    fn save_image(&mut self, ctx: &egui::Context) {
-        if self.state.finished_run().is_some() {
-            self.dialogs
-                .open_native(ctx, Purpose::SaveImage, &self.suggested_name());
-        } else {
-            let message = "There is no finished result to save yet: press Mix and wait for it";
-            self.state.notify(crate::notice::Level::Warning, message, None);
-        }
-    }
-
-    /// A name that says what is in the file, without spaces and with no dot but the extension's.
-    fn suggested_name(&self) -> String {
-        let Some(lane) = &self.state.lane else {
-            return "mix.png".to_owned();
-        };
-        let stem = lane
-            .request
-            .scene
-            .as_ref()
-            .and_then(|path| path.file_stem())
-            .map_or_else(|| "demo".into(), |stem| stem.to_string_lossy());
-        let classes = lane.request.mix.active();
-        let parts: Vec<String> = classes
-            .map(|(class, ratio)| format!("_{class}-{:.0}", ratio * 100.0))
-            .collect();
-        let plain = |letter: char| {
-            if letter.is_alphanumeric() || "_-".contains(letter) {
-                letter
-            } else {
-                '-'
-            }
-        };
-        let stem: String = stem.chars().map(plain).collect();
-        format!("{stem}{}.png", parts.concat())
     }
 
     fn send_effects(&mut self) {

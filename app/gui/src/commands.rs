@@ -1,6 +1,8 @@
-//! Every action of the studio, once: the menu, the shortcuts and the buttons all read this list.
+//! Every action of the studio, once: the menu, the palette, the shortcut sheet and the buttons all read this list.
 
-use egui::{Key, KeyboardShortcut, Modifiers};
+mod shortcuts;
+
+use egui::KeyboardShortcut;
 
 /// One thing a user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,8 +19,16 @@ pub enum Command {
     OpenDemo,
     /// Save the finished image.
     SaveImage,
+    /// Put the shown image on the clipboard.
+    CopyImage,
+    /// Take the last change of a setting back.
+    Undo,
+    /// Make the change again that was taken back.
+    Redo,
     /// Draw another seed.
     NewSeed,
+    /// Keep the seed, or draw another for every mix.
+    ToggleSeedLock,
     /// Turn every class off.
     ClearMix,
     /// Show the step before.
@@ -39,10 +49,16 @@ pub enum Command {
     ZoomFit,
     /// Show one image pixel per screen pixel.
     ZoomOriginal,
+    /// Bring the Mixer to the front.
+    ShowMixer,
     /// Bring the log to the front.
     ShowLog,
     /// Switch between the dark and the light look.
     ToggleLook,
+    /// Find a command by typing.
+    ShowPalette,
+    /// List all shortcuts.
+    ShowShortcuts,
     /// Put the panes back where they were on the first start.
     ResetLayout,
     /// Close the studio.
@@ -57,23 +73,9 @@ pub struct Group {
     pub commands: &'static [Command],
 }
 
-const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-
-const fn key(key: Key) -> KeyboardShortcut {
-    KeyboardShortcut::new(Modifiers::NONE, key)
-}
-
-const fn ctrl(key: Key) -> KeyboardShortcut {
-    KeyboardShortcut::new(Modifiers::COMMAND, key)
-}
-
-const fn ctrl_shift(key: Key) -> KeyboardShortcut {
-    KeyboardShortcut::new(CTRL_SHIFT, key)
-}
-
 impl Command {
     /// All of them, by menu heading.
-    pub const GROUPS: [Group; 4] = [
+    pub const GROUPS: [Group; 5] = [
         Group {
             title: "File",
             commands: &[
@@ -81,12 +83,23 @@ impl Command {
                 Self::OpenPath,
                 Self::OpenDemo,
                 Self::SaveImage,
+                Self::CopyImage,
                 Self::Quit,
             ],
         },
         Group {
+            title: "Edit",
+            commands: &[Self::Undo, Self::Redo, Self::ShowPalette, Self::ShowShortcuts],
+        },
+        Group {
             title: "Mix",
-            commands: &[Self::Mix, Self::Stop, Self::NewSeed, Self::ClearMix],
+            commands: &[
+                Self::Mix,
+                Self::Stop,
+                Self::NewSeed,
+                Self::ToggleSeedLock,
+                Self::ClearMix,
+            ],
         },
         Group {
             title: "Steps",
@@ -105,6 +118,7 @@ impl Command {
                 Self::ZoomOut,
                 Self::ZoomFit,
                 Self::ZoomOriginal,
+                Self::ShowMixer,
                 Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
@@ -128,7 +142,11 @@ impl Command {
             Self::OpenPath => "Open by path…",
             Self::OpenDemo => "Open the demo photo",
             Self::SaveImage => "Save image…",
+            Self::CopyImage => "Copy image",
+            Self::Undo => "Undo",
+            Self::Redo => "Redo",
             Self::NewSeed => "New seed",
+            Self::ToggleSeedLock => "Lock or unlock the seed",
             Self::ClearMix => "Turn all classes off",
             Self::PreviousStep => "Previous step",
             Self::NextStep => "Next step",
@@ -139,110 +157,61 @@ impl Command {
             Self::ZoomOut => "Shrink images",
             Self::ZoomFit => "Fit images",
             Self::ZoomOriginal => "Images at 100 %",
+            Self::ShowMixer => "Show the mixer",
             Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
+            Self::ShowPalette => "Search commands…",
+            Self::ShowShortcuts => "Shortcuts",
             Self::ResetLayout => "Reset the layout",
             Self::Quit => "Quit",
         }
     }
 
-    /// Its shortcuts; the first is the one that the menu shows.
-    pub fn shortcuts(self) -> &'static [KeyboardShortcut] {
-        match self {
-            Self::Mix => const { &[ctrl(Key::Enter), key(Key::Space)] },
-            Self::Stop => const { &[key(Key::Escape)] },
-            Self::OpenPhoto => const { &[ctrl(Key::O)] },
-            Self::OpenPath => const { &[ctrl_shift(Key::O)] },
-            Self::OpenDemo => const { &[ctrl_shift(Key::D)] },
-            Self::SaveImage => const { &[ctrl(Key::S)] },
-            Self::NewSeed => const { &[ctrl(Key::D)] },
-            Self::ClearMix => const { &[ctrl(Key::Backspace)] },
-            Self::PreviousStep => const { &[key(Key::ArrowLeft)] },
-            Self::NextStep => const { &[key(Key::ArrowRight)] },
-            Self::FirstStep => const { &[key(Key::Home)] },
-            Self::LatestStep => const { &[key(Key::End)] },
-            Self::ToggleView => const { &[key(Key::X)] },
-            Self::ZoomIn => const { &[key(Key::Plus), key(Key::Equals)] },
-            Self::ZoomOut => const { &[key(Key::Minus)] },
-            Self::ZoomFit => const { &[key(Key::F)] },
-            Self::ZoomOriginal => const { &[key(Key::Num1)] },
-            Self::ShowLog => const { &[ctrl(Key::L)] },
-            Self::ToggleLook => const { &[ctrl_shift(Key::L)] },
-            Self::ResetLayout => const { &[ctrl_shift(Key::R)] },
-            Self::Quit => const { &[ctrl(Key::Q)] },
-        }
+    /// The heading it stands under.
+    pub fn group(self) -> &'static str {
+        Self::GROUPS
+            .iter()
+            .find(|group| group.commands.contains(&self))
+            .map_or("", |group| group.title)
     }
 
-    /// The command that this frame's key presses ask for, if any; the key press is used up.
-    ///
-    /// Shortcuts without a modifier stand back while a control has the keyboard, which needs Space, arrows and letters
-    /// itself. Escape does not: Stop must always work.
-    pub fn pressed(ctx: &egui::Context) -> Option<Self> {
-        let control_has_keyboard = ctx.memory(|memory| memory.focused().is_some());
-        let mut candidates: Vec<(KeyboardShortcut, Self)> = Self::all()
-            .flat_map(|command| command.shortcuts().iter().map(move |shortcut| (*shortcut, command)))
-            .collect();
-        // egui ignores an extra Shift when it matches, so the shortcut with more modifiers is tried first.
-        candidates.sort_by_key(|(shortcut, _)| std::cmp::Reverse(modifier_count(shortcut.modifiers)));
-        candidates.into_iter().find_map(|(shortcut, command)| {
-            let plain = shortcut.modifiers.is_none() && shortcut.logical_key != Key::Escape;
-            let allowed = !(plain && control_has_keyboard);
-            (allowed && ctx.input_mut(|input| input.consume_shortcut(&shortcut))).then_some(command)
-        })
-    }
-
-    /// The shortcut as text, such as "Ctrl+O".
+    /// The shortcut as text, such as "Ctrl+O"; empty when it has none.
     pub fn shortcut_text(self, ctx: &egui::Context) -> String {
         self.shortcuts()
             .first()
-            .map(|shortcut| ctx.format_shortcut(shortcut))
+            .map(|shortcut| shortcut_words(ctx, shortcut))
             .unwrap_or_default()
+    }
+
+    /// All its shortcuts as text, such as "Ctrl+Enter or Space".
+    pub fn all_shortcuts_text(self, ctx: &egui::Context) -> String {
+        let texts: Vec<String> = self
+            .shortcuts()
+            .iter()
+            .map(|shortcut| shortcut_words(ctx, shortcut))
+            .collect();
+        texts.join(" or ")
     }
 }
 
-fn modifier_count(modifiers: Modifiers) -> u8 {
-    u8::from(modifiers.alt)
-        + u8::from(modifiers.shift)
-        + u8::from(modifiers.ctrl || modifiers.command || modifiers.mac_cmd)
+fn shortcut_words(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
+    ctx.format_shortcut(shortcut)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
-
-    #[test]
-    fn no_two_commands_share_a_shortcut_with_each_other_or_with_egui() {
-        let taken_by_egui = [
-            ctrl(Key::Plus),
-            ctrl(Key::Equals),
-            ctrl(Key::Minus),
-            ctrl(Key::Num0),
-            ctrl(Key::A),
-            ctrl(Key::C),
-            ctrl(Key::V),
-            ctrl(Key::X),
-            ctrl(Key::Z),
-            key(Key::Tab),
-        ];
-        let mut owners: HashMap<(Modifiers, Key), String> = taken_by_egui
-            .into_iter()
-            .map(|s| ((s.modifiers, s.logical_key), "egui".to_owned()))
-            .collect();
-        for command in Command::all() {
-            for shortcut in command.shortcuts() {
-                let earlier = owners.insert((shortcut.modifiers, shortcut.logical_key), format!("{command:?}"));
-                assert_eq!(earlier, None, "{command:?} clashes at {shortcut:?}");
-            }
-        }
-    }
 
     #[test]
     fn every_command_is_in_the_menu_once_and_has_words() {
         let all: Vec<Command> = Command::all().collect();
         let distinct: std::collections::HashSet<Command> = all.iter().copied().collect();
         assert_eq!(all.len(), distinct.len());
-        assert!(all.iter().all(|command| !command.label().is_empty()));
+        let labels: std::collections::HashSet<&str> = all.iter().map(|command| command.label()).collect();
+        assert_eq!(labels.len(), all.len(), "two commands have the same words");
+        assert!(
+            all.iter()
+                .all(|command| !command.label().is_empty() && !command.group().is_empty())
+        );
     }
 }

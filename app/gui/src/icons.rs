@@ -31,6 +31,12 @@ pub enum Icon {
     Picture,
     /// An arrow into a tray: save.
     Save,
+    /// An arrow back.
+    Undo,
+    /// An arrow forth.
+    Redo,
+    /// A magnifying glass.
+    Search,
 }
 
 /// Paints `icon` into the square `rect`.
@@ -69,6 +75,9 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             pen.line(&[(0.5, 0.4), (0.5, 0.62)]);
             pen.dot((0.5, 0.73), 0.05);
         }
+        Icon::Undo => pen.turn(1.0),
+        Icon::Redo => pen.turn(-1.0),
+        Icon::Search => pen.magnifier(),
         Icon::Check => pen.line(&[(0.2, 0.54), (0.42, 0.76), (0.82, 0.28)]),
         Icon::Save => {
             pen.line(&[(0.5, 0.12), (0.5, 0.6)]);
@@ -125,6 +134,32 @@ impl Pen<'_> {
     fn dot(&self, center: (f32, f32), radius: f32) {
         self.painter
             .circle_filled(self.at(center), radius * self.rect.width(), self.color);
+    }
+
+    /// An arrow that turns back to the left (`side` 1) or to the right (-1).
+    fn turn(&self, side: f32) {
+        let mirrored = |(x, y): (f32, f32)| (0.5 + (x - 0.5) * side, y);
+        let arc = (0..=10).map(|index| {
+            let angle = std::f32::consts::PI * (0.5 - index as f32 / 10.0);
+            (0.58 + 0.24 * angle.cos(), 0.58 - 0.24 * angle.sin())
+        });
+        let mut points = vec![(0.16, 0.34)];
+        points.extend(arc.map(|(x, y)| (x, if y < 0.36 { 0.34 } else { y })));
+        points.push((0.34, 0.82));
+        let points: Vec<(f32, f32)> = points.into_iter().map(mirrored).collect();
+        self.line(&points);
+        let head: Vec<(f32, f32)> = [(0.34, 0.16), (0.16, 0.34), (0.34, 0.52)]
+            .into_iter()
+            .map(mirrored)
+            .collect();
+        self.line(&head);
+    }
+
+    fn magnifier(&self) {
+        let (center, radius) = ((0.44, 0.44), 0.26);
+        self.painter
+            .circle_stroke(self.at(center), radius * self.rect.width(), self.stroke());
+        self.line(&[(0.64, 0.64), (0.86, 0.86)]);
     }
 
     fn dice(&self) {

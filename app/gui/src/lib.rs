@@ -16,6 +16,7 @@ pub mod lane;
 pub mod layout;
 pub mod link;
 pub mod notice;
+pub mod overlays;
 pub mod panes;
 pub mod prefs;
 pub mod run;

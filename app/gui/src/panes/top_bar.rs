@@ -30,6 +30,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         if icon_button(ui, Icon::Look, Command::ToggleLook.label()).clicked() {
             studio.commands.push(Command::ToggleLook);
         }
+        edit_buttons(ui, studio);
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| progress(ui, studio));
     });
 }
@@ -156,6 +157,22 @@ fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
     ui.add(egui::Label::new(RichText::new(text).color(theme.text_weak)).truncate());
 }
 
+/// Undo, redo and the way to every other command; from right to left.
+fn edit_buttons(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    for (icon, command) in [
+        (Icon::Search, Command::ShowPalette),
+        (Icon::Redo, Command::Redo),
+        (Icon::Undo, Command::Undo),
+    ] {
+        let name = format!("{} ({})", command.label(), command.shortcut_text(ui.ctx()));
+        let enabled = studio.state.can(command);
+        let button = ui.add_enabled_ui(enabled, |ui| icon_button(ui, icon, &name)).inner;
+        if button.clicked() {
+            studio.commands.push(command);
+        }
+    }
+}
+
 fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let button = Button::new("").min_size(Vec2::splat(space::ROW));
     let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
@@ -167,7 +184,7 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             ui.label(RichText::new(group.title).small().color(theme::of(ui).text_weak));
             for &command in group.commands {
                 let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
-                let enabled = is_enabled(command, studio);
+                let enabled = studio.state.can(command);
                 if ui
                     .add_enabled(
                         enabled,
@@ -192,19 +209,4 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     );
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, "Menu"));
     response.on_hover_text("Menu");
-}
-
-/// Whether a command can do anything now.
-fn is_enabled(command: Command, studio: &PaneContext<'_>) -> bool {
-    let state = &studio.state;
-    match command {
-        Command::Mix => state.mix_blocker().is_none(),
-        Command::Stop => state.is_busy(),
-        Command::SaveImage => state.finished_run().is_some(),
-        Command::PreviousStep | Command::NextStep | Command::FirstStep | Command::LatestStep | Command::ToggleView => {
-            state.lane.as_ref().is_some_and(crate::lane::Lane::has_frames)
-        }
-        Command::ClearMix => !state.settings.mix.is_clean(),
-        _ => true,
-    }
 }

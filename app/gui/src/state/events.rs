@@ -94,6 +94,7 @@ impl State {
         }
         self.settings.mix = mix;
         self.model = Some(summary);
+        self.accept_settings();
     }
 
     fn scene_loaded(&mut self, scene: Scene) {

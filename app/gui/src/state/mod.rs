@@ -5,7 +5,10 @@
 //! run) is tested here without a window.
 
 mod actions;
+mod edit;
 mod events;
+pub mod history;
+pub mod palette;
 mod queries;
 #[cfg(test)]
 mod tests;
@@ -89,6 +92,7 @@ pub struct State {
     pub log: Log,
     /// Photos opened lately, newest first.
     pub recent: Vec<PathBuf>,
+    history: history::History,
     outstanding: VecDeque<Outstanding>,
     next_run: RunId,
     seed_stream: u64,
@@ -171,6 +175,7 @@ impl State {
             .then_some(1.0);
         wait.into_iter()
             .chain(expiry)
+            .chain(self.history.wake_after_secs(self.now_secs))
             .min_by(f64::total_cmp)
             .map(Duration::from_secs_f64)
     }

@@ -68,6 +68,25 @@ impl State {
             .map(|lane| lane.run)
     }
 
+    /// The window's title: photo, mix and seed.
+    pub fn window_title(&self) -> String {
+        let Some(scene) = &self.scene else {
+            return "MDSD3 Studio".to_owned();
+        };
+        let active: Vec<String> = self
+            .settings
+            .mix
+            .active()
+            .map(|(class, ratio)| format!("{class}={ratio}"))
+            .collect();
+        let mix = if active.is_empty() {
+            "no class".to_owned()
+        } else {
+            active.join(",")
+        };
+        format!("{}: {mix}, seed {} · MDSD3 Studio", scene.name(), self.settings.seed)
+    }
+
     /// Whether the model's answer is outstanding.
     pub fn is_loading_model(&self) -> bool {
         self.outstanding.contains(&Outstanding::Model)

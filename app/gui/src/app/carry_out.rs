@@ -1,0 +1,114 @@
+//! What each command does.
+
+use egui::{ColorImage, ViewportCommand};
+
+use super::Studio;
+use crate::commands::Command;
+use crate::dialogs::Purpose;
+use crate::layout::{Layout, Pane};
+use crate::notice::Level;
+use crate::overlays::Overlay;
+use crate::state::ViewChoice;
+use crate::state::palette::Palette;
+use crate::style;
+use crate::zoom::Zoom;
+
+impl Studio {
+    /// Does what a command asks for.
+    pub(super) fn carry_out(&mut self, ctx: &egui::Context, command: Command) {
+        let state = &mut self.state;
+        match command {
+            Command::Mix => state.mix(),
+            Command::Stop => state.stop(),
+            Command::OpenPhoto => self.dialogs.open_native(ctx, Purpose::OpenPhoto, ""),
+            Command::OpenPath => self.dialogs.open_path(Purpose::OpenPhoto, "", String::new()),
+            Command::OpenDemo => state.open_scene(None),
+            Command::SaveImage => self.save_image(ctx),
+            Command::CopyImage => self.copy_image(ctx),
+            Command::Undo => state.undo(),
+            Command::Redo => state.redo(),
+            Command::NewSeed => state.new_seed(),
+            Command::ToggleSeedLock => state.seed_locked = !state.seed_locked,
+            Command::ClearMix => state.clear_mix(),
+            Command::PreviousStep => state.step_by(-1),
+            Command::NextStep => state.step_by(1),
+            Command::FirstStep => state.show_step(0),
+            Command::LatestStep => state.show_step(usize::MAX),
+            Command::ToggleView => {
+                state.view = match state.view {
+                    ViewChoice::Prediction => ViewChoice::Noisy,
+                    ViewChoice::Noisy => ViewChoice::Prediction,
+                };
+            }
+            Command::ZoomIn | Command::ZoomOut => {
+                let looking = &mut self.looking;
+                looking.zoom = looking.zoom.stepped(looking.shown_scale, command == Command::ZoomIn);
+            }
+            Command::ZoomFit => self.looking.zoom = Zoom::default(),
+            Command::ZoomOriginal => {
+                self.looking.zoom = Zoom {
+                    scale: Some(1.0),
+                    ..Zoom::default()
+                }
+            }
+            Command::ShowMixer => self.layout.focus(Pane::Mixer),
+            Command::ShowLog => self.layout.focus(Pane::Log),
+            Command::ToggleLook => {
+                self.look = self.look.toggled();
+                style::show(ctx, self.look);
+            }
+            Command::ShowPalette => self.overlay = Overlay::Palette(Palette::default()),
+            Command::ShowShortcuts => self.overlay = Overlay::Shortcuts,
+            Command::ResetLayout => self.layout = Layout::default(),
+            Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+        }
+    }
+
+    fn save_image(&mut self, ctx: &egui::Context) {
+        if self.state.finished_run().is_some() {
+            self.dialogs
+                .open_native(ctx, Purpose::SaveImage, &self.suggested_name());
+        } else {
+            let message = "There is no finished result to save yet: press Mix and wait for it";
+            self.state.notify(Level::Warning, message, None);
+        }
+    }
+
+    /// Puts the shown image on the clipboard: the shown step's, or the photo while there is no step.
+    fn copy_image(&mut self, ctx: &egui::Context) {
+        let frame = self.state.shown_frame().map(|frame| &frame.image);
+        let Some(image) = frame.or(self.state.scene.as_ref().map(|scene| &scene.image)) else {
+            return;
+        };
+        let size = [image.width as usize, image.height as usize];
+        ctx.copy_image(ColorImage::from_rgba_unmultiplied(size, &image.pixels));
+        let message = format!("Copied {} × {} px", image.width, image.height);
+        self.state.notify(Level::Success, message, None);
+    }
+
+    /// A name that says what is in the file, without spaces and with no dot but the extension's.
+    pub(super) fn suggested_name(&self) -> String {
+        let Some(lane) = &self.state.lane else {
+            return "mix.png".to_owned();
+        };
+        let stem = lane
+            .request
+            .scene
+            .as_ref()
+            .and_then(|path| path.file_stem())
+            .map_or_else(|| "demo".into(), |stem| stem.to_string_lossy());
+        let classes = lane.request.mix.active();
+        let parts: Vec<String> = classes
+            .map(|(class, ratio)| format!("_{class}-{:.0}", ratio * 100.0))
+            .collect();
+        let plain = |letter: char| {
+            if letter.is_alphanumeric() || "_-".contains(letter) {
+                letter
+            } else {
+                '-'
+            }
+        };
+        let stem: String = stem.chars().map(plain).collect();
+        format!("{stem}{}.png", parts.concat())
+    }
+}

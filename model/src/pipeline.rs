@@ -92,7 +92,7 @@ pub struct Lane {
 }
 
 /// Settings that all lanes of a run share.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SampleSettings {
     /// Weight of the noise in the initial latents.
     pub alpha: f32,
@@ -112,6 +112,28 @@ pub struct SampleSettings {
     pub negative_prompt: Option<String>,
     /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
     pub moving_average: bool,
+}
+
+/// Where sampling takes up: at the first step with initial latents, or at a later one with what an earlier run had there.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Latents that the first step starts from: `[lanes, channels, height/factor, width/factor]`.
+    pub latents: Tensor,
+    /// Index of that step.
+    pub first_step: usize,
+    /// Clean-data prediction of the step before, same shape: what a moving average goes on from.
+    pub previous_x0_hat: Option<Tensor>,
+}
+
+impl Start {
+    /// At the first step.
+    pub fn at_first_step(latents: Tensor) -> Self {
+        Self {
+            latents,
+            first_step: 0,
+            previous_x0_hat: None,
+        }
+    }
 }
 
 /// A completed step, handed to the observer.
@@ -248,6 +270,15 @@ impl Pipeline {
         Ok(schedule::sigmas(steps, self.shift))
     }
 
+    /// The initial latents of lanes: `alpha * noise + beta * scene`, their noise keyed by (seed, scene, lane).
+    ///
+    /// # Shapes
+    /// Result: `[lanes, channels, height/factor, width/factor]`.
+    pub fn initial(&self, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Result<Tensor, ModelError> {
+        let noise = self.noise(scene, lanes, settings.seed)?;
+        Ok(initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?)
+    }
+
     /// Samples all lanes in one batch, from noise that (seed, scene, lane) key. The observer sees every step; `Break` stops the run, which then returns `None`.
     ///
     /// # Shapes
@@ -259,18 +290,14 @@ impl Pipeline {
         settings: &SampleSettings,
         observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Option<Tensor>, ModelError> {
-        let noise = self.noise(scene, lanes, settings.seed)?;
-        let start = initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?;
+        let start = Start::at_first_step(self.initial(scene, lanes, settings)?);
         self.sample_from(start, scene, lanes, settings, observer)
     }
 
-    /// As [`Self::sample`], from initial latents of the caller's.
-    ///
-    /// # Shapes
-    /// `start: [lanes, channels, height/factor, width/factor]`, result alike.
+    /// As [`Self::sample`], from latents of the caller's; the steps before `start`'s are left out.
     pub fn sample_from(
         &self,
-        start: Tensor,
+        start: Start,
         scene: &Scene,
         lanes: &[Lane],
         settings: &SampleSettings,
@@ -288,9 +315,12 @@ impl Pipeline {
         let context = self
             .context
             .batch(lanes, settings, masked, (self.dtype, &self.device))?;
-        let mut x = start;
-        let mut average = settings.moving_average.then(MovingAverage::default);
-        for (index, pair) in sigmas.windows(2).enumerate() {
+        let mut x = start.latents;
+        let mut average = settings
+            .moving_average
+            .then(|| MovingAverage::resume(start.previous_x0_hat.as_ref()))
+            .transpose()?;
+        for (index, pair) in sigmas.windows(2).enumerate().skip(start.first_step) {
             let (sigma, next_sigma) = (pair[0], pair[1]);
             let branches = self.branches(lanes, settings, sigma)?;
             let mut x0_hat = self.guided_x0_hat(&x, (scene, &context), sigma, &branches, settings.guidance)?;

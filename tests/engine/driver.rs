@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mdsd3_engine::protocol::{Event, Request, RunId, StepFrame};
+use mdsd3_engine::protocol::{Event, LaneKind, LaneRequest, Request, RunId, StepFrame};
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions};
 
@@ -27,11 +27,20 @@ impl Driver {
         self.engine.send(request).expect("there is room in the queue");
     }
 
+    /// Runs a single lane.
     pub fn render(&self, run: RunId, request: RenderRequest) {
-        self.send(Request::Render {
-            run,
-            request: Box::new(request),
-        });
+        self.render_lanes(run, [request]);
+    }
+
+    /// Runs lanes, numbered from 1.
+    pub fn render_lanes(&self, run: RunId, requests: impl IntoIterator<Item = RenderRequest>) {
+        let lane = |(lane, request)| LaneRequest {
+            lane,
+            kind: LaneKind::Sampled,
+            request,
+        };
+        let lanes = (1..).zip(requests).map(lane).collect();
+        self.send(Request::Render { run, lanes });
     }
 
     /// The next event.

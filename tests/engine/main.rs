@@ -1,6 +1,7 @@
 //! The engine's protocol, as the studio sees it.
 
 mod driver;
+mod lanes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,9 +25,11 @@ fn a_run_reports_every_step_and_its_timeline_is_complete_afterwards() {
     let driver = Driver::start();
     driver.render(7, quick(4));
     let events = driver.wait_for_end(7);
-    let Some(Event::Started { run: 7, sigmas }) = events.first() else {
+    let Some(Event::Started { run: 7, batches }) = events.first() else {
         panic!("a run starts with Started, not {:?}", events.first());
     };
+    let sigmas = &batches[0].sigmas;
+    assert_eq!((&batches[0].lanes[..], batches[0].first_step), (&[1][..], 0));
     assert_eq!(sigmas.len(), 5);
     assert!(sigmas.is_sorted_by(|a, b| a > b) && sigmas[4] == 0.0, "{sigmas:?}");
     assert_eq!(step_count(&events), 4);
@@ -241,7 +244,7 @@ fn a_saved_result_restores_its_run() {
     let path = folder.path().join("mix.png");
     let driver = Driver::start();
     driver.send(Request::SaveResult {
-        run: 1,
+        lane: 1,
         path: path.clone(),
     });
     assert!(
@@ -256,13 +259,16 @@ fn a_saved_result_restores_its_run() {
     driver.render(1, request.clone());
     driver.wait_for_end(1);
     driver.send(Request::SaveResult {
-        run: 1,
+        lane: 1,
         path: path.clone(),
     });
     assert_eq!(driver.next(), Event::Saved { path: path.clone() });
     assert_eq!(metadata::read_settings(&path).expect("settings").request, request);
     let bad_path = Path::new("no-such-folder").join("mix.png");
-    driver.send(Request::SaveResult { run: 1, path: bad_path });
+    driver.send(Request::SaveResult {
+        lane: 1,
+        path: bad_path,
+    });
     assert!(matches!(driver.next(), Event::Failed { run: None, .. }));
 }
 

@@ -85,7 +85,7 @@ fn a_photo_is_loaded_mixed_and_previewed() {
         studio.state().finished_run().is_some() && studio.state().shown_step() == Some(3)
     });
     harness.get_by_role_and_label(Role::Image, "Step image");
-    let lane = harness.state().state().lane.as_ref().expect("a run is shown");
+    let lane = harness.state().state().lane().expect("a run is shown");
     assert_eq!(lane.step_secs.len(), 3);
     assert!((lane.request.mix.ratio(&class) - 1.0).abs() < 1e-6);
     assert_eq!(lane.request.size, 128);
@@ -113,7 +113,7 @@ fn stop_and_a_panic_leave_a_studio_that_mixes_again() {
     });
     set_slider(&mut harness, "steps", 100.0);
     harness.key_press(egui::Key::Space);
-    wait(&mut harness, "the first step", |studio| studio.state().lane.is_some());
+    wait(&mut harness, "the first step", |studio| studio.state().lane().is_some());
     harness.key_press(egui::Key::Escape);
     wait(&mut harness, "the stop", |studio| !studio.state().is_busy());
     assert!(harness.state().state().finished_run().is_none());

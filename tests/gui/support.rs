@@ -9,7 +9,10 @@ use eframe::egui_wgpu::RenderState;
 use egui::{Vec2, vec2};
 use egui_kittest::{Harness, SnapshotOptions};
 use mdsd3_engine::EngineError;
-use mdsd3_engine::protocol::{CancelReason, Event, ModelSummary, Request, Rgba8, SpectrumFrame, StepFrame, StepView};
+use mdsd3_engine::protocol::{
+    CancelReason, Event, LaneBatch, LaneKind, LaneRequest, ModelSummary, Request, Rgba8, RunId, SpectrumFrame,
+    StepFrame, StepView,
+};
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::link::EngineLink;
@@ -43,8 +46,8 @@ pub struct Wire {
     pub events: VecDeque<Event>,
     /// Decoded steps that wait to be taken.
     pub frames: VecDeque<StepFrame>,
-    /// The run that is going on: its request and the step that comes next.
-    running: Option<(u64, RenderRequest, usize)>,
+    /// The run that is going on: its lanes and the step that comes next.
+    running: Option<(RunId, Vec<LaneRequest>, usize)>,
     /// Whether runs answer at all.
     pub stalled: bool,
     /// Asked for a new frame when there is an answer, as the engine's wake function is.
@@ -69,14 +72,20 @@ impl FakeEngine {
         ctx.clone()
     }
 
-    /// The runs that were asked for.
-    pub fn renders(&self) -> Vec<(u64, RenderRequest)> {
+    /// The runs that were asked for, each with its lanes.
+    pub fn runs(&self) -> Vec<(RunId, Vec<LaneRequest>)> {
         let wire = self.0.borrow();
         let render = |request: &Request| match request {
-            Request::Render { run, request } => Some((*run, request.as_ref().clone())),
+            Request::Render { run, lanes } => Some((*run, lanes.clone())),
             _ => None,
         };
         wire.requests.iter().filter_map(render).collect()
+    }
+
+    /// The runs that were asked for, each with the request of its first lane.
+    pub fn renders(&self) -> Vec<(RunId, RenderRequest)> {
+        let first = |(run, mut lanes): (RunId, Vec<LaneRequest>)| (run, lanes.swap_remove(0).request);
+        self.runs().into_iter().map(first).collect()
     }
 }
 
@@ -92,17 +101,20 @@ impl EngineLink for FakeEngine {
                     },
                     _ => Event::SceneLoaded {
                         path: path.clone(),
-                        image: picture(0.0, 0.0),
+                        image: picture(0.0, 0.0, 0.0),
                         spectrum: spectrum(0.0),
                         original_size: (1600, 1067),
                     },
                 };
                 wire.events.push_back(answer);
             }
-            Request::Render { run, request } => {
-                let sigmas = sigmas(request.steps);
-                wire.running = Some((*run, request.as_ref().clone(), 0));
-                wire.events.push_back(Event::Started { run: *run, sigmas });
+            Request::Render { run, lanes } => {
+                wire.running = Some((*run, lanes.clone(), 0));
+                let batches = batches(lanes);
+                wire.events.push_back(Event::Started { run: *run, batches });
+                for lane in lanes.iter().filter(|lane| lane.kind == LaneKind::Physical) {
+                    wire.frames.push_back(frame(*run, lane, 0, StepView::X0Hat));
+                }
             }
             Request::SaveResult { path, .. } => wire.events.push_back(Event::Saved { path: path.clone() }),
             Request::PanicForTest => {
@@ -155,14 +167,23 @@ impl Wire {
         if self.stalled {
             return;
         }
-        let Some((run, request, step)) = self.running.take() else {
+        let Some((run, lanes, step)) = self.running.take() else {
             return;
         };
         self.wake();
-        let steps = request.steps;
-        let sigma = sigmas(steps)[step];
-        for view in [StepView::X0Hat, StepView::XT] {
-            self.frames.push_back(frame(run, step, steps, sigma, view, &request));
+        let sampled: Vec<&LaneRequest> = lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled).collect();
+        let steps = sampled.iter().map(|lane| lane.request.steps).max().unwrap_or(0);
+        let mut stepped = Vec::new();
+        for lane in sampled {
+            let first = lane.request.branch.as_ref().map_or(0, |branch| branch.step);
+            if (first..=lane.request.steps).contains(&step) {
+                for view in [StepView::X0Hat, StepView::XT] {
+                    self.frames.push_back(frame(run, lane, step, view));
+                }
+            }
+            if (first..lane.request.steps).contains(&step) {
+                stepped.push(lane.lane);
+            }
         }
         if step == steps {
             self.events.push_back(Event::Finished {
@@ -171,35 +192,66 @@ impl Wire {
             });
             return;
         }
-        self.events.push_back(Event::StepDone {
-            run,
-            step,
-            steps,
-            sigma,
-            step_secs: 0.14,
-        });
-        self.running = Some((run, request, step + 1));
+        if !stepped.is_empty() {
+            self.events.push_back(Event::StepDone {
+                run,
+                lanes: stepped,
+                step,
+                steps,
+                sigma: sigmas(steps)[step],
+                step_secs: 0.14,
+            });
+        }
+        self.running = Some((run, lanes, step + 1));
     }
+}
+
+/// Lanes with as many steps from the same one on share a batch.
+fn batches(lanes: &[LaneRequest]) -> Vec<LaneBatch> {
+    let mut batches: Vec<LaneBatch> = Vec::new();
+    for lane in lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled) {
+        let (sigmas, branch) = (sigmas(lane.request.steps), lane.request.branch.as_ref());
+        let first_step = branch.map_or(0, |branch| branch.step);
+        let same = |batch: &&mut LaneBatch| batch.sigmas == sigmas && batch.first_step == first_step;
+        match batches.iter_mut().find(same) {
+            Some(batch) => batch.lanes.push(lane.lane),
+            None => batches.push(LaneBatch {
+                lanes: vec![lane.lane],
+                sigmas,
+                first_step,
+            }),
+        }
+    }
+    batches
 }
 
 /// Noise levels of SD3's shifted schedule.
 fn sigmas(steps: usize) -> Vec<f32> {
     let shifted = |t: f32| 3.0 * t / (1.0 + 2.0 * t);
     (0..=steps)
-        .map(|step| shifted(1.0 - step as f32 / steps as f32))
+        .map(|step| shifted(1.0 - step as f32 / steps.max(1) as f32) * f32::from(u8::from(steps > 0)))
         .collect()
 }
 
-fn frame(run: u64, step: usize, steps: usize, sigma: f32, view: StepView, request: &RenderRequest) -> StepFrame {
+fn frame(run: RunId, lane: &LaneRequest, step: usize, view: StepView) -> StepFrame {
+    let request = &lane.request;
+    let steps = if lane.kind == LaneKind::Physical {
+        0
+    } else {
+        request.steps
+    };
+    let sigma = sigmas(steps)[step];
     let veil = request.mix.ratio("haze") * (1.0 - sigma).max(0.15) * 0.6;
     let noise = if view == StepView::XT { sigma } else { sigma * 0.05 };
+    let rain = request.mix.ratio("rain") * (1.0 - sigma);
     StepFrame {
         run,
+        lane: lane.lane,
         step,
         steps,
         sigma,
         view,
-        image: picture(veil, noise),
+        image: picture(veil, noise, rain),
         spectrum: spectrum(noise + 0.02 * request.mix.ratio("rain")),
     }
 }
@@ -222,8 +274,8 @@ pub fn model() -> ModelSummary {
     }
 }
 
-/// A street of grey houses under a sky, veiled and noisy by shares from 0 to 1.
-pub fn picture(veil: f32, noise: f32) -> Rgba8 {
+/// A street of grey houses under a sky, veiled, noisy and rained on by shares from 0 to 1.
+pub fn picture(veil: f32, noise: f32, rain: f32) -> Rgba8 {
     let mut random = 1_u32;
     let mut pixels = Vec::with_capacity((SIDE_PX * SIDE_PX * 4) as usize);
     for y in 0..SIDE_PX {
@@ -231,7 +283,7 @@ pub fn picture(veil: f32, noise: f32) -> Rgba8 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let grain = ((random >> 24) as f32 / 255.0 - 0.5) * 2.0 * noise;
             let color = house_color(x, y).map(|value| {
-                let veiled = value * (1.0 - veil) + 0.85 * veil;
+                let veiled = value * (1.0 - veil) + 0.85 * veil + 0.3 * rain * streak(x, y);
                 ((veiled * (1.0 - noise) + 0.5 * noise + grain * 0.5).clamp(0.0, 1.0) * 255.0) as u8
             });
             pixels.extend_from_slice(&[color[0], color[1], color[2], 255]);
@@ -242,6 +294,11 @@ pub fn picture(veil: f32, noise: f32) -> Rgba8 {
         height: SIDE_PX,
         pixels: pixels.into(),
     }
+}
+
+/// 1 on thin slanted streaks, 0 elsewhere.
+fn streak(x: u32, y: u32) -> f32 {
+    f32::from(u8::from((3 * x + y) % 57 < 2 && (x / 19 + y / 43).is_multiple_of(2)))
 }
 
 fn house_color(x: u32, y: u32) -> [f32; 3] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mdsd3_engine::loaded::Decoder;
-use mdsd3_engine::render::{RenderObserver, RenderStep};
+use mdsd3_engine::render::{Batch, RenderObserver, RenderStep};
 
 /// A spinner for work of unknown length.
 pub fn spinner(message: &'static str) -> ProgressBar {
@@ -56,7 +56,7 @@ impl StepProgress {
 }
 
 impl RenderObserver for StepProgress {
-    fn started(&mut self, _sigmas: &[f32], decoder: &Decoder) -> ControlFlow<()> {
+    fn started(&mut self, _batches: &[Batch], decoder: &Decoder) -> ControlFlow<()> {
         self.decoder = Some(decoder.clone());
         self.bar.tick();
         ControlFlow::Continue(())

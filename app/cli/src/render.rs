@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
+use mdsd3_engine::branch;
 use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
 use mdsd3_engine::export::reproduce;
 use mdsd3_engine::metadata::{self, RunSettings};
@@ -102,7 +103,7 @@ fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
         metadata::write_file(output, &reproduce::pair_png(source, &settings, pair)?)?;
     } else {
         let mut request = settings.request.clone();
-        request.scene = reproduce::scene_of(source, &settings)?;
+        branch::set_scene(&mut request, reproduce::scene_of(source, &settings)?.as_deref());
         let rendered = Session::new()
             .render(&request, &mut ())?
             .context("the run was stopped")?;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use mdsd3_model::degrade;
+use image::Rgb32FImage;
+use mdsd3_model::degrade::{self, Degraded};
 use mdsd3_model::io::photo;
 use mdsd3_model::mix::Mix;
+use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::frames;
@@ -51,6 +53,17 @@ impl DegradeRequest {
             crate::VERSION
         )
     }
+}
+
+/// The physical baseline of a fitted scene, whose key is `scene_key(scene)`: the same in the studio and in a dataset.
+pub(crate) fn baseline(scene: &Rgb32FImage, scene_key: u64, mix: &Mix, seed: u64) -> Result<Degraded, EngineError> {
+    Ok(degrade::degrade(scene, mix, scene_seed(seed, scene_key))?)
+}
+
+/// The seed of the formulas: keyed by scene too, or every photo of a dataset would get the same rain.
+fn scene_seed(seed: u64, scene: u64) -> u64 {
+    let digest = Sha256::digest(format!("mdsd3 physical v1\n{seed}\n{scene}"));
+    digest[..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Degrades a photo.

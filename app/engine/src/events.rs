@@ -79,6 +79,7 @@ mod tests {
     fn progress(step: usize) -> Event {
         Event::StepDone {
             run: 1,
+            lanes: vec![1],
             step,
             steps: 9,
             sigma: 0.5,

@@ -11,6 +11,7 @@
 
 pub mod analyze;
 pub mod bench;
+pub mod branch;
 pub mod bundled;
 pub mod colormap;
 pub mod degrade;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod export;
 pub mod frames;
 pub mod inspect;
+pub mod lanes;
 pub mod loaded;
 pub mod memory;
 pub mod metadata;
@@ -32,6 +34,7 @@ pub mod session;
 pub mod training;
 
 mod events;
+mod kept_steps;
 mod preview;
 mod stop;
 mod worker;

@@ -89,6 +89,20 @@ impl RunSettings {
         }
     }
 
+    /// The settings of a physical baseline; `model` is the one that its mix was meant for.
+    pub fn physical(request: RenderRequest, model: ModelIdentity, scene_sha256: String) -> Self {
+        let pair = PairSettings {
+            engine: EngineKind::Physical,
+            image: PairImage::Decoded,
+            crop_px: None,
+            bits: 8,
+        };
+        Self {
+            pair: Some(pair),
+            ..Self::new(request, model, scene_sha256)
+        }
+    }
+
     /// The settings in words, for the `parameters` chunk and `mdsd3 info`.
     pub fn in_words(&self) -> String {
         let request = &self.request;

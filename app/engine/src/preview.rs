@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::frames::{self, Decoded};
 use crate::loaded::{Decoder, Latents};
-use crate::protocol::{Event, RunId, StepFrame, StepView};
+use crate::protocol::{Event, LaneId, RunId, StepFrame, StepView};
 use crate::render::RenderStep;
 use crate::worker::panic_message;
 
@@ -16,6 +16,8 @@ const MAX_READY: usize = 64;
 
 /// Latents that wait to be decoded.
 struct Job {
+    lane: LaneId,
+    steps: usize,
     step: usize,
     sigma: f32,
     view: StepView,
@@ -25,27 +27,25 @@ struct Job {
 /// The run whose steps are being decoded.
 struct CurrentRun {
     run: RunId,
-    steps: usize,
     decoder: Decoder,
-    /// Sampling goes on: only the newest prediction is decoded, so that most of the processor is left to it.
+    /// Sampling goes on: only the newest prediction of each lane is decoded, so that most of the processor is left to it.
     sampling: bool,
     pending: Vec<Job>,
 }
 
 impl CurrentRun {
-    /// The next job: the newest prediction while sampling, then predictions and noisy latents in the order of time.
+    /// The next job: while sampling the newest prediction of the lane that is furthest behind, then predictions and noisy
+    /// latents in the order of time.
     fn next_job(&mut self) -> Option<Job> {
-        let order = |job: &Job| (job.view == StepView::XT, job.step);
-        let indexed = self.pending.iter().enumerate();
-        let chosen = if self.sampling {
-            let newest = self.pending.iter().map(|job| job.step).max()?;
-            indexed
-                .clone()
-                .find(|(_, job)| job.step == newest && job.view == StepView::X0Hat)
-        } else {
-            indexed.min_by_key(|(_, job)| order(job))
+        let order = |job: &Job| (job.view == StepView::XT, job.step, job.lane);
+        let newest_of = |lane: LaneId| {
+            let steps = self.pending.iter().filter(|job| job.lane == lane).map(|job| job.step);
+            steps.max()
         };
-        let (index, _) = chosen?;
+        let is_wanted =
+            |job: &Job| !self.sampling || (job.view == StepView::X0Hat && Some(job.step) == newest_of(job.lane));
+        let wanted = self.pending.iter().enumerate().filter(|(_, job)| is_wanted(job));
+        let (index, _) = wanted.min_by_key(|(_, job)| order(job))?;
         Some(self.pending.swap_remove(index))
     }
 }
@@ -79,23 +79,24 @@ pub(crate) struct Preview {
 
 impl Preview {
     /// A run begins: whatever was pending of the run before is dropped.
-    pub(crate) fn begin(&self, run: RunId, steps: usize, decoder: Decoder) {
+    pub(crate) fn begin(&self, run: RunId, decoder: Decoder) {
         let mut state = self.shared.lock();
         state.generation += 1;
         state.current = Some(CurrentRun {
             run,
-            steps,
             decoder,
             sampling: true,
             pending: Vec::new(),
         });
     }
 
-    /// A step is complete.
-    pub(crate) fn push(&self, step: RenderStep) {
+    /// A step of a lane is complete.
+    pub(crate) fn push(&self, lane: LaneId, step: RenderStep) {
         let mut state = self.shared.lock();
         if let Some(current) = &mut state.current {
             let job = |view, latents| Job {
+                lane,
+                steps: step.steps,
                 step: step.index,
                 sigma: step.sigma,
                 view,
@@ -108,12 +109,13 @@ impl Preview {
         self.shared.changed.notify_all();
     }
 
-    /// Adds the finished result, which the run has decoded itself, as the frame after the last step of both views.
-    pub(crate) fn push_result(&self, run: RunId, steps: usize, result: &Decoded) {
+    /// Adds a finished result, which the run has decoded itself, as the frame after the last step of both views.
+    pub(crate) fn push_result(&self, (run, lane): (RunId, LaneId), steps: usize, result: &Decoded) {
         let frame = |view| {
             let Decoded { image, spectrum } = result.clone();
             StepFrame {
                 run,
+                lane,
                 step: steps,
                 steps,
                 sigma: 0.0,
@@ -186,14 +188,11 @@ impl Preview {
                 && let Some(current) = &mut state.current
                 && let Some(job) = current.next_job()
             {
-                let CurrentRun {
-                    run, steps, decoder, ..
-                } = current;
+                let CurrentRun { run, decoder, .. } = current;
                 return Some(NextJob {
                     job,
                     generation,
                     run: *run,
-                    steps: *steps,
                     decoder: decoder.clone(),
                 });
             }
@@ -203,18 +202,22 @@ impl Preview {
 
     fn publish(&self, next: NextJob, decoded: Decoded) {
         let NextJob {
-            job,
-            generation,
-            run,
-            steps,
-            ..
+            job, generation, run, ..
         } = next;
         let Decoded { image, spectrum } = decoded;
         let mut state = self.shared.lock();
         if state.generation == generation {
-            let Job { step, sigma, view, .. } = job;
+            let Job {
+                lane,
+                steps,
+                step,
+                sigma,
+                view,
+                ..
+            } = job;
             state.ready.push(StepFrame {
                 run,
+                lane,
                 step,
                 steps,
                 sigma,
@@ -243,6 +246,5 @@ struct NextJob {
     job: Job,
     generation: u64,
     run: RunId,
-    steps: usize,
     decoder: Decoder,
 }

@@ -3,10 +3,55 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::request::RenderRequest;
 
 /// Identifies one run; the caller chooses it, events carry it back.
 pub type RunId = u64;
+
+/// Identifies one lane; the caller chooses it, and frames and results carry it back.
+pub type LaneId = u64;
+
+/// What makes a lane's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaneKind {
+    /// The model, step by step.
+    #[default]
+    Sampled,
+    /// Formulas, at once: the physical baseline, whose severities are the mix's ratios.
+    Physical,
+}
+
+/// One lane of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRequest {
+    /// Chosen by the caller.
+    pub lane: LaneId,
+    /// What makes its image.
+    pub kind: LaneKind,
+    /// What to make.
+    pub request: RenderRequest,
+}
+
+/// Lanes that are sampled together, one transformer batch per step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneBatch {
+    /// The lanes.
+    pub lanes: Vec<LaneId>,
+    /// `steps + 1` noise levels, from 1 down to 0.
+    pub sigmas: Vec<f32>,
+    /// The first step that is computed; those before come from the run that these lanes branch from.
+    pub first_step: usize,
+}
+
+impl LaneBatch {
+    /// Steps that are computed.
+    pub fn steps_to_do(&self) -> usize {
+        self.sigmas.len().saturating_sub(1 + self.first_step)
+    }
+}
 
 /// An 8-bit sRGB image with opaque alpha, rows top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +91,11 @@ pub struct SpectrumFrame {
 pub struct StepFrame {
     /// The run it belongs to.
     pub run: RunId,
+    /// The lane it belongs to.
+    pub lane: LaneId,
     /// Step index from 0; `steps` (one past the last) is the finished result.
     pub step: usize,
-    /// Number of denoising steps in the run.
+    /// Number of denoising steps of the lane; 0 for a physical baseline.
     pub steps: usize,
     /// Noise level the step was evaluated at, 1 (all noise) to 0 (none).
     pub sigma: f32,
@@ -104,17 +151,19 @@ pub enum Request {
         /// Side in pixels to fit to.
         size: u32,
     },
-    /// Run a mix; answered by `Started`, then `StepDone` per step, then one of `Finished`, `Cancelled`, `Failed`.
+    /// Run mixes side by side; answered by `Started`, then `StepDone` per step of each batch, then one of `Finished`,
+    /// `Cancelled`, `Failed`. All lanes share photo, size and model; those that share sampling settings too are computed
+    /// in one batch.
     Render {
         /// Chosen by the caller.
         run: RunId,
-        /// What to render.
-        request: Box<RenderRequest>,
+        /// The lanes, at least one.
+        lanes: Vec<LaneRequest>,
     },
-    /// Save the finished image of the last run (with its settings in the PNG).
+    /// Save the newest finished image of a lane (with its settings in the PNG).
     SaveResult {
-        /// The run whose result is meant.
-        run: RunId,
+        /// The lane whose result is meant.
+        lane: LaneId,
         /// Target file; written to a temporary name, then renamed.
         path: PathBuf,
     },
@@ -154,23 +203,25 @@ pub enum Event {
     Started {
         /// The run.
         run: RunId,
-        /// `steps + 1` noise levels, from 1 down to 0.
-        sigmas: Vec<f32>,
+        /// The sampled lanes in the batches that are computed one after the other.
+        batches: Vec<LaneBatch>,
     },
-    /// A denoising step is complete.
+    /// A denoising step of a batch is complete.
     StepDone {
         /// The run.
         run: RunId,
+        /// The lanes of the batch.
+        lanes: Vec<LaneId>,
         /// Step index from 0.
         step: usize,
         /// Steps in total.
         steps: usize,
         /// Noise level of the step.
         sigma: f32,
-        /// Seconds this step took.
+        /// Seconds this step took, for all lanes of the batch together.
         step_secs: f32,
     },
-    /// The run is complete; its result frame is (or will be) among the frames.
+    /// The run is complete; its result frames are (or will be) among the frames.
     Finished {
         /// The run.
         run: RunId,
@@ -183,7 +234,7 @@ pub enum Event {
         run: RunId,
         /// Why.
         reason: CancelReason,
-        /// Steps that were complete.
+        /// Steps that were complete, over all batches.
         steps_done: usize,
     },
     /// A request failed; one line that says what, where and what to do.

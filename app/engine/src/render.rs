@@ -1,19 +1,23 @@
-//! One mix run, step by step: what the worker thread and the command line both do.
+//! Mix runs, step by step: what is reported of them, and the sampling of one batch that all runs share.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use mdsd3_model::pipeline::{Lane, Scene, Step};
+use candle_core::Tensor;
+use mdsd3_model::error::ModelError;
+use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Start, Step};
 
 use crate::error::EngineError;
-use crate::frames::{self, Decoded};
+use crate::frames::Decoded;
+use crate::lanes::{LaneOutput, LanesOutput};
 use crate::loaded::{Decoder, Latents, LoadedModel};
 use crate::request::RenderRequest;
-use crate::scene::FittedScene;
 
 /// A denoising step that is complete.
 #[derive(Clone)]
 pub struct RenderStep {
+    /// Place of its lane among the requests of the run.
+    pub lane: usize,
     /// Index from 0.
     pub index: usize,
     /// Denoising steps of the run.
@@ -28,10 +32,26 @@ pub struct RenderStep {
     pub x0_hat: Latents,
 }
 
+/// Lanes that are sampled together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Places of the lanes among the requests of the run.
+    pub lanes: Vec<usize>,
+    /// Noise levels: `steps + 1` values, ending in 0.
+    pub sigmas: Vec<f32>,
+    /// The first step that is computed; the steps before come from the runs that these lanes branch from.
+    pub first_step: usize,
+}
+
 /// Watches a run, and may stop it at every point it is asked.
 pub trait RenderObserver {
-    /// The request is valid and all noise levels are known (`steps + 1` values, ending in 0); nothing is computed yet.
-    fn started(&mut self, _sigmas: &[f32], _decoder: &Decoder) -> ControlFlow<()> {
+    /// The requests are valid and all noise levels are known; nothing is computed yet.
+    fn started(&mut self, _batches: &[Batch], _decoder: &Decoder) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Asked now and then while nothing is done that would be reported.
+    fn poll(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
@@ -40,10 +60,13 @@ pub trait RenderObserver {
         ControlFlow::Continue(())
     }
 
-    /// A step is complete.
+    /// A step of a lane is complete; the lanes of a batch are reported one after the other.
     fn step_done(&mut self, _step: RenderStep) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+
+    /// A lane is complete: its place among the requests, and its result.
+    fn lane_done(&mut self, _lane: usize, _result: &Decoded) {}
 }
 
 /// Watches nothing.
@@ -70,71 +93,112 @@ pub struct RenderOutput {
     pub scene_sha256: String,
 }
 
-/// Renders a checked request; `None` when the observer stopped it.
-pub(crate) fn render(
-    request: &RenderRequest,
-    model: &mut LoadedModel,
-    scene: &FittedScene,
-    observer: &mut dyn RenderObserver,
-) -> Result<Option<RenderOutput>, EngineError> {
-    let start = Instant::now();
-    let decoder = model.decoder();
-    let sigmas = model.pipeline().sigmas(request.steps)?;
-    if observer.started(&sigmas, &decoder).is_break() {
-        return Ok(None);
+impl From<LanesOutput> for Option<RenderOutput> {
+    /// The first lane.
+    fn from(output: LanesOutput) -> Self {
+        let LaneOutput {
+            result,
+            sigmas,
+            step_secs,
+            decode_secs,
+        } = output.lanes.into_iter().next()?;
+        Some(RenderOutput {
+            result,
+            sigmas,
+            step_secs,
+            encode_secs: output.encode_secs,
+            scene_was_known: output.scene_was_known,
+            decode_secs,
+            elapsed_secs: output.elapsed_secs,
+            scene_sha256: output.scene_sha256,
+        })
     }
-    model.set_adapter_strength(request.adapter_strength)?;
-    let encode_start = Instant::now();
-    let (encoded, scene_was_known) = model.encode(scene)?;
-    let encode_secs = encode_start.elapsed().as_secs_f32();
-    if observer.scene_encoded().is_break() {
-        return Ok(None);
-    }
-    let Some((latents, step_secs)) = sample(request, model, &encoded, observer)? else {
-        return Ok(None);
-    };
-    let decode_start = Instant::now();
-    let result = frames::decode(&decoder, &latents)?;
-    Ok(Some(RenderOutput {
-        result,
-        sigmas,
-        step_secs,
-        encode_secs,
-        scene_was_known,
-        decode_secs: decode_start.elapsed().as_secs_f32(),
-        elapsed_secs: start.elapsed().as_secs_f32(),
-        scene_sha256: scene.key.content_sha256(),
-    }))
 }
 
-/// Samples one lane; the final latents and the seconds of each step.
+/// Samples one lane from its noise; the final latents and the seconds of each step.
 pub(crate) fn sample(
     request: &RenderRequest,
     model: &LoadedModel,
     scene: &Scene,
     observer: &mut dyn RenderObserver,
 ) -> Result<Option<(Latents, Vec<f32>)>, EngineError> {
-    let lanes = [Lane {
+    let pipeline = model.pipeline();
+    let (lanes, settings) = ([lane_of(request)], request.sample_settings());
+    let start = Start::at_first_step(pipeline.initial(scene, &lanes, &settings)?);
+    let mut on_step = |_: usize, step: RenderStep| observer.step_done(step);
+    let ended = sample_batch(pipeline, scene, (&lanes, &settings), start, &mut on_step)?;
+    Ok(ended.and_then(|(mut latents, step_secs)| Some((latents.pop()?, step_secs))))
+}
+
+/// What the pipeline calls a lane. All lanes of a scene and seed start from the same noise, which is what makes them
+/// comparable.
+pub(crate) fn lane_of(request: &RenderRequest) -> Lane {
+    Lane {
         mix: request.mix.clone(),
         noise_lane: 0,
-    }];
-    let settings = request.sample_settings();
-    let mut all_secs = Vec::with_capacity(request.steps);
+    }
+}
+
+/// Final latents of each lane of a batch, and the seconds of each step.
+pub(crate) type Ended = (Vec<Latents>, Vec<f32>);
+
+/// Samples a batch; the final latents of each lane and the seconds of each step, or `None` when `on_step` stopped it.
+///
+/// `on_step` gets every lane of a step, with its place in the batch.
+pub(crate) fn sample_batch(
+    pipeline: &Pipeline,
+    scene: &Scene,
+    (lanes, settings): (&[Lane], &SampleSettings),
+    start: Start,
+    on_step: &mut dyn FnMut(usize, RenderStep) -> ControlFlow<()>,
+) -> Result<Option<Ended>, EngineError> {
+    let mut all_secs = Vec::with_capacity(settings.steps);
     let mut step_start = Instant::now();
-    let mut on_step = |step: &Step| {
+    let mut failure = None;
+    let mut observer = |step: &Step| {
         let step_secs = step_start.elapsed().as_secs_f32();
         all_secs.push(step_secs);
-        let flow = observer.step_done(RenderStep {
-            index: step.index,
-            steps: request.steps,
-            sigma: step.sigma,
-            step_secs,
-            x_t: Latents(step.x_t.clone()),
-            x0_hat: Latents(step.x0_hat.clone()),
-        });
+        let parts = split(&step.x_t).and_then(|x_t| Ok((x_t, split(&step.x0_hat)?)));
+        let flow = match parts {
+            Ok((x_t, x0_hat)) => {
+                let lanes = x_t.into_iter().zip(x0_hat).enumerate();
+                let flows = lanes.map(|(place, (x_t, x0_hat))| {
+                    let step = RenderStep {
+                        lane: place,
+                        index: step.index,
+                        steps: settings.steps,
+                        sigma: step.sigma,
+                        step_secs,
+                        x_t,
+                        x0_hat,
+                    };
+                    on_step(place, step)
+                });
+                // All lanes of a step are reported, also when one of them stops the run.
+                let flows: Vec<ControlFlow<()>> = flows.collect();
+                flows
+                    .into_iter()
+                    .find(ControlFlow::is_break)
+                    .unwrap_or(ControlFlow::Continue(()))
+            }
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        };
         step_start = Instant::now();
         flow
     };
-    let latents = model.pipeline().sample(scene, &lanes, &settings, &mut on_step)?;
-    Ok(latents.map(|latents| (Latents(latents), all_secs)))
+    let latents = pipeline.sample_from(start, scene, lanes, settings, &mut observer)?;
+    match (failure, latents) {
+        (Some(error), _) => Err(error),
+        (None, Some(latents)) => Ok(Some((split(&latents)?, all_secs))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The latents of each batch entry.
+fn split(latents: &Tensor) -> Result<Vec<Latents>, EngineError> {
+    let parts = latents.chunk(latents.dims().first().copied().unwrap_or(1), 0);
+    Ok(parts.map_err(ModelError::from)?.into_iter().map(Latents).collect())
 }

@@ -8,6 +8,7 @@ use mdsd3_model::pipeline::SampleSettings;
 use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
 
+use crate::branch::Branch;
 use crate::error::EngineError;
 use crate::loaded::ModelKey;
 use crate::protocol::ModelSummary;
@@ -133,6 +134,10 @@ pub struct RenderRequest {
     /// Compute dtype: f32, bf16 or f16; on a processor f32 is the fastest
     #[arg(long, default_value = "f32")]
     pub dtype: String,
+    /// The run that this one takes over from at a step; a run of its own when absent
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Box<Branch>>,
 }
 
 fn default_mix() -> Mix {
@@ -168,6 +173,7 @@ impl Default for RenderRequest {
             heads: None,
             device: "cpu".to_owned(),
             dtype: "f32".to_owned(),
+            branch: None,
         }
     }
 }
@@ -197,6 +203,9 @@ impl RenderRequest {
             return Err(bad(
                 "alpha and beta are both 0: nothing to start from; raise one of them".to_owned(),
             ));
+        }
+        if let Some(branch) = &self.branch {
+            branch.check(self)?;
         }
         self.model_key().check()
     }

@@ -4,20 +4,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mdsd3_model::io::photo::scene_key;
+
+use crate::degrade;
 use crate::error::EngineError;
+use crate::frames::{self, Decoded};
+use crate::kept_steps::KeptSteps;
+use crate::lanes::{self, LanesOutput};
 use crate::loaded::{LoadedModel, ModelKey};
-use crate::render::{self, RenderObserver, RenderOutput};
+use crate::render::{RenderObserver, RenderOutput};
 use crate::request::{Fit, RenderRequest};
 use crate::scene::{FittedScene, SceneLoader};
 
 /// The largest side a photo is fitted to for viewing, in pixels.
 const MAX_VIEW_PX: u32 = 8192;
 
-/// Keeps a model and a scene between runs.
+/// Keeps a model, a scene and the steps of late runs between runs.
 #[derive(Default)]
 pub struct Session {
     model: Option<LoadedModel>,
     scenes: SceneLoader,
+    kept: KeptSteps,
 }
 
 impl Session {
@@ -52,8 +59,41 @@ impl Session {
         request: &RenderRequest,
         observer: &mut dyn RenderObserver,
     ) -> Result<Option<RenderOutput>, EngineError> {
-        let (model, scene) = self.prepare(request)?;
-        render::render(request, model, &scene, observer)
+        let output = self.render_lanes(std::slice::from_ref(request), observer)?;
+        Ok(output.and_then(Into::into))
+    }
+
+    /// Renders several requests side by side, batched where they share their sampling settings; `None` when the observer
+    /// stopped the run.
+    ///
+    /// # Errors
+    /// As [`Self::render`]; [`EngineError::BadInput`] too when the requests differ in photo, size or model.
+    pub fn render_lanes(
+        &mut self,
+        requests: &[RenderRequest],
+        observer: &mut dyn RenderObserver,
+    ) -> Result<Option<LanesOutput>, EngineError> {
+        let first = lanes::check_together(requests)?;
+        let mut kept = std::mem::take(&mut self.kept);
+        let (model, scene) = self.prepare(first)?;
+        for request in requests {
+            request.check(model.summary())?;
+        }
+        let output = lanes::render(requests, model, &scene, &mut kept, observer);
+        self.kept = kept;
+        output
+    }
+
+    /// Degrades the photo of a request by formulas, at the size of a mix: the physical baseline, and the SHA-256 of the
+    /// photo's file.
+    ///
+    /// # Errors
+    /// [`EngineError`] for a photo that can't be read and for classes without a formula.
+    pub fn physical_baseline(&mut self, request: &RenderRequest) -> Result<(Decoded, String), EngineError> {
+        let (_, scene) = self.prepare(request)?;
+        let degraded = degrade::baseline(&scene.rgb, scene_key(&scene.rgb), &request.mix, request.seed)?;
+        let decoded = frames::from_rgb(&degraded.image)?;
+        Ok((decoded, scene.key.content_sha256()))
     }
 
     /// Checks a request, loads its model and its photo.

@@ -1,6 +1,7 @@
 //! The worker thread: takes requests one by one, and survives what goes wrong in them.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,12 +13,13 @@ use crossbeam_channel::Receiver;
 
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::frames;
+use crate::frames::{self, Decoded};
+use crate::lanes;
 use crate::loaded::{Decoder, LazyIdentity, ModelKey};
 use crate::metadata::{self, RunSettings};
 use crate::preview::Preview;
-use crate::protocol::{CancelReason, Event, Request, Rgba8, RunId};
-use crate::render::{RenderObserver, RenderOutput, RenderStep};
+use crate::protocol::{CancelReason, Event, LaneBatch, LaneId, LaneKind, LaneRequest, Request, Rgba8, RunId};
+use crate::render::{Batch, RenderObserver, RenderStep};
 use crate::request::{Fit, RenderRequest};
 use crate::session::Session;
 use crate::stop::{StopSignal, Ticket};
@@ -31,9 +33,13 @@ pub(crate) struct Command {
     pub(crate) request: Request,
 }
 
-/// The finished run that can be saved.
+/// Finished lanes that can be saved; the oldest are forgotten first.
+const MAX_FINISHED: usize = 64;
+
+/// A finished lane that can be saved.
 struct Finished {
-    run: RunId,
+    lane: LaneId,
+    kind: LaneKind,
     request: RenderRequest,
     image: Rgba8,
     model: Arc<LazyIdentity>,
@@ -49,7 +55,7 @@ pub(crate) struct Worker {
     /// Model of the start; its device and dtype hold for every [`Request::LoadModel`].
     options: ModelKey,
     session: Session,
-    finished: Option<Finished>,
+    finished: VecDeque<Finished>,
 }
 
 impl Worker {
@@ -67,7 +73,7 @@ impl Worker {
             preview,
             options,
             session: Session::new(),
-            finished: None,
+            finished: VecDeque::new(),
         }
     }
 
@@ -116,7 +122,7 @@ impl Worker {
             }
             Err(payload) => {
                 self.session = Session::new();
-                self.finished = None;
+                self.finished.clear();
                 self.preview.discard();
                 let message = panic_message(payload.as_ref());
                 tracing::error!("worker panicked and was restarted: {message}");
@@ -129,11 +135,11 @@ impl Worker {
         let Command { ticket, request } = command;
         match request {
             // What the user asked to keep is kept even while the program closes; the rest has no one to look at it.
-            Request::SaveResult { run, path } => self.save(run, path),
+            Request::SaveResult { lane, path } => self.save(lane, path),
             _ if self.stop.is_closing() => Ok(()),
             Request::LoadModel { path } => self.load_model(path),
             Request::OpenScene { path, size } => self.open_scene(path, size),
-            Request::Render { run, request } => self.render(run, *request, ticket),
+            Request::Render { run, lanes } => self.render(run, &lanes, ticket),
             Request::PanicForTest => panic!("a test asked for this panic"),
         }
     }
@@ -155,7 +161,7 @@ impl Worker {
 
     fn open_scene(&mut self, path: Option<PathBuf>, size: u32) -> Result<(), EngineError> {
         let scene = self.session.open_scene(path.as_deref(), size, Fit::Square)?;
-        let frames::Decoded { image, spectrum } = frames::from_rgb(&scene.rgb)?;
+        let Decoded { image, spectrum } = frames::from_rgb(&scene.rgb)?;
         self.events.send(Event::SceneLoaded {
             path,
             image,
@@ -165,7 +171,7 @@ impl Worker {
         Ok(())
     }
 
-    fn render(&mut self, run: RunId, request: RenderRequest, ticket: Ticket) -> Result<(), EngineError> {
+    fn render(&mut self, run: RunId, lanes: &[LaneRequest], ticket: Ticket) -> Result<(), EngineError> {
         let start = Instant::now();
         if let Some(reason) = self.stop.reason(ticket) {
             self.events.send(Event::Cancelled {
@@ -175,41 +181,56 @@ impl Worker {
             });
             return Ok(());
         }
-        request.check_settings()?;
-        if self.session.load_model(&request.model_key())? {
+        let requests: Vec<RenderRequest> = lanes.iter().map(|lane| lane.request.clone()).collect();
+        let first = lanes::check_together(&requests)?;
+        for request in &requests {
+            request.check_settings()?;
+        }
+        if self.session.load_model(&first.model_key())? {
             self.report_model();
         }
         let mut observer = RunObserver {
             run,
+            lanes: lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled).collect(),
+            batches: Vec::new(),
+            baselines: Vec::new(),
             ticket,
             events: &self.events,
             stop: &self.stop,
             preview: &self.preview,
             steps_done: 0,
         };
-        let output = self.session.render(&request, &mut observer)?;
+        let finished = run_lanes(&mut self.session, lanes, &mut observer)?;
         let steps_done = observer.steps_done;
-        match output {
-            Some(output) => self.finish(run, request, output, start),
+        match finished {
+            Some(finished) => self.finish(run, finished, start),
             None => self.report_cancelled(run, ticket, steps_done),
         }
         Ok(())
     }
 
-    fn finish(&mut self, run: RunId, request: RenderRequest, output: RenderOutput, start: Instant) {
-        self.preview.push_result(run, request.steps, &output.result);
+    fn finish(&mut self, run: RunId, finished: Vec<Made>, start: Instant) {
         self.preview.fill_in();
         self.events.send(Event::Finished {
             run,
             elapsed_secs: start.elapsed().as_secs_f32(),
         });
-        self.finished = self.session.model().map(|model| Finished {
-            run,
-            request,
-            image: output.result.image,
-            model: model.identity(),
-            scene_sha256: output.scene_sha256,
-        });
+        let Some(model) = self.session.model() else {
+            return;
+        };
+        for (LaneRequest { lane, kind, request }, image, scene_sha256) in finished {
+            self.finished.retain(|older| older.lane != lane);
+            self.finished.push_back(Finished {
+                lane,
+                kind,
+                request,
+                image,
+                model: model.identity(),
+                scene_sha256,
+            });
+        }
+        let excess = self.finished.len().saturating_sub(MAX_FINISHED);
+        self.finished.drain(..excess);
     }
 
     fn report_cancelled(&self, run: RunId, ticket: Ticket, steps_done: usize) {
@@ -226,13 +247,13 @@ impl Worker {
         });
     }
 
-    fn save(&self, run: RunId, path: PathBuf) -> Result<(), EngineError> {
+    fn save(&self, lane: LaneId, path: PathBuf) -> Result<(), EngineError> {
         let finished = self
             .finished
-            .as_ref()
-            .filter(|finished| finished.run == run)
+            .iter()
+            .find(|finished| finished.lane == lane)
             .ok_or_else(|| {
-                EngineError::BadInput("nothing to save: this run has no finished result; press Mix first".to_owned())
+                EngineError::BadInput("nothing to save: this lane has no finished result; press Mix first".to_owned())
             })?;
         save_png(finished, &path)?;
         self.events.send(Event::Saved { path });
@@ -241,7 +262,11 @@ impl Worker {
 }
 
 fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
-    let settings = RunSettings::new(
+    let settings_of = match finished.kind {
+        LaneKind::Sampled => RunSettings::new,
+        LaneKind::Physical => RunSettings::physical,
+    };
+    let settings = settings_of(
         finished.request.clone(),
         finished.model.resolve()?,
         finished.scene_sha256.clone(),
@@ -249,9 +274,46 @@ fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
     metadata::write_png(path, &finished.image, Some(&settings))
 }
 
+/// A lane, its image, and the SHA-256 of its photo's file.
+type Made = (LaneRequest, Rgba8, String);
+
+/// Makes all lanes: baselines first, which take a moment, then the batches. `None` when the observer stopped it.
+fn run_lanes(
+    session: &mut Session,
+    lanes: &[LaneRequest],
+    observer: &mut RunObserver<'_>,
+) -> Result<Option<Vec<Made>>, EngineError> {
+    let mut made = Vec::with_capacity(lanes.len());
+    let mut baselines = Vec::new();
+    for lane in lanes.iter().filter(|lane| lane.kind == LaneKind::Physical) {
+        let (result, scene_sha256) = session.physical_baseline(&lane.request)?;
+        made.push((lane.clone(), result.image.clone(), scene_sha256));
+        baselines.push((lane.lane, result));
+    }
+    observer.baselines = baselines;
+    let sampled: Vec<LaneRequest> = observer.lanes.iter().map(|&lane| lane.clone()).collect();
+    if sampled.is_empty() {
+        observer.announce();
+        return Ok(Some(made));
+    }
+    let requests: Vec<RenderRequest> = sampled.iter().map(|lane| lane.request.clone()).collect();
+    let Some(output) = session.render_lanes(&requests, observer)? else {
+        return Ok(None);
+    };
+    for (lane, lane_output) in sampled.into_iter().zip(output.lanes) {
+        made.push((lane, lane_output.result.image, output.scene_sha256.clone()));
+    }
+    Ok(Some(made))
+}
+
 /// Passes a run's progress on and asks whether to go on.
 struct RunObserver<'a> {
     run: RunId,
+    /// The sampled lanes; places in batches are places here.
+    lanes: Vec<&'a LaneRequest>,
+    batches: Vec<Batch>,
+    /// Results that are there before sampling begins.
+    baselines: Vec<(LaneId, Decoded)>,
     ticket: Ticket,
     events: &'a EventSink,
     stop: &'a StopSignal,
@@ -260,24 +322,41 @@ struct RunObserver<'a> {
 }
 
 impl RunObserver<'_> {
-    fn poll(&self) -> ControlFlow<()> {
-        if self.stop.reason(self.ticket).is_some() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+    fn ids(&self, batch: &Batch) -> Vec<LaneId> {
+        batch.lanes.iter().map(|&place| self.lanes[place].lane).collect()
+    }
+
+    /// Announces the run, and the results that need no sampling.
+    fn announce(&mut self) {
+        let batches = self.batches.iter().map(|batch| LaneBatch {
+            lanes: self.ids(batch),
+            sigmas: batch.sigmas.clone(),
+            first_step: batch.first_step,
+        });
+        self.events.send(Event::Started {
+            run: self.run,
+            batches: batches.collect(),
+        });
+        for (lane, result) in self.baselines.drain(..) {
+            self.preview.push_result((self.run, lane), 0, &result);
         }
     }
 }
 
 impl RenderObserver for RunObserver<'_> {
-    fn started(&mut self, sigmas: &[f32], decoder: &Decoder) -> ControlFlow<()> {
-        self.preview
-            .begin(self.run, sigmas.len().saturating_sub(1), decoder.clone());
-        self.events.send(Event::Started {
-            run: self.run,
-            sigmas: sigmas.to_vec(),
-        });
+    fn started(&mut self, batches: &[Batch], decoder: &Decoder) -> ControlFlow<()> {
+        self.batches = batches.to_vec();
+        self.preview.begin(self.run, decoder.clone());
+        self.announce();
         self.poll()
+    }
+
+    fn poll(&mut self) -> ControlFlow<()> {
+        if self.stop.reason(self.ticket).is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     fn scene_encoded(&mut self) -> ControlFlow<()> {
@@ -285,23 +364,33 @@ impl RenderObserver for RunObserver<'_> {
     }
 
     fn step_done(&mut self, step: RenderStep) -> ControlFlow<()> {
-        self.steps_done += 1;
         let RenderStep {
+            lane: place,
             index,
             steps,
             sigma,
             step_secs,
             ..
         } = step;
-        self.preview.push(step);
-        self.events.send(Event::StepDone {
-            run: self.run,
-            step: index,
-            steps,
-            sigma,
-            step_secs,
-        });
+        self.preview.push(self.lanes[place].lane, step);
+        let complete = self.batches.iter().find(|batch| batch.lanes.last() == Some(&place));
+        if let Some(batch) = complete {
+            self.steps_done += 1;
+            self.events.send(Event::StepDone {
+                run: self.run,
+                lanes: self.ids(batch),
+                step: index,
+                steps,
+                sigma,
+                step_secs,
+            });
+        }
         self.poll()
+    }
+
+    fn lane_done(&mut self, place: usize, result: &Decoded) {
+        let LaneRequest { lane, request, .. } = self.lanes[place];
+        self.preview.push_result((self.run, *lane), request.steps, result);
     }
 }
 

@@ -31,6 +31,18 @@ pub enum Command {
     ToggleSeedLock,
     /// Turn every class off.
     ClearMix,
+    /// Go back to one lane with the whole mix.
+    SingleLane,
+    /// Set up a lane for each class, for all together, and for the physical baseline.
+    CompareLanes,
+    /// Add a lane with settings of its own.
+    AddLane,
+    /// Take the selected lane away.
+    RemoveLane,
+    /// Select the next lane.
+    NextLane,
+    /// Rerun from the shown step with other settings, as a lane of its own.
+    BranchHere,
     /// Show the step before.
     PreviousStep,
     /// Show the next step.
@@ -75,7 +87,7 @@ pub struct Group {
 
 impl Command {
     /// All of them, by menu heading.
-    pub const GROUPS: [Group; 5] = [
+    pub const GROUPS: [Group; 6] = [
         Group {
             title: "File",
             commands: &[
@@ -102,8 +114,19 @@ impl Command {
             ],
         },
         Group {
+            title: "Lanes",
+            commands: &[
+                Self::CompareLanes,
+                Self::SingleLane,
+                Self::AddLane,
+                Self::RemoveLane,
+                Self::NextLane,
+            ],
+        },
+        Group {
             title: "Steps",
             commands: &[
+                Self::BranchHere,
                 Self::PreviousStep,
                 Self::NextStep,
                 Self::FirstStep,
@@ -148,6 +171,12 @@ impl Command {
             Self::NewSeed => "New seed",
             Self::ToggleSeedLock => "Lock or unlock the seed",
             Self::ClearMix => "Turn all classes off",
+            Self::SingleLane => "One lane",
+            Self::CompareLanes => "Each class, together, physical",
+            Self::AddLane => "Add a lane",
+            Self::RemoveLane => "Remove the selected lane",
+            Self::NextLane => "Select the next lane",
+            Self::BranchHere => "Branch from this step",
             Self::PreviousStep => "Previous step",
             Self::NextStep => "Next step",
             Self::FirstStep => "First step",

@@ -37,6 +37,10 @@ pub enum Icon {
     Redo,
     /// A magnifying glass.
     Search,
+    /// Three dots: more.
+    More,
+    /// A plus: add.
+    Add,
 }
 
 /// Paints `icon` into the square `rect`.
@@ -83,6 +87,11 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             pen.line(&[(0.5, 0.12), (0.5, 0.6)]);
             pen.line(&[(0.28, 0.4), (0.5, 0.62), (0.72, 0.4)]);
             pen.line(&[(0.14, 0.62), (0.14, 0.86), (0.86, 0.86), (0.86, 0.62)]);
+        }
+        Icon::More => [0.2, 0.5, 0.8].into_iter().for_each(|x| pen.dot((x, 0.5), 0.09)),
+        Icon::Add => {
+            pen.line(&[(0.5, 0.2), (0.5, 0.8)]);
+            pen.line(&[(0.2, 0.5), (0.8, 0.5)]);
         }
         Icon::Picture => {
             pen.line(&[(0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8), (0.1, 0.2)]);

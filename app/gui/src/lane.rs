@@ -1,4 +1,4 @@
-//! One run and everything it has produced so far.
+//! One lane's run and everything it has produced so far.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ pub enum Cursor {
     At(usize),
 }
 
-/// One run: its settings, noise levels, step times and decoded steps.
+/// One lane of one run: its settings, noise levels, step times and decoded steps.
 #[derive(Debug)]
 pub struct Lane {
     /// The run.
     pub run: RunId,
     /// What was asked for.
     pub request: RenderRequest,
-    /// `steps + 1` noise levels from 1 down to 0.
+    /// `steps + 1` noise levels from 1 down to 0; a single 0 for a physical baseline, which has no steps.
     pub sigmas: Vec<f32>,
-    /// Seconds that each complete step took.
+    /// Seconds that each complete step took, for all lanes of its batch together.
     pub step_secs: Vec<f32>,
     /// Seconds from start to end, once finished.
     pub elapsed_secs: Option<f32>,
@@ -58,6 +58,16 @@ impl Lane {
             elapsed_secs: None,
             frames: BTreeMap::new(),
         }
+    }
+
+    /// Takes over the steps before `step` of the run that this one branches from.
+    pub fn inherit(&mut self, from: &Self, step: usize) {
+        let earlier = from.frames.iter().filter(|((index, _), _)| *index < step);
+        for (key, frame) in earlier {
+            self.frames.entry(*key).or_insert_with(|| frame.clone());
+        }
+        let known = step.min(from.step_secs.len());
+        self.step_secs.splice(0..0, from.step_secs[..known].iter().copied());
     }
 
     /// Denoising steps of the run.
@@ -106,6 +116,13 @@ impl Lane {
             Cursor::Newest => self.newest(),
             Cursor::At(step) => Some(step.min(self.steps())),
         }
+    }
+
+    /// The step whose noise level is nearest to `sigma`; the result for 0.
+    pub fn step_near(&self, sigma: f32) -> usize {
+        let distances = self.sigmas.iter().map(|level| (level - sigma).abs());
+        let nearest = distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        nearest.map_or(0, |(step, _)| step)
     }
 
     /// Whether any image has arrived.

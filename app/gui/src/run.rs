@@ -1,7 +1,6 @@
 //! Progress of the run that is going on.
 
-use mdsd3_engine::protocol::RunId;
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::{LaneBatch, LaneId, LaneRequest, RunId};
 
 use crate::lane::Lane;
 
@@ -11,50 +10,61 @@ pub struct ActiveRun {
     /// The run.
     pub run: RunId,
     /// What was asked for.
-    pub request: RenderRequest,
+    pub lanes: Vec<LaneRequest>,
     /// Whether it was told to stop.
     pub stopping: bool,
-    /// Steps that are complete.
+    /// Steps that are complete, over all batches.
     pub steps_done: usize,
-    sigmas: Vec<f32>,
-    step_secs: Vec<f32>,
+    batches: Vec<LaneBatch>,
+    has_started: bool,
+    /// The lanes that took each complete step, with its seconds.
+    step_secs: Vec<(LaneId, f32)>,
 }
 
 impl ActiveRun {
     /// A run that has been asked for.
-    pub fn new(run: RunId, request: RenderRequest) -> Self {
+    pub fn new(run: RunId, lanes: Vec<LaneRequest>) -> Self {
         Self {
             run,
-            request,
+            lanes,
             stopping: false,
             steps_done: 0,
-            sigmas: Vec::new(),
+            batches: Vec::new(),
+            has_started: false,
             step_secs: Vec::new(),
         }
     }
 
     /// The engine has begun it.
-    pub fn started(&mut self, sigmas: Vec<f32>) {
-        self.sigmas = sigmas;
+    pub fn started(&mut self, batches: Vec<LaneBatch>) {
+        self.batches = batches;
+        self.has_started = true;
     }
 
     /// Whether the engine has begun it.
     pub fn has_started(&self) -> bool {
-        !self.sigmas.is_empty()
+        self.has_started
     }
 
-    /// A step is complete.
-    pub fn step_done(&mut self, step: usize, steps: usize, step_secs: f32) {
-        self.steps_done = (step + 1).min(steps);
-        self.step_secs.push(step_secs);
+    /// Whether a lane is part of it.
+    pub fn has_lane(&self, lane: LaneId) -> bool {
+        self.lanes.iter().any(|request| request.lane == lane)
     }
 
-    /// Denoising steps in total.
+    /// A step of a batch is complete.
+    pub fn step_done(&mut self, lanes: &[LaneId], step_secs: f32) {
+        self.steps_done = (self.steps_done + 1).min(self.steps());
+        if let Some(&first) = lanes.first() {
+            self.step_secs.push((first, step_secs));
+        }
+    }
+
+    /// Denoising steps in total, over all batches.
     pub fn steps(&self) -> usize {
-        if self.sigmas.is_empty() {
-            self.request.steps
+        if self.has_started {
+            self.batches.iter().map(LaneBatch::steps_to_do).sum()
         } else {
-            self.sigmas.len() - 1
+            self.lanes.first().map_or(0, |lane| lane.request.steps)
         }
     }
 
@@ -66,7 +76,7 @@ impl ActiveRun {
     /// Seconds per step, over the last few steps (the first one warms caches up and would mislead).
     pub fn secs_per_step(&self) -> Option<f32> {
         let recent = &self.step_secs[self.step_secs.len().saturating_sub(5)..];
-        (!recent.is_empty()).then(|| recent.iter().sum::<f32>() / recent.len() as f32)
+        (!recent.is_empty()).then(|| recent.iter().map(|(_, secs)| secs).sum::<f32>() / recent.len() as f32)
     }
 
     /// Seconds until the end at the present pace.
@@ -95,16 +105,21 @@ impl ActiveRun {
         )
     }
 
-    /// An empty lane for what it produces.
-    pub fn new_lane(&self, steps: usize) -> Lane {
-        let sigmas = if self.sigmas.is_empty() {
-            vec![f32::NAN; steps + 1]
-        } else {
-            self.sigmas.clone()
+    /// What a lane has made so far, without its images; `None` for a lane of other runs. `steps` is what its first frame
+    /// says of them.
+    pub fn new_lane(&self, lane: LaneId, steps: usize) -> Option<Lane> {
+        let request = &self.lanes.iter().find(|request| request.lane == lane)?.request;
+        let batch = self.batches.iter().find(|batch| batch.lanes.contains(&lane));
+        let sigmas = match batch {
+            Some(batch) => batch.sigmas.clone(),
+            None if steps == 0 => vec![0.0],
+            None => vec![f32::NAN; steps + 1],
         };
-        let mut lane = Lane::new(self.run, self.request.clone(), sigmas);
-        lane.step_secs.clone_from(&self.step_secs);
-        lane
+        let mut made = Lane::new(self.run, request.clone(), sigmas);
+        let first = batch.and_then(|batch| batch.lanes.first());
+        let of_batch = self.step_secs.iter().filter(|(of, _)| Some(of) == first);
+        made.step_secs = of_batch.map(|(_, secs)| *secs).collect();
+        Some(made)
     }
 }
 
@@ -121,27 +136,61 @@ pub fn duration_text(secs: f32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mdsd3_engine::protocol::LaneKind;
+    use mdsd3_engine::request::RenderRequest;
+
     use super::*;
 
-    #[test]
-    fn progress_names_step_pace_and_time_left() {
-        let mut active = ActiveRun::new(
-            1,
-            RenderRequest {
+    fn batch(lanes: &[LaneId], first_step: usize) -> LaneBatch {
+        LaneBatch {
+            lanes: lanes.to_vec(),
+            sigmas: (0..=20_u8).rev().map(|step| f32::from(step) / 20.0).collect(),
+            first_step,
+        }
+    }
+
+    fn run_of(lanes: &[LaneId]) -> ActiveRun {
+        let lane = |&lane| LaneRequest {
+            lane,
+            kind: LaneKind::Sampled,
+            request: RenderRequest {
                 steps: 20,
                 ..RenderRequest::default()
             },
-        );
+        };
+        ActiveRun::new(1, lanes.iter().map(lane).collect())
+    }
+
+    #[test]
+    fn progress_names_step_pace_and_time_left() {
+        let mut active = run_of(&[1]);
         assert_eq!(active.progress_text(), "Preparing the scene");
-        active.started(vec![0.5; 21]);
+        active.started(vec![batch(&[1], 0)]);
         assert_eq!(active.progress_text(), "0/20 · first step");
         for step in 0..12 {
-            active.step_done(step, 20, if step == 0 { 3.0 } else { 0.14 });
+            active.step_done(&[1], if step == 0 { 3.0 } else { 0.14 });
         }
         assert_eq!(active.progress_text(), "12/20 · 0.14 s/step · 1 s left");
         assert!((active.progress() - 0.6).abs() < 1e-6);
         active.stopping = true;
         assert_eq!(active.progress_text(), "Stopping after this step");
+    }
+
+    #[test]
+    fn batches_are_counted_together_and_their_lanes_keep_their_own_times() {
+        let mut active = run_of(&[1, 2, 3]);
+        active.started(vec![batch(&[1, 2], 0), batch(&[3], 15)]);
+        assert_eq!(active.steps(), 20 + 5);
+        for _ in 0..20 {
+            active.step_done(&[1, 2], 0.2);
+        }
+        active.step_done(&[3], 0.1);
+        let secs = |lane| active.new_lane(lane, 20).map(|lane| lane.step_secs);
+        assert_eq!(secs(2), Some(vec![0.2; 20]));
+        assert_eq!(secs(3), Some(vec![0.1]));
+        assert_eq!(secs(9), None);
+        let baseline = ActiveRun::new(2, run_of(&[4]).lanes).new_lane(4, 0);
+        assert_eq!(baseline.map(|lane| lane.steps()), Some(0));
     }
 
     #[test]

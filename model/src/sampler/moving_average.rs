@@ -20,6 +20,12 @@ pub struct MovingAverage {
 }
 
 impl MovingAverage {
+    /// The average after a step whose averaged prediction was `previous`; an empty one without it.
+    pub fn resume(previous: Option<&Tensor>) -> Result<Self> {
+        let bands = previous.map(haar).transpose()?;
+        Ok(Self { bands })
+    }
+
     /// Takes the prediction of step `index` of `steps` in, and returns the average that replaces it.
     ///
     /// # Shapes

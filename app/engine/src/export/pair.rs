@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::Rgb32FImage;
-use mdsd3_model::degrade::{self, Parameters};
+use mdsd3_model::degrade::Parameters;
 use mdsd3_model::io::photo::scene_key;
-use sha2::{Digest, Sha256};
 
 use super::check::bad;
 use super::picture;
+use crate::degrade;
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents, LoadedModel};
 use crate::metadata::{self, PairImage, RunSettings};
@@ -98,8 +98,7 @@ impl Maker {
     ) -> Result<Made, EngineError> {
         match self {
             Self::Physical => {
-                let seed = physical_seed(request.seed, scene.key);
-                let degraded = degrade::degrade(&scene.fitted.rgb, &request.mix, seed)?;
+                let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, &request.mix, request.seed)?;
                 Ok(Made::Physical {
                     image: degraded.image,
                     parameters: degraded.parameters,
@@ -134,12 +133,6 @@ impl RenderObserver for Steps {
         }
         ControlFlow::Continue(())
     }
-}
-
-/// The seed of the formulas: keyed by scene too, or every photo of a dataset would get the same rain.
-fn physical_seed(seed: u64, scene: u64) -> u64 {
-    let digest = Sha256::digest(format!("mdsd3 physical v1\n{seed}\n{scene}"));
-    digest[..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// One image of a pair.

@@ -8,8 +8,8 @@ use crate::dialogs::Purpose;
 use crate::layout::{Layout, Pane};
 use crate::notice::Level;
 use crate::overlays::Overlay;
-use crate::state::ViewChoice;
 use crate::state::palette::Palette;
+use crate::state::{LanePreset, ViewChoice};
 use crate::style;
 use crate::zoom::Zoom;
 
@@ -30,6 +30,17 @@ impl Studio {
             Command::NewSeed => state.new_seed(),
             Command::ToggleSeedLock => state.seed_locked = !state.seed_locked,
             Command::ClearMix => state.clear_mix(),
+            Command::SingleLane => state.apply_preset(LanePreset::Single),
+            Command::CompareLanes => state.apply_preset(LanePreset::Compare),
+            Command::AddLane => state.add_lane(),
+            Command::RemoveLane => state.remove_lane(state.selected_lane()),
+            Command::NextLane => state.select_lane((state.selected_lane() + 1) % state.lanes().len()),
+            Command::BranchHere => {
+                if state.branch_from_here().is_none() {
+                    let message = "There is no step to branch from: mix first, and choose a step before the result";
+                    state.notify(Level::Warning, message, None);
+                }
+            }
             Command::PreviousStep => state.step_by(-1),
             Command::NextStep => state.step_by(1),
             Command::FirstStep => state.show_step(0),
@@ -88,7 +99,7 @@ impl Studio {
 
     /// A name that says what is in the file, without spaces and with no dot but the extension's.
     pub(super) fn suggested_name(&self) -> String {
-        let Some(lane) = &self.state.lane else {
+        let Some(lane) = self.state.lane() else {
             return "mix.png".to_owned();
         };
         let stem = lane

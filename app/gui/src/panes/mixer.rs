@@ -243,7 +243,7 @@ fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let state = &studio.state;
     let is_guided = |guidance: f32| (guidance - 1.0).abs() > 1e-6;
     let guided = is_guided(state.settings.guidance);
-    let pace = state.lane.as_ref().and_then(|lane| {
+    let pace = state.lane().and_then(|lane| {
         let same_cost = lane.request.size == state.settings.size && is_guided(lane.request.guidance) == guided;
         (same_cost && !lane.step_secs.is_empty())
             .then(|| lane.step_secs.iter().sum::<f32>() / lane.step_secs.len() as f32)

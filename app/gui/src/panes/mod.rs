@@ -5,7 +5,6 @@ pub mod banners;
 pub mod log;
 pub mod mixer;
 pub mod radial;
-mod read_out;
 pub mod spectrum;
 pub mod timeline;
 pub mod top_bar;

@@ -52,7 +52,11 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn step_name(studio: &PaneContext<'_>) -> String {
-    let Some((lane, step)) = studio.state.lane.as_ref().zip(studio.state.shown_step()) else {
+    let Some((lane, step)) = studio
+        .state
+        .lane()
+        .and_then(|lane| Some((lane, studio.state.step_of(lane)?)))
+    else {
         return "step".to_owned();
     };
     if step == lane.steps() {

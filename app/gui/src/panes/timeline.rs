@@ -62,7 +62,7 @@ impl Strip {
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let Some(lane) = &studio.state.lane else {
+    let Some(lane) = studio.state.lead() else {
         let rect = ui.available_rect_before_wrap();
         let color = theme::of(ui).text_weak;
         empty_state(
@@ -92,7 +92,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         for index in 0..count {
             picture(ui, studio, strip, rect, index, shown == Some(index));
         }
-        if let Some(lane) = &studio.state.lane {
+        if let Some(lane) = studio.state.lead() {
             labels(ui, lane, strip, rect, shown);
         }
     });
@@ -101,7 +101,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 fn header(ui: &mut Ui, studio: &PaneContext<'_>) {
     let theme = theme::of(ui);
     let state = &studio.state;
-    let Some(lane) = &state.lane else {
+    let Some(lane) = state.lead() else {
         return;
     };
     ui.horizontal(|ui| {
@@ -181,7 +181,7 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
     if !ui.is_rect_visible(rect) {
         return;
     }
-    let Some(lane) = &studio.state.lane else {
+    let Some(lane) = studio.state.lead() else {
         return;
     };
     let painter = ui.painter();

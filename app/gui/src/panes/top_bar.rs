@@ -146,7 +146,7 @@ fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
         "Waiting for the sliders to rest".to_owned()
     } else if let Some(blocker) = state.mix_blocker() {
         blocker
-    } else if let Some(lane) = &state.lane {
+    } else if let Some(lane) = state.lead() {
         match lane.elapsed_secs {
             Some(secs) => format!("{} steps in {}", lane.steps(), duration_text(secs)),
             None => format!("Stopped after {} of {} steps", lane.step_secs.len(), lane.steps()),

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use mdsd3_engine::protocol::{CancelReason, Request};
+use mdsd3_engine::protocol::{CancelReason, LaneRequest, Request};
 
+use super::lanes::same_noise;
 use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
 use crate::commands::Command;
 use crate::lane::{Cursor, Lane};
@@ -82,7 +83,8 @@ impl State {
 
     /// Saves the finished image.
     pub fn save_result(&mut self, path: PathBuf) {
-        let Some(run) = self.finished_run() else {
+        let lane = self.lanes().get(self.selected_lane()).map(|slot| slot.setup.id);
+        let Some(lane) = lane.filter(|_| self.finished_run().is_some()) else {
             self.notify(
                 Level::Warning,
                 "nothing to save yet: press Mix and wait for the result",
@@ -91,12 +93,12 @@ impl State {
             return;
         };
         self.outstanding.push_back(Outstanding::Save(path.clone()));
-        self.effects.push(Effect::Send(Request::SaveResult { run, path }));
+        self.effects.push(Effect::Send(Request::SaveResult { lane, path }));
     }
 
     /// Moves the step cursor.
     pub fn step_by(&mut self, delta: isize) {
-        let newest = self.lane.as_ref().and_then(Lane::newest);
+        let newest = self.lead().and_then(Lane::newest);
         if let Some((shown, newest)) = self.shown_step().zip(newest) {
             self.show_step(shown.saturating_add_signed(delta).min(newest));
         }
@@ -104,7 +106,7 @@ impl State {
 
     /// Shows a step; the newest one is followed from then on.
     pub fn show_step(&mut self, step: usize) {
-        let newest = self.lane.as_ref().and_then(Lane::newest);
+        let newest = self.lead().and_then(Lane::newest);
         self.cursor = if newest.is_some_and(|newest| step >= newest) {
             Cursor::Newest
         } else {
@@ -160,14 +162,31 @@ impl State {
             return;
         }
         self.notices.retain(|notice| notice.level < Level::Warning);
-        let request = self.request();
+        self.send_run(self.lanes_to_run());
+    }
+
+    /// Makes the clean branch when it is wanted beside results that are on the same noise and nothing else is to be done.
+    pub(super) fn start_missing_clean(&mut self) {
+        let on_same_noise =
+            |lane: &Lane| lane.elapsed_secs.is_some() && same_noise(&lane.request, &self.clean_request());
+        let has_results = self
+            .lanes()
+            .iter()
+            .filter_map(|slot| slot.result.as_ref())
+            .any(on_same_noise);
+        if has_results
+            && self.mix_blocker().is_none()
+            && let Some(clean) = self.clean_to_run()
+        {
+            self.send_run(vec![clean]);
+        }
+    }
+
+    fn send_run(&mut self, lanes: Vec<LaneRequest>) {
         let run = self.next_run;
         self.next_run += 1;
-        self.active = Some(ActiveRun::new(run, request.clone()));
-        self.effects.push(Effect::Send(Request::Render {
-            run,
-            request: Box::new(request),
-        }));
+        self.active = Some(ActiveRun::new(run, lanes.clone()));
+        self.effects.push(Effect::Send(Request::Render { run, lanes }));
     }
 
     pub(super) fn supersede(&mut self, delay_secs: f64) {

@@ -3,7 +3,7 @@
 use mdsd3_engine::protocol::Request;
 
 use super::history::Undoable;
-use super::{Effect, Outstanding, State};
+use super::{Document, Effect, Outstanding, State};
 use crate::commands::Command;
 use crate::lane::Lane;
 use crate::notice::Level;
@@ -37,8 +37,10 @@ impl State {
 
     /// What undo looks after.
     pub fn undoable(&self) -> Undoable {
+        let Document { shared, lanes, .. } = self.document();
         Undoable {
-            settings: self.settings.clone(),
+            settings: shared,
+            lanes,
             seed_locked: self.seed_locked,
         }
     }
@@ -50,7 +52,12 @@ impl State {
     }
 
     fn restore(&mut self, to: Undoable) {
-        let before = std::mem::replace(&mut self.settings, to.settings);
+        let before = self.settings.clone();
+        self.set_document(Document {
+            shared: to.settings,
+            lanes: to.lanes,
+            selected: self.selected_lane(),
+        });
         self.seed_locked = to.seed_locked;
         if self.settings.scene != before.scene || self.settings.size != before.size {
             self.open_scene(self.settings.scene.clone());
@@ -65,7 +72,7 @@ impl State {
 
     /// Whether a command can do anything now.
     pub fn can(&self, command: Command) -> bool {
-        let has_images = || self.lane.as_ref().is_some_and(Lane::has_frames);
+        let has_images = || self.lead().is_some_and(Lane::has_frames);
         match command {
             Command::Mix => self.mix_blocker().is_none(),
             Command::Stop => self.is_busy(),
@@ -78,6 +85,11 @@ impl State {
             | Command::FirstStep
             | Command::LatestStep
             | Command::ToggleView => has_images(),
+            Command::BranchHere => {
+                let lead = self.lead().zip(self.shown_step());
+                lead.is_some_and(|(lane, step)| step < lane.steps())
+            }
+            Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::ClearMix => !self.settings.mix.is_clean(),
             _ => true,
         }

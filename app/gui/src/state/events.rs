@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::protocol::{CancelReason, Event, ModelSummary, RunId, StepFrame};
+use mdsd3_engine::Mix;
+use mdsd3_engine::protocol::{CancelReason, Event, LaneId, LaneKind, LaneRequest, ModelSummary, RunId, StepFrame};
 
 use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
@@ -28,14 +29,10 @@ impl State {
                     original_size_px: original_size,
                 });
             }
-            Event::Started { run, sigmas } => self.with_active(run, |active| active.started(sigmas)),
+            Event::Started { run, batches } => self.with_active(run, |active| active.started(batches)),
             Event::StepDone {
-                run,
-                step,
-                steps,
-                step_secs,
-                ..
-            } => self.step_done(run, step, steps, step_secs),
+                run, lanes, step_secs, ..
+            } => self.step_done(run, &lanes, step_secs),
             Event::Finished { run, elapsed_secs } => self.finished(run, elapsed_secs),
             Event::Cancelled {
                 run,
@@ -53,17 +50,38 @@ impl State {
 
     /// Takes in one decoded step; frames of runs that were replaced are dropped.
     pub fn push_frame(&mut self, frame: StepFrame) {
-        if let Some(lane) = self.lane.as_mut().filter(|lane| lane.run == frame.run) {
-            lane.insert(frame);
+        let (run, lane) = (frame.run, frame.lane);
+        let known = self
+            .result_mut(lane)
+            .and_then(|result| result.as_ref())
+            .map(|result| result.run);
+        if known != Some(run) && !self.adopt(run, lane, frame.steps) {
             return;
         }
-        let Some(active) = self.active.as_ref().filter(|active| active.run == frame.run) else {
-            return;
+        if let Some(Some(result)) = self.result_mut(lane) {
+            result.insert(frame);
+        }
+    }
+
+    /// Puts what a lane of the active run has made in place of what it had made before; false when it is no part of it.
+    fn adopt(&mut self, run: RunId, lane: LaneId, steps: usize) -> bool {
+        let active = self.active.as_ref().filter(|active| active.run == run);
+        let Some(mut made) = active.and_then(|active| active.new_lane(lane, steps)) else {
+            return false;
         };
-        let mut lane = active.new_lane(frame.steps);
-        lane.insert(frame);
-        self.lane = Some(lane);
-        self.cursor = Cursor::Newest;
+        let Some(slot) = self.result_mut(lane) else {
+            return false;
+        };
+        if let Some((branch, before)) = made.request.branch.clone().zip(slot.take())
+            && before.request.branch.as_ref() == Some(&branch)
+        {
+            made.inherit(&before, branch.step);
+        }
+        *slot = Some(made);
+        if self.lead().is_some_and(|lead| lead.run == run) {
+            self.cursor = Cursor::Newest;
+        }
+        true
     }
 
     fn with_active(&mut self, run: RunId, change: impl FnOnce(&mut ActiveRun)) {
@@ -85,14 +103,18 @@ impl State {
             ),
         );
         // Saved settings may name classes of another checkpoint; the run would refuse them.
-        let mut mix = mdsd3_engine::Mix::new();
-        for class in &summary.classes {
-            // A class name that a mix can't hold stays off rather than stopping the studio.
-            if let Err(error) = mix.set(class, self.settings.mix.ratio(class)) {
-                self.log.push(self.now_secs, Level::Warning, error.to_string());
+        let mut problems = Vec::new();
+        self.for_each_settings(|settings| {
+            let mut mix = Mix::new();
+            for class in &summary.classes {
+                // A class name that a mix can't hold stays off rather than stopping the studio.
+                problems.extend(mix.set(class, settings.mix.ratio(class)).err());
             }
+            settings.mix = mix;
+        });
+        if let Some(problem) = problems.first() {
+            self.log.push(self.now_secs, Level::Warning, problem.to_string());
         }
-        self.settings.mix = mix;
         self.model = Some(summary);
         self.accept_settings();
     }
@@ -113,39 +135,68 @@ impl State {
         self.scene = Some(scene);
         if replaces {
             // Steps of another photo beside this one would be read as a comparison.
-            self.lane = None;
-            self.cursor = Cursor::Newest;
+            self.clear_results();
             self.settings_changed();
         }
     }
 
-    fn step_done(&mut self, run: RunId, step: usize, steps: usize, step_secs: f32) {
-        self.with_active(run, |active| active.step_done(step, steps, step_secs));
-        if let Some(lane) = self.lane.as_mut().filter(|lane| lane.run == run) {
-            lane.step_secs.push(step_secs);
+    fn step_done(&mut self, run: RunId, lanes: &[LaneId], step_secs: f32) {
+        self.with_active(run, |active| active.step_done(lanes, step_secs));
+        for &lane in lanes {
+            if let Some(Some(result)) = self.result_mut(lane)
+                && result.run == run
+            {
+                result.step_secs.push(step_secs);
+            }
         }
     }
 
     fn finished(&mut self, run: RunId, elapsed_secs: f32) {
-        let Some(active) = self.active.take_if(|active| active.run == run) else {
+        if self.active.as_ref().is_none_or(|active| active.run != run) {
             return;
-        };
-        // The result's frame may come after this event.
-        if self.lane.as_ref().is_none_or(|lane| lane.run != run) {
-            self.lane = Some(active.new_lane(active.request.steps));
-            self.cursor = Cursor::Newest;
         }
-        if let Some(lane) = &mut self.lane {
-            lane.elapsed_secs = Some(elapsed_secs);
+        let requests: Vec<LaneRequest> = self
+            .active
+            .as_ref()
+            .map(|active| active.lanes.clone())
+            .unwrap_or_default();
+        for LaneRequest { lane, kind, request } in &requests {
+            let steps = if *kind == LaneKind::Physical { 0 } else { request.steps };
+            let known = self
+                .result_mut(*lane)
+                .and_then(|result| result.as_ref())
+                .map(|result| result.run);
+            // The result's frame may come after this event.
+            if known != Some(run) {
+                self.adopt(run, *lane, steps);
+            }
+            if let Some(Some(result)) = self.result_mut(*lane)
+                && result.run == run
+            {
+                result.elapsed_secs = Some(elapsed_secs);
+            }
         }
-        let mix = active.request.mix.to_string();
-        let mix = if mix.is_empty() { "no class".to_owned() } else { mix };
+        self.active = None;
+        self.log_finished(&requests, elapsed_secs);
+    }
+
+    fn log_finished(&mut self, lanes: &[LaneRequest], elapsed_secs: f32) {
+        let mixes: Vec<String> = lanes
+            .iter()
+            .map(|lane| {
+                let mix = lane.request.mix.to_string();
+                if mix.is_empty() { "no class".to_owned() } else { mix }
+            })
+            .collect();
+        let (seed, steps) = lanes
+            .first()
+            .map_or((0, 0), |lane| (lane.request.seed, lane.request.steps));
         self.log.push(
             self.now_secs,
             Level::Success,
             format!(
-                "Mix finished: {mix}, seed {}, {} steps in {elapsed_secs:.1} s",
-                active.request.seed, active.request.steps
+                "Mix finished: {}, seed {seed}, {steps} steps in {elapsed_secs:.1} s",
+                mixes.join("; ")
             ),
         );
     }
@@ -158,7 +209,7 @@ impl State {
             self.log.push(
                 self.now_secs,
                 Level::Info,
-                format!("Stopped after {steps_done} of {} steps", active.request.steps),
+                format!("Stopped after {steps_done} of {} steps", active.steps()),
             );
         }
     }

@@ -5,6 +5,8 @@
 
 use mdsd3_engine::request::RenderRequest;
 
+use super::LaneSetup;
+
 /// How long settings must rest before a change counts as complete.
 const REST_SECS: f64 = 0.4;
 
@@ -14,8 +16,10 @@ const CAPACITY: usize = 500;
 /// What undo brings back.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Undoable {
-    /// The Mixer's settings, photo and model included.
+    /// The settings that lanes share, photo and model included.
     pub settings: RenderRequest,
+    /// The lanes, with the settings that they have of their own.
+    pub lanes: Vec<LaneSetup>,
     /// Whether Mix keeps the seed.
     pub seed_locked: bool,
 }
@@ -124,7 +128,7 @@ impl History {
 /// What two states differ in, in the Mixer's words.
 fn difference(before: &Undoable, after: &Undoable) -> &'static str {
     let (a, b) = (&before.settings, &after.settings);
-    let fields: [(&'static str, bool); 12] = [
+    let fields: [(&'static str, bool); 13] = [
         ("photo", a.scene != b.scene),
         ("ratios", a.mix != b.mix),
         ("initial noise", (a.alpha, a.beta) != (b.alpha, b.beta)),
@@ -140,6 +144,7 @@ fn difference(before: &Undoable, after: &Undoable) -> &'static str {
             (&a.prompt, &a.negative_prompt) != (&b.prompt, &b.negative_prompt),
         ),
         ("model", a.model_key() != b.model_key()),
+        ("lanes", before.lanes != after.lanes),
     ];
     let mut changed = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name);
     match (changed.next(), changed.next()) {
@@ -159,6 +164,7 @@ mod tests {
                 ..RenderRequest::default()
             },
             seed_locked: true,
+            ..Undoable::default()
         }
     }
 

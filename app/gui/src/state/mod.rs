@@ -8,6 +8,7 @@ mod actions;
 mod edit;
 mod events;
 pub mod history;
+mod lanes;
 pub mod palette;
 mod queries;
 #[cfg(test)]
@@ -20,9 +21,11 @@ use std::time::Duration;
 use mdsd3_engine::protocol::{CancelReason, ModelSummary, Request, Rgba8, RunId, SpectrumFrame, StepView};
 use mdsd3_engine::request::RenderRequest;
 
-use crate::lane::{Cursor, Lane};
+use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
 use crate::run::ActiveRun;
+
+pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes};
 
 /// How long a slider must rest before a run that it interrupted starts again.
 const RERUN_DELAY_SECS: f64 = 0.2;
@@ -70,7 +73,7 @@ enum Outstanding {
 /// Everything the studio knows.
 #[derive(Debug, Default)]
 pub struct State {
-    /// What the next run will do; the sliders edit this.
+    /// What the sliders edit: the settings that the lanes share, or the selected lane's own.
     pub settings: RenderRequest,
     /// Whether Mix keeps the seed (else each Mix draws another).
     pub seed_locked: bool,
@@ -80,9 +83,8 @@ pub struct State {
     pub scene: Option<Scene>,
     /// The run that is going on.
     pub active: Option<ActiveRun>,
-    /// The run that is shown: the active one once it has an image, until then the one before.
-    pub lane: Option<Lane>,
-    /// Which step is shown.
+    lanes: Lanes,
+    /// Which step is shown, counted in the lead lane.
     pub cursor: Cursor,
     /// Which image of a step is shown.
     pub view: ViewChoice,
@@ -156,9 +158,14 @@ impl State {
     pub fn tick(&mut self, now_secs: f64) {
         self.now_secs = now_secs;
         self.notices.retain(|notice| !notice.is_over(now_secs));
-        if self.rerun_at_secs.is_some_and(|at| at <= now_secs) && self.active.is_none() {
+        if self.active.is_some() {
+            return;
+        }
+        if self.rerun_at_secs.is_some_and(|at| at <= now_secs) {
             self.rerun_at_secs = None;
             self.start_run();
+        } else if self.rerun_at_secs.is_none() {
+            self.start_missing_clean();
         }
     }
 

@@ -4,6 +4,7 @@ use mdsd3_engine::protocol::{RunId, StepFrame};
 use mdsd3_engine::request::RenderRequest;
 
 use super::{Outstanding, State};
+use crate::lane::{Cursor, Lane};
 
 impl State {
     /// Class names in checkpoint order; empty until a model is loaded.
@@ -11,28 +12,46 @@ impl State {
         self.model.as_ref().map_or(&[], |model| model.classes.as_slice())
     }
 
-    /// The step that is shown.
+    /// The step that is shown, counted in the lead lane.
     pub fn shown_step(&self) -> Option<usize> {
-        self.lane.as_ref().and_then(|lane| lane.step_at(self.cursor))
+        let lane = self.lead()?;
+        lane.step_at(self.cursor)
     }
 
-    /// The decoded step that is shown.
-    pub fn shown_frame(&self) -> Option<&StepFrame> {
-        let step = self.shown_step()?;
-        self.lane.as_ref()?.frame(step, self.view.step_view())
-    }
-
-    /// Whether the shown run was made with other settings than those on the sliders.
-    pub fn result_is_stale(&self) -> bool {
-        self.lane.as_ref().is_some_and(|lane| lane.request != self.request())
-    }
-
-    /// The request that Mix would send.
-    pub fn request(&self) -> RenderRequest {
-        RenderRequest {
-            scene: self.scene.as_ref().and_then(|scene| scene.path.clone()),
-            ..self.settings.clone()
+    /// The step of `lane` that is shown beside the lead's: the same one, or that of the nearest noise level.
+    pub fn step_of(&self, lane: &Lane) -> Option<usize> {
+        let lead = self.lead().unwrap_or(lane);
+        let step = match self.cursor {
+            Cursor::Newest => return lane.newest(),
+            Cursor::At(step) => step.min(lead.steps()),
+        };
+        if lane.steps() == lead.steps() {
+            return Some(step);
         }
+        Some(match lead.sigmas.get(step) {
+            Some(sigma) if step < lead.steps() => lane.step_near(*sigma),
+            _ => lane.steps(),
+        })
+    }
+
+    /// The decoded step of a lane that is shown.
+    pub fn frame_of<'a>(&self, lane: &'a Lane) -> Option<&'a StepFrame> {
+        lane.frame(self.step_of(lane)?, self.view.step_view())
+    }
+
+    /// The decoded step of the selected lane that is shown.
+    pub fn shown_frame(&self) -> Option<&StepFrame> {
+        self.frame_of(self.lane()?)
+    }
+
+    /// Whether the selected lane shows something else than Mix would make of it now.
+    pub fn result_is_stale(&self) -> bool {
+        self.lane_is_stale(self.selected_lane())
+    }
+
+    /// What Mix would ask of the selected lane.
+    pub fn request(&self) -> RenderRequest {
+        self.request_of(self.selected_lane())
     }
 
     /// Why Mix can't run now; `None` when it can.
@@ -57,13 +76,14 @@ impl State {
                 .to_owned(),
             );
         }
-        self.request().check(model).err().map(|error| error.one_line())
+        let mut requests = (0..self.lanes().len()).map(|index| self.request_of(index));
+        let refused = requests.find_map(|request| request.check(model).err());
+        refused.map(|error| error.one_line())
     }
 
-    /// Whether a result can be saved.
+    /// The run of the selected lane's result, once it is finished and can be saved.
     pub fn finished_run(&self) -> Option<RunId> {
-        self.lane
-            .as_ref()
+        self.lane()
             .filter(|lane| lane.elapsed_secs.is_some())
             .map(|lane| lane.run)
     }

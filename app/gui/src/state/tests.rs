@@ -1,6 +1,8 @@
 //! The state's behaviour, event by event.
 
-use mdsd3_engine::protocol::{Event, StepFrame};
+use mdsd3_engine::protocol::{Event, LaneBatch, LaneId, StepFrame};
+
+mod lanes;
 
 use super::*;
 use crate::commands::Command;
@@ -19,6 +21,17 @@ fn model(classes: &[&str]) -> ModelSummary {
         max_size: 512,
         dtype: "f32".to_owned(),
         device: "cpu".to_owned(),
+    }
+}
+
+/// The lane that is there from the start.
+const FIRST: LaneId = CLEAN_LANE + 1;
+
+fn batch(lanes: &[LaneId], first_step: usize) -> LaneBatch {
+    LaneBatch {
+        lanes: lanes.to_vec(),
+        sigmas: vec![1.0, 0.7, 0.4, 0.0],
+        first_step,
     }
 }
 
@@ -51,6 +64,7 @@ fn scene(path: Option<&str>) -> Event {
 fn frame(run: RunId, step: usize, view: StepView) -> StepFrame {
     StepFrame {
         run,
+        lane: FIRST,
         step,
         steps: 3,
         sigma: 0.5,
@@ -77,7 +91,7 @@ fn started(state: &mut State) -> RunId {
     let run = state.active.as_ref().expect("a run is active").run;
     state.apply(Event::Started {
         run,
-        sigmas: vec![1.0, 0.7, 0.4, 0.0],
+        batches: vec![batch(&[FIRST], 0)],
     });
     state.take_effects();
     run
@@ -127,12 +141,13 @@ fn a_run_goes_from_mix_to_its_result() {
     assert_eq!(sent_runs(&mut state), [0]);
     state.apply(Event::Started {
         run: 0,
-        sigmas: vec![1.0, 0.7, 0.4, 0.0],
+        batches: vec![batch(&[FIRST], 0)],
     });
     for step in 0..3 {
         state.push_frame(frame(0, step, StepView::X0Hat));
         state.apply(Event::StepDone {
             run: 0,
+            lanes: vec![FIRST],
             step,
             steps: 3,
             sigma: 0.5,
@@ -148,7 +163,7 @@ fn a_run_goes_from_mix_to_its_result() {
     assert_eq!(state.shown_step(), Some(3));
     assert_eq!(state.finished_run(), Some(0));
     assert!(!state.is_busy() && !state.result_is_stale());
-    assert_eq!(state.lane.as_ref().map(|lane| lane.step_secs.len()), Some(3));
+    assert_eq!(state.lane().map(|lane| lane.step_secs.len()), Some(3));
     state.set_ratio("rain", 1.2);
     assert!(state.result_is_stale());
 }
@@ -215,13 +230,13 @@ fn the_run_before_stays_on_screen_until_the_new_one_has_an_image() {
         elapsed_secs: 1.0,
     });
     let second = started(&mut state);
-    assert_eq!(state.lane.as_ref().map(|lane| lane.run), Some(first));
+    assert_eq!(state.lane().map(|lane| lane.run), Some(first));
     state.push_frame(frame(first, 3, StepView::X0Hat));
     state.push_frame(frame(second, 0, StepView::X0Hat));
-    assert_eq!(state.lane.as_ref().map(|lane| lane.run), Some(second));
+    assert_eq!(state.lane().map(|lane| lane.run), Some(second));
     state.push_frame(frame(first, 2, StepView::X0Hat));
     assert_eq!(
-        state.lane.as_ref().map(|lane| lane.run),
+        state.lane().map(|lane| lane.run),
         Some(second),
         "late frames of the old run are dropped"
     );
@@ -315,7 +330,7 @@ fn another_photo_takes_the_old_steps_off_the_screen() {
     state.push_frame(frame(run, 0, StepView::X0Hat));
     state.open_scene(Some("b.png".into()));
     state.apply(scene(Some("b.png")));
-    assert!(state.lane.is_none());
+    assert!(state.lane().is_none());
     assert_eq!(state.recent, [PathBuf::from("b.png")]);
     assert_eq!(state.request().scene, Some("b.png".into()));
 }

@@ -35,21 +35,10 @@ impl Placed<'_> {
     }
 }
 
-/// The pixel under the pointer, in both images, at the bottom of the canvas; its twin in the other image is marked.
-pub(super) fn read_out(
-    ui: &Ui,
-    canvas: Rect,
-    pointer: Option<egui::Pos2>,
-    scene: Option<&Placed<'_>>,
-    step: Option<&Placed<'_>>,
-) {
+/// The pixel under the pointer, in all images, at the bottom of the canvas; its twins in the other images are marked.
+pub(super) fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, images: &[(String, Placed<'_>)]) {
     let theme = theme::of(ui);
-    let images = [("scene", scene), ("step", step)];
-    let found = pointer.and_then(|at| {
-        images
-            .iter()
-            .find_map(|(_, placed)| placed.and_then(|placed| placed.pixel_at(at)))
-    });
+    let found = pointer.and_then(|at| images.iter().find_map(|(_, placed)| placed.pixel_at(at)));
     let strip =
         Rect::from_min_max(pos2(canvas.min.x, canvas.max.y - 22.0), canvas.max).shrink2(vec2(space::ITEM + 2.0, 0.0));
     let Some((x, y)) = found else {
@@ -58,7 +47,6 @@ pub(super) fn read_out(
     let number = |value: u32, digits: usize| theme::padded(&value.to_string(), digits);
     let mut text = format!("x {}\u{2007}\u{2007}y {}", number(x, 4), number(y, 4));
     for (name, placed) in images {
-        let Some(placed) = placed else { continue };
         if let Some([r, g, b]) = placed.value((x, y)) {
             let [r, g, b] = [r, g, b].map(|value| number(u32::from(value), 3));
             text.extend(["\u{2007}\u{2007}\u{2007}", name, " ", &r, " ", &g, " ", &b]);

@@ -1,0 +1,121 @@
+//! Branches: runs that take over from another at one of its steps.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+use crate::request::RenderRequest;
+
+/// Where a run takes over from another: steps before [`Self::step`] are the other's, the rest its own.
+///
+/// It is part of [`RenderRequest`], so that a PNG of a branch restores it exactly; the command line has no option for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branch {
+    /// Index of the first step with the branch's own settings.
+    pub step: usize,
+    /// The run whose earlier steps are kept; a branch itself, perhaps.
+    pub from: RenderRequest,
+}
+
+impl Branch {
+    /// Refuses a branch that `request` can't continue: latents and noise levels must mean the same in both runs.
+    ///
+    /// # Errors
+    /// [`EngineError::BadInput`] that names what differs.
+    pub(crate) fn check(&self, request: &RenderRequest) -> Result<(), EngineError> {
+        let bad = |message: String| Err(EngineError::BadInput(message));
+        if self.step >= request.steps {
+            return bad(format!(
+                "a branch from step {} needs more than {} steps; branch from an earlier one",
+                self.step + 1,
+                request.steps
+            ));
+        }
+        if self.from.steps != request.steps {
+            return bad(format!(
+                "a branch has the steps of its run ({}), not {}; mix a new lane to change them",
+                self.from.steps, request.steps
+            ));
+        }
+        let same_scene =
+            self.from.scene == request.scene && self.from.size == request.size && self.from.fit == request.fit;
+        if !same_scene || self.from.model_key() != request.model_key() {
+            return bad("a branch has the photo, size and model of its run; mix a new lane to change them".to_owned());
+        }
+        self.from.check_settings()
+    }
+
+    /// The run that computed the step before [`Self::step`] by itself, rather than taking it over: a branch taken no later
+    /// than where its run began to differ comes from that run's own origin.
+    pub(crate) fn origin(&self) -> &RenderRequest {
+        let mut origin = &self.from;
+        while let Some(inner) = origin.branch.as_ref().filter(|inner| self.step <= inner.step) {
+            origin = &inner.from;
+        }
+        origin
+    }
+}
+
+/// Sets the photo of a run and of all runs that it branches from: where a photo has moved, it moved for all of them.
+pub fn set_scene(request: &mut RenderRequest, scene: Option<&Path>) {
+    request.scene = scene.map(Path::to_owned);
+    if let Some(branch) = &mut request.branch {
+        set_scene(&mut branch.from, scene);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn branch(step: usize, from: RenderRequest) -> RenderRequest {
+        RenderRequest {
+            branch: Some(Box::new(Branch { step, from })),
+            ..RenderRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_branch_of_a_branch_before_it_comes_from_the_first_run() {
+        let first = RenderRequest {
+            seed: 7,
+            ..RenderRequest::default()
+        };
+        let second = branch(5, first.clone());
+        let origin = |step| {
+            let third = branch(step, second.clone());
+            third.branch.as_ref().expect("just made").origin().clone()
+        };
+        assert_eq!(origin(3), first);
+        assert_eq!(origin(5), first);
+        assert_eq!(origin(6), second);
+    }
+
+    #[test]
+    fn a_branch_must_fit_its_run() {
+        let refusal = |change: fn(&mut RenderRequest)| {
+            let mut request = branch(5, RenderRequest::default());
+            change(&mut request);
+            request.check_settings().expect_err("refused").to_string()
+        };
+        assert!(branch(5, RenderRequest::default()).check_settings().is_ok());
+        assert!(refusal(|request| request.steps = 30).contains("not 30"));
+        assert!(refusal(|request| request.steps = 5).contains("step 6"));
+        assert!(refusal(|request| request.size = 128).contains("photo, size and model"));
+        assert!(refusal(|request| request.model = Some("other".into())).contains("photo, size and model"));
+    }
+
+    #[test]
+    fn json_keeps_branches_and_leaves_them_out_of_plain_runs() {
+        let request = branch(5, branch(2, RenderRequest::default()));
+        let json = serde_json::to_string(&request).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<RenderRequest>(&json).expect("just written"),
+            request
+        );
+        let plain = serde_json::to_string(&RenderRequest::default()).expect("plain data");
+        assert!(!plain.contains("branch"));
+    }
+}

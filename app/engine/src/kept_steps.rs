@@ -1,0 +1,150 @@
+//! Latents of the steps of earlier runs, kept so that a branch need not compute them again.
+
+use std::collections::VecDeque;
+
+use crate::branch::Branch;
+use crate::loaded::Latents;
+use crate::request::RenderRequest;
+use crate::scene::SceneKey;
+
+/// Kept latents take at most this many bytes: some thirty lanes of 20 steps at 1024 px with 16 channels.
+const MAX_BYTES: usize = 1 << 30;
+
+/// Latents of one step.
+#[derive(Clone)]
+pub(crate) struct StepLatents {
+    /// The noisy latents it started from.
+    pub x_t: Latents,
+    /// Its clean-data prediction.
+    pub x0_hat: Latents,
+}
+
+/// The latents that a branch starts from.
+#[derive(Clone)]
+pub(crate) struct BranchStart {
+    /// Those of its first step.
+    pub x_t: Latents,
+    /// The prediction of the step before; `None` at the first.
+    pub previous_x0_hat: Option<Latents>,
+}
+
+/// One run: the steps from `first_step` on.
+struct Trace {
+    request: RenderRequest,
+    scene: SceneKey,
+    first_step: usize,
+    steps: Vec<StepLatents>,
+}
+
+impl Trace {
+    fn bytes(&self) -> usize {
+        let of = |latents: &Latents| latents.0.elem_count() * latents.0.dtype().size_in_bytes();
+        self.steps.iter().map(|step| of(&step.x_t) + of(&step.x0_hat)).sum()
+    }
+
+    fn step(&self, index: usize) -> Option<&StepLatents> {
+        self.steps.get(index.checked_sub(self.first_step)?)
+    }
+}
+
+/// The runs of late, oldest first.
+#[derive(Default)]
+pub(crate) struct KeptSteps {
+    traces: VecDeque<Trace>,
+}
+
+impl KeptSteps {
+    /// Keeps the steps of a run from `first_step` on, in place of an earlier run of the same request.
+    pub(crate) fn keep(
+        &mut self,
+        request: &RenderRequest,
+        scene: SceneKey,
+        first_step: usize,
+        steps: Vec<StepLatents>,
+    ) {
+        self.traces.retain(|trace| trace.request != *request);
+        self.traces.push_back(Trace {
+            request: request.clone(),
+            scene,
+            first_step,
+            steps,
+        });
+        while self.traces.iter().map(Trace::bytes).sum::<usize>() > MAX_BYTES && self.traces.len() > 1 {
+            self.traces.pop_front();
+        }
+    }
+
+    /// What a branch starts from, if its run is among those kept.
+    pub(crate) fn start_of(&self, branch: &Branch, scene: SceneKey) -> Option<BranchStart> {
+        let is_origin = |trace: &&Trace| trace.scene == scene && trace.request == *branch.origin();
+        let trace = self.traces.iter().find(is_origin)?;
+        let before = branch.step.checked_sub(1).map(|before| trace.step(before));
+        Some(BranchStart {
+            x_t: trace.step(branch.step)?.x_t.clone(),
+            previous_x0_hat: match before {
+                Some(before) => Some(before?.x0_hat.clone()),
+                None => None,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use super::*;
+    use crate::request::Fit;
+    use crate::scene::SceneLoader;
+
+    fn latents(value: f32) -> Latents {
+        Latents((Tensor::ones(1, DType::F32, &Device::Cpu).expect("one number") * f64::from(value)).expect("a product"))
+    }
+
+    fn steps(count: u8) -> Vec<StepLatents> {
+        let step = |index| StepLatents {
+            x_t: latents(f32::from(index)),
+            x0_hat: latents(f32::from(index) + 100.0),
+        };
+        (0..count).map(step).collect()
+    }
+
+    fn value(latents: &Latents) -> f32 {
+        latents.0.to_vec1::<f32>().expect("one number")[0]
+    }
+
+    #[test]
+    fn a_branch_starts_from_its_runs_latents_and_the_prediction_before() {
+        let scene = SceneLoader::default()
+            .load(None, 16, Fit::Square, 16)
+            .expect("the demo photo")
+            .key;
+        let first = RenderRequest::default();
+        let branch = |step| Branch {
+            step,
+            from: first.clone(),
+        };
+        let mut kept = KeptSteps::default();
+        assert!(kept.start_of(&branch(1), scene).is_none(), "nothing is kept yet");
+        kept.keep(&first, scene, 0, steps(4));
+        let start = kept.start_of(&branch(3), scene).expect("kept");
+        assert!((value(&start.x_t) - 3.0).abs() < 1e-6);
+        assert!(
+            start
+                .previous_x0_hat
+                .is_some_and(|before| (value(&before) - 102.0).abs() < 1e-6)
+        );
+        assert!(
+            kept.start_of(&branch(0), scene)
+                .expect("kept")
+                .previous_x0_hat
+                .is_none()
+        );
+        assert!(kept.start_of(&branch(4), scene).is_none(), "that step was not reached");
+        let other = SceneLoader::default()
+            .load(None, 32, Fit::Square, 16)
+            .expect("the demo photo")
+            .key;
+        assert!(kept.start_of(&branch(3), other).is_none(), "latents of another photo");
+    }
+}

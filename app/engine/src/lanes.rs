@@ -1,0 +1,253 @@
+//! Lanes: any number of mixes on one photo and the same noise, batched where they share their sampling settings.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::Tensor;
+use mdsd3_model::error::ModelError;
+use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Start};
+
+use crate::branch::Branch;
+use crate::error::EngineError;
+use crate::frames::{self, Decoded};
+use crate::kept_steps::{BranchStart, KeptSteps, StepLatents};
+use crate::loaded::LoadedModel;
+use crate::render::{Batch, Ended, RenderObserver, RenderStep, lane_of, sample_batch};
+use crate::request::RenderRequest;
+use crate::scene::{FittedScene, SceneKey};
+
+/// The most lanes in one batch: activations grow with it, and beyond a few lanes a batch is hardly faster than two.
+const MAX_BATCH: usize = 8;
+
+/// The result of one lane.
+#[derive(Debug, Clone)]
+pub struct LaneOutput {
+    /// The image with its spectrum.
+    pub result: Decoded,
+    /// Noise levels: `steps + 1` values, ending in 0.
+    pub sigmas: Vec<f32>,
+    /// Seconds of each computed step of its batch.
+    pub step_secs: Vec<f32>,
+    /// Seconds of decoding the result.
+    pub decode_secs: f32,
+}
+
+/// A finished run of several lanes.
+#[derive(Debug, Clone)]
+pub struct LanesOutput {
+    /// One per request, same order.
+    pub lanes: Vec<LaneOutput>,
+    /// Seconds of encoding the scene and its clean path; about 0 when they were still known.
+    pub encode_secs: f32,
+    /// Whether they were still known from the run before.
+    pub scene_was_known: bool,
+    /// Seconds from the loaded model and photo to the last decoded result.
+    pub elapsed_secs: f32,
+    /// SHA-256 of the photo's file in hexadecimal digits.
+    pub scene_sha256: String,
+}
+
+/// Refuses requests that can't be lanes of one run: they share everything that is loaded or computed once.
+///
+/// # Errors
+/// [`EngineError::BadInput`] when there is no request or they differ in photo, size, model or adapter strength.
+#[allow(clippy::float_cmp)] // a setting that people type, not a result
+pub(crate) fn check_together(requests: &[RenderRequest]) -> Result<&RenderRequest, EngineError> {
+    let (first, others) = requests
+        .split_first()
+        .ok_or_else(|| EngineError::BadInput("a run needs at least one lane".to_owned()))?;
+    let fits = |other: &RenderRequest| {
+        other.scene == first.scene
+            && other.size == first.size
+            && other.fit == first.fit
+            && other.adapter_strength == first.adapter_strength
+            && other.model_key() == first.model_key()
+    };
+    if others.iter().all(fits) {
+        return Ok(first);
+    }
+    Err(EngineError::BadInput(
+        "the lanes of a run share photo, size, model and adapter strength; mix them one after the other".to_owned(),
+    ))
+}
+
+/// Renders checked requests side by side; `None` when the observer stopped the run.
+pub(crate) fn render(
+    requests: &[RenderRequest],
+    model: &mut LoadedModel,
+    scene: &FittedScene,
+    kept: &mut KeptSteps,
+    observer: &mut dyn RenderObserver,
+) -> Result<Option<LanesOutput>, EngineError> {
+    let start = Instant::now();
+    let decoder = model.decoder();
+    let batches = batches(requests, model.pipeline())?;
+    if observer.started(&batches, &decoder).is_break() {
+        return Ok(None);
+    }
+    if let Some(first) = requests.first() {
+        model.set_adapter_strength(first.adapter_strength)?;
+    }
+    let encode_start = Instant::now();
+    let (encoded, scene_was_known) = model.encode(scene)?;
+    let encode_secs = encode_start.elapsed().as_secs_f32();
+    if observer.scene_encoded().is_break() {
+        return Ok(None);
+    }
+    let mut run = Run {
+        requests,
+        pipeline: Arc::clone(model.pipeline()),
+        encoded: &encoded,
+        scene: scene.key,
+        kept,
+        observer,
+    };
+    let mut outputs = Vec::with_capacity(requests.len());
+    for batch in &batches {
+        let Some((latents, step_secs)) = run.batch(batch)? else {
+            return Ok(None);
+        };
+        for (&lane, latents) in batch.lanes.iter().zip(&latents) {
+            let decode_start = Instant::now();
+            let result = frames::decode(&decoder, latents)?;
+            run.observer.lane_done(lane, &result);
+            let output = LaneOutput {
+                result,
+                sigmas: batch.sigmas.clone(),
+                step_secs: step_secs.clone(),
+                decode_secs: decode_start.elapsed().as_secs_f32(),
+            };
+            outputs.push((lane, output));
+        }
+    }
+    outputs.sort_by_key(|(lane, _)| *lane);
+    Ok(Some(LanesOutput {
+        lanes: outputs.into_iter().map(|(_, output)| output).collect(),
+        encode_secs,
+        scene_was_known,
+        elapsed_secs: start.elapsed().as_secs_f32(),
+        scene_sha256: scene.key.content_sha256(),
+    }))
+}
+
+/// Lanes that share sampling settings and their first step, in the order of their first lane.
+fn batches(requests: &[RenderRequest], pipeline: &Pipeline) -> Result<Vec<Batch>, EngineError> {
+    let mut keys = Vec::new();
+    let mut batches: Vec<Batch> = Vec::new();
+    for (lane, request) in requests.iter().enumerate() {
+        let branch_step = request.branch.as_ref().map(|branch| branch.step);
+        let key = (request.sample_settings(), branch_step);
+        let fitting = keys.iter().zip(&mut batches);
+        let room = |(other, batch): &(_, &mut Batch)| *other == &key && batch.lanes.len() < MAX_BATCH;
+        if let Some((_, batch)) = fitting.into_iter().find(room) {
+            batch.lanes.push(lane);
+            continue;
+        }
+        keys.push(key);
+        batches.push(Batch {
+            lanes: vec![lane],
+            sigmas: pipeline.sigmas(request.steps)?,
+            first_step: branch_step.unwrap_or(0),
+        });
+    }
+    Ok(batches)
+}
+
+/// What the batches of a run share.
+struct Run<'a> {
+    requests: &'a [RenderRequest],
+    pipeline: Arc<Pipeline>,
+    encoded: &'a Scene,
+    scene: SceneKey,
+    kept: &'a mut KeptSteps,
+    observer: &'a mut dyn RenderObserver,
+}
+
+impl Run<'_> {
+    /// Samples a batch and keeps its steps, also when it is stopped: what was computed can be branched from.
+    fn batch(&mut self, batch: &Batch) -> Result<Option<Ended>, EngineError> {
+        let requests: Vec<&RenderRequest> = batch.lanes.iter().map(|&lane| &self.requests[lane]).collect();
+        let Some(start) = self.start(&requests)? else {
+            return Ok(None);
+        };
+        let mut steps: Vec<Vec<StepLatents>> = vec![Vec::new(); requests.len()];
+        let observer = &mut *self.observer;
+        let mut on_step = |place: usize, step: RenderStep| {
+            steps[place].push(kept_part(&step));
+            let lane = batch.lanes[place];
+            observer.step_done(RenderStep { lane, ..step })
+        };
+        let lanes: Vec<Lane> = requests.iter().map(|request| lane_of(request)).collect();
+        let settings = requests[0].sample_settings();
+        let ended = sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
+        for (request, steps) in requests.iter().zip(steps) {
+            self.kept.keep(request, self.scene, batch.first_step, steps);
+        }
+        Ok(ended)
+    }
+
+    /// Where lanes of one batch take up: at their noise, or at the runs they branch from. `None` when it was stopped.
+    fn start(&mut self, requests: &[&RenderRequest]) -> Result<Option<Start>, EngineError> {
+        let lanes: Vec<Lane> = requests.iter().map(|request| lane_of(request)).collect();
+        let mut starts: Vec<BranchStart> = Vec::new();
+        let mut first_step = 0;
+        for branch in requests.iter().filter_map(|request| request.branch.as_ref()) {
+            let Some(start) = self.branch_start(branch)? else {
+                return Ok(None);
+            };
+            first_step = branch.step;
+            starts.push(start);
+        }
+        if starts.is_empty() {
+            let settings = requests[0].sample_settings();
+            let latents = self.pipeline.initial(self.encoded, &lanes, &settings)?;
+            return Ok(Some(Start::at_first_step(latents)));
+        }
+        let before: Option<Vec<&Tensor>> = starts
+            .iter()
+            .map(|start| start.previous_x0_hat.as_ref().map(|latents| &latents.0))
+            .collect();
+        Ok(Some(Start {
+            latents: join(&starts.iter().map(|start| &start.x_t.0).collect::<Vec<_>>())?,
+            first_step,
+            previous_x0_hat: before.map(|before| join(&before)).transpose()?,
+        }))
+    }
+
+    /// The latents that a branch takes over; computed again when its run is no longer kept.
+    fn branch_start(&mut self, branch: &Branch) -> Result<Option<BranchStart>, EngineError> {
+        if let Some(start) = self.kept.start_of(branch, self.scene) {
+            return Ok(Some(start));
+        }
+        let origin = branch.origin();
+        let Some(start) = self.start(&[origin])? else {
+            return Ok(None);
+        };
+        let mut steps = Vec::new();
+        let first_step = start.first_step;
+        let observer = &mut *self.observer;
+        let mut on_step = |_: usize, step: RenderStep| {
+            steps.push(kept_part(&step));
+            if step.index == branch.step {
+                return ControlFlow::Break(());
+            }
+            observer.poll()
+        };
+        let (lanes, settings) = ([lane_of(origin)], origin.sample_settings());
+        sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
+        self.kept.keep(origin, self.scene, first_step, steps);
+        Ok(self.kept.start_of(branch, self.scene))
+    }
+}
+
+fn kept_part(step: &RenderStep) -> StepLatents {
+    StepLatents {
+        x_t: step.x_t.clone(),
+        x0_hat: step.x0_hat.clone(),
+    }
+}
+
+fn join(parts: &[&Tensor]) -> Result<Tensor, EngineError> {
+    Ok(Tensor::cat(parts, 0).map_err(ModelError::from)?)
+}

@@ -1,0 +1,104 @@
+//! The row over the images: what is shown of them, which lanes there are, and how large they are.
+
+use egui::{Align, ComboBox, Label, Layout, RichText, Role, Ui, WidgetInfo};
+
+use crate::commands::Command;
+use crate::icons::Icon;
+use crate::panes::PaneContext;
+use crate::state::ViewChoice;
+use crate::theme;
+use crate::widgets::{icon_button, segmented};
+use crate::zoom::is_smoothed;
+
+/// Draws the row.
+pub(super) fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        let mut view = studio.state.view;
+        let choices = [
+            (
+                ViewChoice::Prediction,
+                "x̂0",
+                "The clean-data prediction at each step: what the result would be if sampling ended here",
+            ),
+            (ViewChoice::Noisy, "x_t", "The noisy latents that each step starts from"),
+        ];
+        if segmented(ui, "show", &mut view, &choices) {
+            studio.commands.push(Command::ToggleView);
+        }
+        lanes(ui, studio);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let can_save = studio.state.finished_run().is_some();
+            let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
+            if save.inner.clicked() {
+                studio.commands.push(Command::SaveImage);
+            }
+            let mut chosen = match studio.looking.zoom.scale {
+                None => Some(Command::ZoomFit),
+                Some(scale) if (scale - 1.0).abs() < 1e-3 => Some(Command::ZoomOriginal),
+                Some(_) => None,
+            };
+            let choices = [
+                (Some(Command::ZoomFit), "Fit", "As large as fits (F, or double-click)"),
+                (
+                    Some(Command::ZoomOriginal),
+                    "100 %",
+                    "One image pixel per screen pixel (1)",
+                ),
+            ];
+            if segmented(ui, "zoom", &mut chosen, &choices) {
+                studio.commands.extend(chosen);
+            }
+            let text = RichText::new(scale_text(studio)).color(theme::of(ui).text_weak);
+            let label = ui.add(Label::new(text).truncate());
+            if let Some((width, height)) = studio.state.scene.as_ref().map(|scene| scene.original_size_px) {
+                label.on_hover_text(format!("Fitted from a photo of {width} × {height} px"));
+            }
+        });
+    });
+}
+
+/// How many lanes there are, and which to set up at once.
+fn lanes(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let count = studio.state.lanes().len();
+    let text = if count == 1 {
+        "1 lane".to_owned()
+    } else {
+        format!("{count} lanes")
+    };
+    let combo = ComboBox::from_id_salt("lanes").selected_text(text).width(88.0);
+    let mut chosen = None;
+    let response = combo.show_ui(ui, |ui| {
+        for (command, hint) in [
+            (Command::SingleLane, "The whole mix in one lane"),
+            (
+                Command::CompareLanes,
+                "Each class of the mix alone, all together, and the physical baseline of the same severities",
+            ),
+        ] {
+            if ui
+                .selectable_label(false, command.label())
+                .on_hover_text(hint)
+                .clicked()
+            {
+                chosen = Some(command);
+            }
+        }
+    });
+    let info = || WidgetInfo::labeled(Role::ComboBox, true, "lanes");
+    response.response.widget_info(info);
+    if icon_button(ui, Icon::Add, Command::AddLane.label()).clicked() {
+        chosen = Some(Command::AddLane);
+    }
+    studio.commands.extend(chosen);
+}
+
+/// "256 × 256 px, shown at 200 %", and whether pixels are smoothed.
+fn scale_text(studio: &PaneContext<'_>) -> String {
+    let Some(scene) = &studio.state.scene else {
+        return String::new();
+    };
+    let scale = studio.looking.shown_scale;
+    let smoothed = if is_smoothed(scale) { ", smoothed" } else { "" };
+    let (width, height) = (scene.image.width, scene.image.height);
+    format!("{width} × {height} px, shown at {:.0} %{smoothed}", scale * 100.0)
+}

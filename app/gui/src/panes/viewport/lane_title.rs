@@ -1,0 +1,198 @@
+//! The title over each image: what it is, and for lanes what can be done with them.
+
+use egui::containers::menu::MenuButton;
+use egui::{Align2, Button, Color32, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2};
+use mdsd3_engine::protocol::LaneKind;
+
+use crate::icons::{self, Icon};
+use crate::lane::Lane;
+use crate::panes::PaneContext;
+use crate::theme::{self, space};
+
+/// Side of the menu button, in points.
+const MENU_SIDE: f32 = 20.0;
+
+/// What a click in a lane's menu asks for.
+enum Choice {
+    Rename(String),
+    Own(bool),
+    Remove,
+}
+
+/// The scene's title.
+pub(super) fn scene(ui: &Ui, strip: Rect) {
+    text(ui, strip, strip.left(), "Scene");
+}
+
+/// A lane's title: selects the lane when it is clicked, and holds its menu when there are several.
+pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
+    let several = studio.state.lanes().len() > 1;
+    let note = note(ui, studio, index);
+    let mut right = strip.right();
+    if several {
+        right -= MENU_SIDE + space::TIGHT;
+        select(ui, studio, index, strip.with_max_x(right));
+        menu(ui, studio, index, strip);
+    }
+    let left = if several {
+        swatches(ui, studio, index, strip)
+    } else {
+        strip.left()
+    };
+    let title = if several {
+        studio.state.lane_name(index)
+    } else {
+        step_title(studio)
+    };
+    let end = text(ui, strip.with_max_x(right), left, &title);
+    if let Some((note, color)) = note {
+        let room = Rect::from_min_max(pos2(end + space::ITEM, strip.top()), pos2(right, strip.bottom()));
+        let painter = ui.painter_at(room);
+        painter.text(
+            room.right_center(),
+            Align2::RIGHT_CENTER,
+            note,
+            theme::small_font(),
+            color,
+        );
+    }
+}
+
+/// Draws a title; where it ends.
+fn text(ui: &Ui, strip: Rect, left: f32, text: &str) -> f32 {
+    let at = pos2(left, strip.center().y);
+    let color = theme::of(ui).canvas_text;
+    let painter = ui.painter_at(strip);
+    painter
+        .text(at, Align2::LEFT_CENTER, text, theme::strong_font(), color)
+        .right()
+}
+
+/// What a single lane's title says: its step.
+fn step_title(studio: &PaneContext<'_>) -> String {
+    let state = &studio.state;
+    let Some((lane, step)) = state.lane().zip(state.shown_step()) else {
+        return "Mix".to_owned();
+    };
+    if step == lane.steps() {
+        return "Result".to_owned();
+    }
+    let sigma = lane.sigmas.get(step).copied().filter(|sigma| sigma.is_finite());
+    let sigma = sigma.map(|sigma| format!(" · σ {sigma:.3}")).unwrap_or_default();
+    format!("Step {} of {}{sigma} · {}", step + 1, lane.steps(), state.view.symbol())
+}
+
+/// Why a lane's image is not what the Mixer says.
+fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(&'static str, Color32)> {
+    let theme = theme::of(ui);
+    let state = &studio.state;
+    let slot = state.lanes().get(index)?;
+    let lane: &Lane = slot.result.as_ref()?;
+    let replaced = |run: &crate::run::ActiveRun| run.run != lane.run && run.has_lane(slot.setup.id);
+    if state.active.as_ref().is_some_and(replaced) {
+        Some(("Mix before this one", theme.canvas_text))
+    } else if state.active.is_none() && state.lane_is_stale(index) {
+        Some(("Made with other settings", theme.canvas_note))
+    } else {
+        None
+    }
+}
+
+/// One dot per class in the lane; where the name begins.
+fn swatches(ui: &Ui, studio: &PaneContext<'_>, index: usize, strip: Rect) -> f32 {
+    let request = studio.state.request_of(index);
+    let mut left = strip.left() + space::TIGHT;
+    for (place, class) in studio.state.classes().iter().enumerate() {
+        if request.mix.ratio(class) > 0.0 {
+            let center = pos2(left + 4.0, strip.center().y);
+            ui.painter_at(strip)
+                .circle_filled(center, 4.0, theme::of(ui).class(place));
+            left += 11.0;
+        }
+    }
+    left + 1.0
+}
+
+fn select(ui: &Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
+    let theme = theme::of(ui);
+    let name = studio.state.lane_name(index);
+    let selected = studio.state.selected_lane() == index;
+    let response = ui.interact(strip, ui.make_persistent_id(("lane", index)), Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, format!("lane: {name}")));
+    if selected || response.hovered() || response.has_focus() {
+        let color = if selected { theme.accent_line } else { theme.canvas_text };
+        let line = strip.with_min_y(strip.bottom() - 4.0).with_max_y(strip.bottom() - 2.0);
+        ui.painter()
+            .rect_filled(line.with_max_x(strip.right() + MENU_SIDE + space::TIGHT), 1.0, color);
+    }
+    let response = response.on_hover_text("Click to edit this lane in the Mixer, and to see its spectrum and steps");
+    if response.clicked() {
+        studio.state.select_lane(index);
+    }
+}
+
+fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
+    let center = pos2(strip.right() - MENU_SIDE / 2.0, strip.center().y - 2.0);
+    let rect = Rect::from_center_size(center, Vec2::splat(MENU_SIDE));
+    let name = studio.state.lane_name(index);
+    let mut choice = None;
+    let response = ui
+        .scope_builder(UiBuilder::new().max_rect(rect), |ui| {
+            ui.spacing_mut().interact_size = Vec2::splat(MENU_SIDE);
+            let button = Button::new("")
+                .min_size(Vec2::splat(MENU_SIDE))
+                .frame_when_inactive(false);
+            let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
+                ui.set_min_width(220.0);
+                choice = choices(ui, studio, index);
+            });
+            response
+        })
+        .inner;
+    let color = theme::of(ui).canvas_text;
+    icons::paint(ui.painter(), rect.shrink(4.0), Icon::More, color);
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Lane menu: {name}")));
+    match choice {
+        Some(Choice::Rename(name)) => studio.state.rename_lane(index, &name),
+        Some(Choice::Own(own)) => {
+            studio.state.set_lane_own(index, own);
+            studio.state.select_lane(index);
+        }
+        Some(Choice::Remove) => studio.state.remove_lane(index),
+        None => {}
+    }
+}
+
+fn choices(ui: &mut Ui, studio: &PaneContext<'_>, index: usize) -> Option<Choice> {
+    let setup = &studio.state.lanes().get(index)?.setup;
+    let mut choice = None;
+    let mut name = setup.name.clone().unwrap_or_default();
+    let hint = studio.state.lane_name(index);
+    let field = ui.add_sized(
+        vec2(ui.available_width(), space::ROW),
+        TextEdit::singleline(&mut name).hint_text(hint),
+    );
+    field.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Lane name"));
+    if field.changed() {
+        choice = Some(Choice::Rename(name));
+    }
+    let mut own = setup.own.is_some();
+    let is_branch = studio.state.request_of(index).branch.is_some();
+    if setup.kind == LaneKind::Sampled && !is_branch {
+        let check = ui.checkbox(&mut own, "Settings of its own");
+        if check
+            .on_hover_text("Off, the lane follows the settings that all lanes share")
+            .changed()
+        {
+            choice = Some(Choice::Own(own));
+        }
+    }
+    if ui
+        .add(Button::new("Remove this lane").frame_when_inactive(false))
+        .clicked()
+    {
+        choice = Some(Choice::Remove);
+        ui.close();
+    }
+    choice
+}

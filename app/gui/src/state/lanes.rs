@@ -1,0 +1,569 @@
+//! The lanes: mixes side by side on the same noise. There is always one, and it is all that a user of a single mix sees.
+//!
+//! [`State::settings`] is what the Mixer edits: the settings that all lanes share, or those of the selected lane when it
+//! has its own. A lane without its own settings may be limited to some classes of the shared mix, so that "haze", "rain"
+//! and "haze + rain" follow the same sliders.
+
+use mdsd3_engine::Mix;
+use mdsd3_engine::branch::Branch;
+use mdsd3_engine::degrade;
+use mdsd3_engine::protocol::{LaneId, LaneKind, LaneRequest};
+use mdsd3_engine::request::RenderRequest;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::lane::{Cursor, Lane};
+
+/// The lane that holds the clean branch, for differences to it; never among the columns.
+pub const CLEAN_LANE: LaneId = 0;
+
+/// What a lane makes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaneSetup {
+    /// Identifies it for the engine; never given twice.
+    pub id: LaneId,
+    /// The name that a user typed; named after its mix when `None`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What makes its image.
+    #[serde(default)]
+    pub kind: LaneKind,
+    /// The classes of the mix that it takes; all when `None`.
+    #[serde(default)]
+    pub classes: Option<Vec<String>>,
+    /// Mix and sampling settings of its own; the shared ones when `None`. Seed, photo and model are shared always.
+    #[serde(default)]
+    pub own: Option<Box<RenderRequest>>,
+}
+
+impl LaneSetup {
+    /// A lane that makes the shared mix.
+    pub fn new(id: LaneId) -> Self {
+        Self {
+            id,
+            name: None,
+            kind: LaneKind::Sampled,
+            classes: None,
+            own: None,
+        }
+    }
+}
+
+/// A lane: what it makes, and what it has made.
+#[derive(Debug)]
+pub struct LaneSlot {
+    /// What it makes. While the lane is selected, its own settings are in [`State::settings`].
+    pub setup: LaneSetup,
+    /// The run that is shown: the active one once it has an image, until then the one before.
+    pub result: Option<Lane>,
+}
+
+/// The columns, and which of them the Mixer edits.
+#[derive(Debug)]
+pub struct Lanes {
+    pub(super) slots: Vec<LaneSlot>,
+    pub(super) selected: usize,
+    pub(super) clean: Option<Lane>,
+    /// Whether differences to the clean branch are wanted, so that runs include it.
+    pub(super) wants_clean: bool,
+    next_id: LaneId,
+    /// The shared settings while the selected lane's own are being edited.
+    parked: Option<RenderRequest>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        let first = LaneSlot {
+            setup: LaneSetup::new(CLEAN_LANE + 1),
+            result: None,
+        };
+        Self {
+            slots: vec![first],
+            selected: 0,
+            clean: None,
+            wants_clean: false,
+            next_id: CLEAN_LANE + 2,
+            parked: None,
+        }
+    }
+}
+
+/// Everything a user sets, for undo and for the next session: shared settings, lanes, and which is selected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// What lanes without their own settings share.
+    pub shared: RenderRequest,
+    /// The lanes in the order shown.
+    pub lanes: Vec<LaneSetup>,
+    /// Index of the lane that the Mixer edits.
+    pub selected: usize,
+}
+
+/// Lanes to set up at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LanePreset {
+    /// One lane with the whole mix.
+    Single,
+    /// Each class of the mix alone, all together, and the physical baseline of the same severities.
+    Compare,
+}
+
+impl State {
+    /// All lanes in the order shown; never empty.
+    pub fn lanes(&self) -> &[LaneSlot] {
+        &self.lanes.slots
+    }
+
+    /// Index of the lane that the Mixer edits and whose settings, spectrum and result are shown elsewhere.
+    pub fn selected_lane(&self) -> usize {
+        self.lanes.selected
+    }
+
+    /// What the selected lane has made.
+    pub fn lane(&self) -> Option<&Lane> {
+        self.lanes.slots.get(self.lanes.selected)?.result.as_ref()
+    }
+
+    /// The lane that the timeline shows and the cursor counts: the selected one, or the first with steps.
+    pub fn lead(&self) -> Option<&Lane> {
+        let has_steps = |lane: &&Lane| lane.steps() > 0;
+        let sampled = || {
+            self.lanes
+                .slots
+                .iter()
+                .filter_map(|slot| slot.result.as_ref())
+                .find(has_steps)
+        };
+        self.lane().filter(has_steps).or_else(sampled).or(self.lane())
+    }
+
+    /// What the clean branch has made, if it was asked for.
+    pub fn clean_lane(&self) -> Option<&Lane> {
+        self.lanes.clean.as_ref()
+    }
+
+    /// Name of a lane: the typed one, or what it makes.
+    pub fn lane_name(&self, index: usize) -> String {
+        let Some(slot) = self.lanes.slots.get(index) else {
+            return String::new();
+        };
+        if let Some(name) = &slot.setup.name {
+            return name.clone();
+        }
+        let request = self.request_of(index);
+        match (slot.setup.kind, &request.branch) {
+            (LaneKind::Physical, _) => "physical".to_owned(),
+            (LaneKind::Sampled, Some(branch)) => format!("{} from step {}", mix_name(&request), branch.step + 1),
+            (LaneKind::Sampled, None) => mix_name(&request),
+        }
+    }
+
+    /// What Mix would ask of a lane.
+    pub fn request_of(&self, index: usize) -> RenderRequest {
+        let mut request = match self.lanes.slots.get(index) {
+            Some(_) if index == self.lanes.selected => self.settings.clone(),
+            Some(LaneSlot {
+                setup: LaneSetup { own: Some(own), .. },
+                ..
+            }) => with_own(own, &self.settings),
+            _ => self.shared(),
+        };
+        request.scene = self.scene.as_ref().and_then(|scene| scene.path.clone());
+        if let Some(slot) = self.lanes.slots.get(index) {
+            limit_mix(&mut request, &slot.setup);
+        }
+        request
+    }
+
+    /// Whether a lane shows something else than Mix would make of it now.
+    pub fn lane_is_stale(&self, index: usize) -> bool {
+        let result = self.lanes.slots.get(index).and_then(|slot| slot.result.as_ref());
+        result.is_some_and(|lane| lane.request != self.request_of(index))
+    }
+
+    /// Selects the lane that the Mixer edits.
+    pub fn select_lane(&mut self, index: usize) {
+        if index >= self.lanes.slots.len() || index == self.lanes.selected {
+            return;
+        }
+        self.check_in();
+        self.lanes.selected = index;
+        self.check_out();
+    }
+
+    /// Adds a lane behind the others, with the settings of the selected one as its own, and selects it.
+    pub fn add_lane(&mut self) {
+        let own = Box::new(RenderRequest {
+            branch: None,
+            ..self.request_of(self.lanes.selected)
+        });
+        let setup = LaneSetup {
+            own: Some(own),
+            ..LaneSetup::new(self.new_lane_id())
+        };
+        self.insert_lane(setup, None);
+    }
+
+    /// Takes a lane away; the last one stays.
+    pub fn remove_lane(&mut self, index: usize) {
+        let count = self.lanes.slots.len();
+        if count < 2 || index >= count {
+            return;
+        }
+        let selected = self.lanes.selected;
+        if index == selected {
+            self.select_lane(if index + 1 < count { index + 1 } else { index - 1 });
+        }
+        self.lanes.slots.remove(index);
+        if self.lanes.selected > index {
+            self.lanes.selected -= 1;
+        }
+    }
+
+    /// Names a lane; an empty name lets its mix name it.
+    pub fn rename_lane(&mut self, index: usize, name: &str) {
+        if let Some(slot) = self.lanes.slots.get_mut(index) {
+            slot.setup.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        }
+    }
+
+    /// Gives a lane its own settings, beginning with those it has, or lets it share the others'.
+    pub fn set_lane_own(&mut self, index: usize, own: bool) {
+        let request = self.request_of(index);
+        self.check_in();
+        if let Some(slot) = self.lanes.slots.get_mut(index) {
+            slot.setup.own = own.then(|| Box::new(request));
+            if own {
+                slot.setup.classes = None;
+            }
+        }
+        self.check_out();
+        self.settings_changed();
+    }
+
+    /// Sets up lanes at once; what was made of lanes that stay is kept.
+    pub fn apply_preset(&mut self, preset: LanePreset) {
+        self.check_in();
+        let classes = match preset {
+            LanePreset::Single => Vec::new(),
+            LanePreset::Compare => self.classes_to_compare(),
+        };
+        let limits: Vec<Option<Vec<String>>> = match classes.len() {
+            0 => vec![None],
+            1 => vec![Some(classes.clone())],
+            _ => classes
+                .iter()
+                .map(|class| Some(vec![class.clone()]))
+                .chain([Some(classes.clone())])
+                .collect(),
+        };
+        let mut setups: Vec<LaneSetup> = Vec::new();
+        for limit in limits {
+            let id = self.new_lane_id();
+            setups.push(LaneSetup {
+                classes: limit,
+                ..LaneSetup::new(id)
+            });
+        }
+        let has_baseline = classes.iter().any(|class| degrade::CLASSES.contains(&class.as_str()));
+        if preset == LanePreset::Compare && has_baseline {
+            setups.push(LaneSetup {
+                kind: LaneKind::Physical,
+                classes: Some(classes),
+                ..LaneSetup::new(self.new_lane_id())
+            });
+        }
+        self.lanes.slots = setups
+            .into_iter()
+            .map(|setup| LaneSlot { setup, result: None })
+            .collect();
+        self.lanes.selected = 0;
+        self.cursor = Cursor::Newest;
+        self.check_out();
+        self.settings_changed();
+    }
+
+    /// Adds a lane that takes over from the lead lane at the step that is shown: the steps before are kept, the rest is
+    /// to be mixed with the settings that the Mixer then edits. `None` when there is no such step.
+    pub fn branch_from_here(&mut self) -> Option<usize> {
+        let lead = self.lead()?;
+        let step = self.shown_step().filter(|step| *step < lead.steps())?;
+        let request = RenderRequest {
+            branch: Some(Box::new(Branch {
+                step,
+                from: lead.request.clone(),
+            })),
+            ..lead.request.clone()
+        };
+        let mut result = Lane::new(lead.run, request.clone(), lead.sigmas.clone());
+        result.inherit(lead, step);
+        let setup = LaneSetup {
+            own: Some(Box::new(request)),
+            ..LaneSetup::new(self.new_lane_id())
+        };
+        self.insert_lane(setup, Some(result));
+        self.cursor = Cursor::At(step);
+        Some(self.lanes.selected)
+    }
+
+    /// Whether runs shall include the clean branch; one that is missing is made at once when nothing else goes on.
+    pub fn set_wants_clean(&mut self, wanted: bool) {
+        self.lanes.wants_clean = wanted;
+    }
+
+    /// Everything a user sets.
+    pub fn document(&self) -> Document {
+        let mut lanes: Vec<LaneSetup> = self.lanes.slots.iter().map(|slot| slot.setup.clone()).collect();
+        if let Some(own) = lanes.get_mut(self.lanes.selected).and_then(|lane| lane.own.as_mut()) {
+            **own = self.settings.clone();
+        }
+        Document {
+            shared: self.shared(),
+            lanes,
+            selected: self.lanes.selected,
+        }
+    }
+
+    /// Puts everything a user sets back; what was made of lanes that stay is kept.
+    pub fn set_document(&mut self, document: Document) {
+        let Document {
+            shared,
+            lanes,
+            selected,
+        } = document;
+        let mut results: Vec<LaneSlot> = std::mem::take(&mut self.lanes.slots);
+        let mut slot = |setup: LaneSetup| {
+            let known = results.iter_mut().find(|slot| slot.setup.id == setup.id);
+            LaneSlot {
+                result: known.and_then(|slot| slot.result.take()),
+                setup,
+            }
+        };
+        let mut slots: Vec<LaneSlot> = lanes.into_iter().map(&mut slot).collect();
+        if slots.is_empty() {
+            slots.push(slot(LaneSetup::new(CLEAN_LANE + 1)));
+        }
+        let highest = slots.iter().map(|slot| slot.setup.id).max().unwrap_or_default();
+        self.lanes.next_id = self.lanes.next_id.max(highest + 1);
+        self.lanes.selected = selected.min(slots.len() - 1);
+        self.lanes.slots = slots;
+        self.settings = shared;
+        self.lanes.parked = None;
+        self.check_out();
+    }
+
+    /// The lanes that a run has to make: those that don't show what they would, or all when every one does.
+    pub(super) fn lanes_to_run(&self) -> Vec<LaneRequest> {
+        let is_current = |index: usize, slot: &LaneSlot| {
+            let result = slot.result.as_ref();
+            result.is_some_and(|lane| lane.elapsed_secs.is_some() && lane.request == self.request_of(index))
+        };
+        let slots = || self.lanes.slots.iter().enumerate();
+        let all_current = slots().all(|(index, slot)| is_current(index, slot));
+        let wanted = slots().filter(|(index, slot)| all_current || !is_current(*index, slot));
+        let mut requests: Vec<LaneRequest> = wanted
+            .map(|(index, slot)| LaneRequest {
+                lane: slot.setup.id,
+                kind: slot.setup.kind,
+                request: self.request_of(index),
+            })
+            .collect();
+        requests.extend(self.clean_to_run());
+        requests
+    }
+
+    /// The clean branch, when it is wanted and not there on the present noise.
+    pub(super) fn clean_to_run(&self) -> Option<LaneRequest> {
+        let request = self.clean_request();
+        let known = self.lanes.clean.as_ref();
+        let is_current = known.is_some_and(|lane| lane.elapsed_secs.is_some() && lane.request == request);
+        (self.lanes.wants_clean && !is_current).then_some(LaneRequest {
+            lane: CLEAN_LANE,
+            kind: LaneKind::Sampled,
+            request,
+        })
+    }
+
+    /// The shared settings with every class off.
+    pub(super) fn clean_request(&self) -> RenderRequest {
+        RenderRequest {
+            scene: self.scene.as_ref().and_then(|scene| scene.path.clone()),
+            mix: Mix::new(),
+            curves: Vec::new(),
+            branch: None,
+            ..self.shared()
+        }
+    }
+
+    /// The result of a lane, to be changed; the clean branch's too.
+    pub(super) fn result_mut(&mut self, lane: LaneId) -> Option<&mut Option<Lane>> {
+        if lane == CLEAN_LANE {
+            return Some(&mut self.lanes.clean);
+        }
+        let slot = self.lanes.slots.iter_mut().find(|slot| slot.setup.id == lane)?;
+        Some(&mut slot.result)
+    }
+
+    /// Forgets everything that was made.
+    pub(super) fn clear_results(&mut self) {
+        self.lanes.clean = None;
+        self.lanes.slots.iter_mut().for_each(|slot| slot.result = None);
+        self.cursor = Cursor::Newest;
+    }
+
+    /// Applies `change` to every mix there is: the shared one and the lanes' own.
+    pub(super) fn for_each_settings(&mut self, mut change: impl FnMut(&mut RenderRequest)) {
+        change(&mut self.settings);
+        self.lanes.parked.iter_mut().for_each(&mut change);
+        let own = self.lanes.slots.iter_mut().filter_map(|slot| slot.setup.own.as_mut());
+        own.for_each(|own| change(own));
+    }
+
+    /// What lanes without their own settings share.
+    fn shared(&self) -> RenderRequest {
+        match &self.lanes.parked {
+            Some(parked) => with_own(parked, &self.settings),
+            None => self.settings.clone(),
+        }
+    }
+
+    /// Puts the edited settings where they belong, so that another lane can be selected.
+    fn check_in(&mut self) {
+        let shared = self.shared();
+        if let Some(own) = self
+            .lanes
+            .slots
+            .get_mut(self.lanes.selected)
+            .and_then(|slot| slot.setup.own.as_mut())
+        {
+            **own = self.settings.clone();
+        }
+        self.settings = shared;
+        self.lanes.parked = None;
+    }
+
+    /// Takes the selected lane's settings up for editing.
+    fn check_out(&mut self) {
+        let slot = self.lanes.slots.get(self.lanes.selected);
+        if let Some(own) = slot.and_then(|slot| slot.setup.own.as_ref()) {
+            let edited = with_own(own, &self.settings);
+            self.lanes.parked = Some(std::mem::replace(&mut self.settings, edited));
+        }
+    }
+
+    fn insert_lane(&mut self, setup: LaneSetup, result: Option<Lane>) {
+        self.check_in();
+        self.lanes.slots.push(LaneSlot { setup, result });
+        self.lanes.selected = self.lanes.slots.len() - 1;
+        self.check_out();
+    }
+
+    fn new_lane_id(&mut self) -> LaneId {
+        let id = self.lanes.next_id;
+        self.lanes.next_id += 1;
+        id
+    }
+
+    /// The classes of the shared mix in the order of their names; those of a first start when fewer than two are on.
+    fn classes_to_compare(&mut self) -> Vec<String> {
+        if self.settings.mix.active().count() < 2 {
+            for (class, ratio) in RenderRequest::default().mix.active() {
+                if self.classes().iter().any(|known| known == class) {
+                    self.set_ratio(class, ratio);
+                }
+            }
+        }
+        let mut classes: Vec<String> = self.settings.mix.active().map(|(class, _)| class.to_owned()).collect();
+        classes.sort();
+        classes
+    }
+}
+
+/// Whether two runs start from the same latents on the same schedule, so that their steps can be compared pixel by pixel.
+#[allow(clippy::float_cmp)] // settings that people type, not results
+pub(super) fn same_noise(a: &RenderRequest, b: &RenderRequest) -> bool {
+    let origin = |request: &RenderRequest| {
+        let mut origin = request.clone();
+        while let Some(branch) = origin.branch.take() {
+            origin = branch.from;
+        }
+        origin
+    };
+    let (a, b) = (origin(a), origin(b));
+    a.scene == b.scene
+        && a.size == b.size
+        && a.fit == b.fit
+        && a.seed == b.seed
+        && a.alpha == b.alpha
+        && a.beta == b.beta
+        && a.steps == b.steps
+        && a.model_key() == b.model_key()
+}
+
+/// "haze + rain", or "clean".
+fn mix_name(request: &RenderRequest) -> String {
+    let mut classes: Vec<&str> = request.mix.active().map(|(class, _)| class).collect();
+    classes.sort_unstable();
+    if classes.is_empty() {
+        "clean".to_owned()
+    } else {
+        classes.join(" + ")
+    }
+}
+
+/// A lane's own mix and sampling settings; seed, photo and model stay `common`'s, also in the runs that it branches from.
+fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
+    let RenderRequest {
+        mix,
+        curves,
+        alpha,
+        beta,
+        steps,
+        guidance,
+        sampler,
+        sampler_aid,
+        prompt,
+        negative_prompt,
+        branch,
+        ..
+    } = own.clone();
+    RenderRequest {
+        mix,
+        curves,
+        alpha,
+        beta,
+        steps,
+        guidance,
+        sampler,
+        sampler_aid,
+        prompt,
+        negative_prompt,
+        branch: branch.map(|branch| {
+            let Branch { step, from } = *branch;
+            let from = with_own(&from, common);
+            Box::new(Branch { step, from })
+        }),
+        ..common.clone()
+    }
+}
+
+/// Turns off what a lane leaves out: classes it is not limited to, and for a baseline those without a formula.
+fn limit_mix(request: &mut RenderRequest, setup: &LaneSetup) {
+    let physical = setup.kind == LaneKind::Physical;
+    let mut mix = Mix::new();
+    for (class, ratio) in request.mix.iter() {
+        let listed = setup
+            .classes
+            .as_ref()
+            .is_none_or(|classes| classes.iter().any(|listed| listed == class));
+        let has_formula = degrade::CLASSES.contains(&class);
+        if !physical || has_formula {
+            // What came from a mix is taken by a mix.
+            mix.set(class, if listed { ratio } else { 0.0 }).ok();
+        }
+    }
+    request.mix = mix;
+    if physical {
+        request.branch = None;
+    }
+}

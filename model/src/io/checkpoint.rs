@@ -8,11 +8,13 @@
 //! | `header` | the header, of which nothing is trusted |
 //! | `source` | the bytes: a file mapped tensor by tensor, or memory |
 //! | `convert` | bytes to a tensor of the compute dtype |
+//! | `fresh` | memory for that, in large pages |
 //! | `shards` | `*.index.json` |
 //! | `error` | everything that can be wrong |
 
 mod convert;
 mod error;
+mod fresh;
 mod header;
 mod shards;
 mod source;

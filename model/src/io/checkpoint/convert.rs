@@ -1,9 +1,12 @@
 //! From a file's bytes to a tensor of the compute dtype, in one pass that also looks for NaN.
 
 use candle_core::{DType, Device, Tensor};
-use half::slice::HalfFloatSliceExt;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
+
+use super::fresh;
 
 /// Numbers that one task converts.
 const CHUNK: usize = 1 << 18;
@@ -22,26 +25,18 @@ pub(super) fn tensor(
     wanted: DType,
     device: &Device,
 ) -> candle_core::Result<Option<Tensor>> {
-    let is_half = |dtype| matches!(dtype, DType::F16 | DType::BF16);
     let tensor = match (stored, wanted) {
-        (DType::F16, DType::F16) => same(bytes, f16::ZERO, |b| f16::from_le_bytes([b[0], b[1]]), f16::is_finite)
-            .map(|v| Tensor::from_vec(v, shape, device)),
-        (DType::BF16, DType::BF16) => same(
-            bytes,
-            bf16::ZERO,
-            |b| bf16::from_le_bytes([b[0], b[1]]),
-            bf16::is_finite,
-        )
-        .map(|v| Tensor::from_vec(v, shape, device)),
-        (DType::F32 | DType::BF16, DType::F16) => narrowed(bytes, stored, f16::ZERO, |halves, values| {
-            halves.convert_from_f32_slice(values);
+        (DType::F16, DType::F16) => same(bytes, f16::INFINITY.to_bits()).map(|v| halves::<f16>(v, shape, device)),
+        (DType::BF16, DType::BF16) => same(bytes, bf16::INFINITY.to_bits()).map(|v| halves::<bf16>(v, shape, device)),
+        (DType::F32 | DType::BF16, DType::F16) => narrowed(bytes, stored, |bits, values| {
+            bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values);
         })
-        .map(|v| Tensor::from_vec(v, shape, device)),
-        (DType::F32 | DType::F16, DType::BF16) => narrowed(bytes, stored, bf16::ZERO, |halves, values| {
-            halves.convert_from_f32_slice(values);
+        .map(|v| halves::<f16>(v, shape, device)),
+        (DType::F32 | DType::F16, DType::BF16) => narrowed(bytes, stored, |bits, values| {
+            bits.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values);
         })
-        .map(|v| Tensor::from_vec(v, shape, device)),
-        _ if stored == DType::F32 || is_half(stored) => {
+        .map(|v| halves::<bf16>(v, shape, device)),
+        (DType::F32 | DType::F16 | DType::BF16, _) => {
             widened(bytes, stored).map(|v| Tensor::from_vec(v, shape, device))
         }
         _ => Some(Tensor::from_raw_buffer(bytes, stored, shape, device)),
@@ -54,68 +49,76 @@ pub(super) fn tensor(
     Ok(finite.then_some(tensor))
 }
 
-/// Half-precision numbers as they are; `None` when one isn't finite.
-fn same<T: Copy + Send + Sync>(
-    bytes: &[u8],
-    zero: T,
-    read: impl Fn(&[u8]) -> T + Sync,
-    finite: impl Fn(T) -> bool + Sync,
-) -> Option<Vec<T>> {
-    let mut values = vec![zero; bytes.len() / 2];
-    let all_finite = values
-        .par_chunks_mut(CHUNK)
-        .zip(bytes.par_chunks(2 * CHUNK))
-        .map(|(values, bytes)| {
-            let mut all = true;
-            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(2)) {
-                *value = read(bytes);
-                all &= finite(*value);
-            }
-            all
-        })
-        .reduce(|| true, |a, b| a && b);
-    all_finite.then_some(values)
+/// Bit patterns as numbers of a half-precision format, without a copy.
+fn halves<T: candle_core::WithDType>(bits: Vec<u16>, shape: &[usize], device: &Device) -> candle_core::Result<Tensor>
+where
+    Vec<u16>: IntoHalves<T>,
+{
+    Tensor::from_vec(bits.into_halves(), shape, device)
+}
+
+trait IntoHalves<T> {
+    fn into_halves(self) -> Vec<T>;
+}
+
+impl IntoHalves<f16> for Vec<u16> {
+    fn into_halves(self) -> Vec<f16> {
+        self.reinterpret_into()
+    }
+}
+
+impl IntoHalves<bf16> for Vec<u16> {
+    fn into_halves(self) -> Vec<bf16> {
+        self.reinterpret_into()
+    }
+}
+
+/// Half-precision numbers as they are; `None` when one isn't finite: when its magnitude reaches `infinity`, as bits.
+fn same(bytes: &[u8], infinity: u16) -> Option<Vec<u16>> {
+    in_blocks(bytes, 2, |values: &mut [u16], bytes| {
+        read_u16(values, bytes);
+        values.iter().fold(0, |m: u16, v| m.max(v & 0x7fff)) < infinity
+    })
 }
 
 /// Numbers as f32; `None` when one isn't finite.
 fn widened(bytes: &[u8], stored: DType) -> Option<Vec<f32>> {
-    in_blocks(bytes, stored, 0f32, |values, bytes| {
+    in_blocks(bytes, stored.size_in_bytes(), |values, bytes| {
         widen_block(values, bytes, stored);
         all_finite(values)
     })
 }
 
 /// Numbers in half precision, by way of a block of f32 at a time; `None` when one isn't finite.
-fn narrowed<T: Copy + Send + Sync>(
-    bytes: &[u8],
-    stored: DType,
-    zero: T,
-    narrow: impl Fn(&mut [T], &[f32]) + Sync,
-) -> Option<Vec<T>> {
-    in_blocks(bytes, stored, zero, |halves, bytes| {
+fn narrowed(bytes: &[u8], stored: DType, narrow: impl Fn(&mut [u16], &[f32]) + Sync) -> Option<Vec<u16>> {
+    in_blocks(bytes, stored.size_in_bytes(), |bits, bytes| {
         let mut block = [0f32; BLOCK];
-        let values = &mut block[..halves.len()];
+        let values = &mut block[..bits.len()];
         widen_block(values, bytes, stored);
-        narrow(halves, values);
+        narrow(bits, values);
         all_finite(values)
     })
 }
 
-/// Converts block by block on all threads; `None` when `convert` finds fault with one.
-fn in_blocks<T: Copy + Send + Sync>(
+/// Converts numbers of `size` bytes block by block on all threads; `None` when `convert` finds fault with one.
+fn in_blocks<T: Copy + Default + Send + Sync>(
     bytes: &[u8],
-    stored: DType,
-    zero: T,
+    size: usize,
     convert: impl Fn(&mut [T], &[u8]) -> bool + Sync,
 ) -> Option<Vec<T>> {
-    let size = stored.size_in_bytes();
-    let mut values = vec![zero; bytes.len() / size];
+    let mut values = fresh::zeroed(bytes.len() / size);
     let chunks = values.par_chunks_mut(CHUNK).zip(bytes.par_chunks(size * CHUNK));
     let all_good = chunks.map(|(values, bytes)| {
         let mut blocks = values.chunks_mut(BLOCK).zip(bytes.chunks(size * BLOCK));
         blocks.all(|(values, bytes)| convert(values, bytes))
     });
     all_good.reduce(|| true, |a, b| a && b).then_some(values)
+}
+
+fn read_u16(values: &mut [u16], bytes: &[u8]) {
+    for (value, b) in values.iter_mut().zip(bytes.chunks_exact(2)) {
+        *value = u16::from_le_bytes([b[0], b[1]]);
+    }
 }
 
 /// By the largest magnitude as bits: NaN and infinity are above every finite number. No early exit, so that the compiler
@@ -127,12 +130,10 @@ fn all_finite(values: &[f32]) -> bool {
 fn widen_block(values: &mut [f32], bytes: &[u8], stored: DType) {
     match stored {
         DType::F16 => {
-            let mut halves = [f16::ZERO; BLOCK];
-            let halves = &mut halves[..values.len()];
-            for (half, b) in halves.iter_mut().zip(bytes.chunks_exact(2)) {
-                *half = f16::from_le_bytes([b[0], b[1]]);
-            }
-            halves.convert_to_f32_slice(values);
+            let mut bits = [0u16; BLOCK];
+            let bits = &mut bits[..values.len()];
+            read_u16(bits, bytes);
+            bits.reinterpret_cast::<f16>().convert_to_f32_slice(values);
         }
         DType::BF16 => {
             for (value, b) in values.iter_mut().zip(bytes.chunks_exact(2)) {

@@ -262,6 +262,18 @@ impl Pipeline {
         })
     }
 
+    /// What is lost of a prompt (the user's, or the names of the mix's classes) because CLIP reads 75 tokens; `None` when
+    /// nothing is, or when there are no text encoders.
+    pub fn prompt_note(&self, prompt: Option<&str>, mix: &Mix) -> Result<Option<String>, ModelError> {
+        let Context::Text(encoders) = &self.context else {
+            return Ok(None);
+        };
+        let dropped = encoders.dropped_tokens(&context::prompt_of(prompt, mix))?;
+        Ok((dropped > 0).then(|| {
+            format!("the prompt is {dropped} tokens too long for CLIP, which reads its beginning only; shorten it")
+        }))
+    }
+
     /// The noise levels of a run: `steps + 1` values ending in 0.
     pub fn sigmas(&self, steps: usize) -> Result<Vec<f32>, ModelError> {
         if steps == 0 {

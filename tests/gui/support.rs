@@ -271,6 +271,7 @@ pub fn model() -> ModelSummary {
         max_size: 512,
         dtype: "f32".to_owned(),
         device: "cpu".to_owned(),
+        notes: Vec::new(),
     }
 }
 

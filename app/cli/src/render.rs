@@ -71,6 +71,11 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     session.load_model(&request.model_key())?;
     loading.finish_and_clear();
     let load_secs = start.elapsed().as_secs_f32();
+    if let Some(model) = session.model() {
+        for note in model.notes_on(request.prompt.as_deref(), &request.mix)? {
+            eprintln!("note: {note}");
+        }
+    }
     let mut watch = StepProgress::new(request.steps, args.steps_dir.is_some());
     let rendered = session.render(request, &mut watch)?.context("the run was stopped")?;
     let settings = settings_of(&session, request, &rendered)?;

@@ -9,6 +9,7 @@ pub use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::io::layout::transformer_files;
 use mdsd3_model::pipeline::{Pipeline, Scene};
 
+use crate::Mix;
 use crate::bundled;
 use crate::device::{ComputeDevice, ComputeDtype};
 use crate::error::EngineError;
@@ -129,6 +130,13 @@ impl LoadedModel {
         Arc::clone(&self.identity)
     }
 
+    /// What a user should know before a run with these settings, one line each: of the checkpoint, then of the prompt.
+    pub fn notes_on(&self, prompt: Option<&str>, mix: &Mix) -> Result<Vec<String>, EngineError> {
+        let mut notes = self.summary.notes.clone();
+        notes.extend(self.pipeline.prompt_note(prompt, mix)?);
+        Ok(notes)
+    }
+
     pub(crate) fn pipeline(&self) -> &Arc<Pipeline> {
         &self.pipeline
     }
@@ -212,5 +220,6 @@ fn summarize(pipeline: &Pipeline, key: &ModelKey, device: ComputeDevice, dtype: 
         max_size: info.max_size,
         dtype: dtype.to_string(),
         device: device.to_string(),
+        notes: info.notes.clone(),
     }
 }

@@ -134,6 +134,8 @@ pub struct ModelSummary {
     pub dtype: String,
     /// Device in words, such as "cpu".
     pub device: String,
+    /// What a user should know about a checkpoint that works all the same, one line each.
+    pub notes: Vec<String>,
 }
 
 /// Down the bounded channel to the worker, handled in order.

@@ -367,6 +367,7 @@ mod tests {
             max_size: 512,
             dtype: "f32".to_owned(),
             device: "cpu".to_owned(),
+            notes: Vec::new(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! TAESD3, the tiny autoencoder for previews, under diffusers' names (`AutoencoderTiny`).
+//! TAESD3, the tiny autoencoder for previews, under diffusers' names (`AutoencoderTiny`); of its authors' own files the
+//! decoder is enough.
 //!
 //! Its latents are the transformer's own: no shift, no scaling. Its shape is told from its tensors: what follows a gap in
 //! the numbering is after an activation or an enlargement, which have no weights.
@@ -16,7 +17,8 @@ const LATENT_MAGNITUDE: f64 = 3.0;
 
 /// Encoder and decoder.
 pub struct TinyAutoencoder {
-    encoder: Vec<Layer>,
+    /// Missing in TAESD3's own decoder file.
+    encoder: Option<Vec<Layer>>,
     decoder: Vec<Layer>,
     latent_channels: usize,
     dtype: DType,
@@ -85,7 +87,7 @@ fn layers(weights: &Weights, half: &str, vb: &VarBuilder) -> Result<Vec<Layer>> 
     let prefix = format!("{half}.layers.");
     let index = |key: &str| key.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
     let Some(last) = weights.keys().filter_map(index).max() else {
-        candle_core::bail!("no tensors {prefix}*: is this TAESD3, with both its encoder and its decoder?")
+        candle_core::bail!("no tensors {prefix}*: is this TAESD3, or its decoder?")
     };
     let mut layers = Vec::new();
     for i in 0..=last {
@@ -123,7 +125,11 @@ impl TinyAutoencoder {
     ) -> std::result::Result<Self, ModelError> {
         let vb = weights.builder(dtype, device);
         let bad = |e: candle_core::Error| ModelError::in_tensors(weights.name(), &e);
-        let encoder = layers(weights, "encoder", &vb).map_err(bad)?;
+        let has_encoder = weights.keys().any(|key| key.starts_with("encoder."));
+        let encoder = has_encoder
+            .then(|| layers(weights, "encoder", &vb))
+            .transpose()
+            .map_err(bad)?;
         let decoder = layers(weights, "decoder", &vb).map_err(bad)?;
         weights.check_all_used()?;
         let (_, latent_channels) = widths(weights, "decoder.layers.0.weight").map_err(bad)?;
@@ -154,9 +160,12 @@ impl TinyAutoencoder {
     /// `rgb: [batch, 3, height, width]` in -1..=1, sides multiples of [`Self::factor`]; result
     /// `[batch, latent_channels, height / factor, width / factor]`.
     pub fn encode(&self, rgb: &Tensor) -> Result<Tensor> {
+        let Some(encoder) = &self.encoder else {
+            candle_core::bail!("this tiny autoencoder is a decoder alone: it serves as --preview-vae, not as --vae")
+        };
         let encode = |rgb: &Tensor| {
             let unit = ((channels_last(rgb, self.dtype)? + 1.0)? * 0.5)?;
-            channels_first(&run(&self.encoder, &unit)?)
+            channels_first(&run(encoder, &unit)?)
         };
         match Tiling::for_image(rgb, 1)? {
             Some(tiling) => tiling.encode(rgb, self.factor(), encode),

@@ -18,7 +18,7 @@ impl Codec {
     /// range, and the 0.3 GB are small beside the transformer.
     pub fn open(source: &AutoencoderSource, device: &Device) -> std::result::Result<Self, ModelError> {
         let weights = &source.part.weights;
-        let bad = |e: candle_core::Error| ModelError::BadInput(format!("{}: {e}", weights.name()));
+        let bad = |e: candle_core::Error| ModelError::in_tensors(weights.name(), &e);
         match source.kind {
             AutoencoderKind::Kl => {
                 let config = KlConfig::from_json(&source.part.config)?;

@@ -6,6 +6,7 @@ use candle_nn::VarBuilder;
 use super::{Lane, SampleSettings};
 use crate::config::MiniConfig;
 use crate::error::ModelError;
+use crate::mix::Mix;
 use crate::text::{EncodedPrompt, TextEncoders};
 
 /// The prompt of the clean branch (the notes' word for a scene without degradation).
@@ -74,7 +75,10 @@ impl Context {
                 })
             }
             Self::Text(encoder) => {
-                let mut prompts: Vec<String> = lanes.iter().map(|lane| lane_prompt(lane, settings)).collect();
+                let mut prompts: Vec<String> = lanes
+                    .iter()
+                    .map(|lane| prompt_of(settings.prompt.as_deref(), &lane.mix))
+                    .collect();
                 if guided {
                     prompts.extend(vec![clean_prompt(settings, masked); lanes.len()]);
                 }
@@ -97,9 +101,9 @@ impl Context {
 }
 
 /// What the user typed, or the names of the classes with a ratio above 0.
-fn lane_prompt(lane: &Lane, settings: &SampleSettings) -> String {
-    let named = || lane.mix.active().map(|(class, _)| class).collect::<Vec<_>>().join(" ");
-    settings.prompt.clone().unwrap_or_else(named)
+pub(super) fn prompt_of(prompt: Option<&str>, mix: &Mix) -> String {
+    let named = || mix.active().map(|(class, _)| class).collect::<Vec<_>>().join(" ");
+    prompt.map_or_else(named, str::to_owned)
 }
 
 /// The clean branch's prompt. A checkpoint without classes has no mask to silence its context, so there the branch is

@@ -25,7 +25,7 @@ pub fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> R
     let checkpoint = Sd3Checkpoint::open(path, parts)?;
     let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
     let config = config_with_classes(&checkpoint.config, adapter.as_ref())?;
-    let bad = |e: candle_core::Error| at_path(path, ModelError::BadInput(e.to_string()));
+    let bad = |e: candle_core::Error| ModelError::in_tensors(&path.display().to_string(), &e);
     let autoencoder = checkpoint.autoencoder.as_ref().ok_or_else(|| {
         ModelError::BadInput(format!(
             "{}: this checkpoint has no autoencoder; give one with --vae",

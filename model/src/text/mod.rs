@@ -44,8 +44,6 @@ pub struct EncodedPrompt {
     pub embeds: Tensor,
     /// Both CLIP vectors of the whole prompt: `[1, pooled width]`.
     pub pooled: Tensor,
-    /// Tokens of the prompt that CLIP's 77 places couldn't hold.
-    pub dropped_tokens: usize,
 }
 
 /// Token ids of a prompt, one row per encoder, padded to the encoder's length.
@@ -132,6 +130,11 @@ impl TextEncoders {
         })
     }
 
+    /// How many of a prompt's tokens CLIP has no room for.
+    pub fn dropped_tokens(&self, prompt: &str) -> Result<usize, ModelError> {
+        Ok(self.clip_l.tokenizer.encode(prompt)?.dropped)
+    }
+
     /// Encodes a prompt, or takes it from those encoded last.
     pub fn encode(&self, prompt: &str) -> Result<EncodedPrompt, ModelError> {
         if let Some(kept) = self.recall(prompt) {
@@ -160,8 +163,8 @@ impl TextEncoders {
 
     /// SD3's concatenation: both CLIP sequences side by side, widened with zeros to T5's width, then T5's tokens.
     fn encode_now(&self, prompt: &str) -> Result<EncodedPrompt, ModelError> {
-        let (l, dropped_tokens) = self.clip_l.encode(prompt, &self.device)?;
-        let (g, _) = self.clip_g.encode(prompt, &self.device)?;
+        let l = self.clip_l.encode(prompt, &self.device)?;
+        let g = self.clip_g.encode(prompt, &self.device)?;
         let clip = Tensor::cat(&[&l.penultimate, &g.penultimate], 2)?;
         let clip = clip.pad_with_zeros(2, 0, self.joint_width - clip.dim(2)?)?;
         let t5 = match &self.t5 {
@@ -173,16 +176,15 @@ impl TextEncoders {
         Ok(EncodedPrompt {
             embeds: Tensor::cat(&[&clip, &t5], 1)?.to_dtype(self.dtype)?,
             pooled: Tensor::cat(&[&l.pooled, &g.pooled], 1)?.to_dtype(self.dtype)?,
-            dropped_tokens,
         })
     }
 }
 
 impl Clip {
-    /// The outputs, and how many tokens didn't fit.
-    fn encode(&self, prompt: &str, device: &Device) -> Result<(ClipOutput, usize), ModelError> {
-        let tokens = self.tokenizer.encode(prompt)?;
-        Ok((self.encoder.encode(&ids_tensor(&tokens.ids, device)?)?, tokens.dropped))
+    fn encode(&self, prompt: &str, device: &Device) -> Result<ClipOutput, ModelError> {
+        Ok(self
+            .encoder
+            .encode(&ids_tensor(&self.tokenizer.encode(prompt)?.ids, device)?)?)
     }
 }
 

@@ -102,6 +102,10 @@ impl State {
                 summary.classes.join(", ")
             ),
         );
+        for note in &summary.notes {
+            self.log
+                .push(self.now_secs, Level::Warning, format!("{}: {note}", summary.name));
+        }
         // Saved settings may name classes of another checkpoint; the run would refuse them.
         let mut problems = Vec::new();
         self.for_each_settings(|settings| {

@@ -21,6 +21,7 @@ fn model(classes: &[&str]) -> ModelSummary {
         max_size: 512,
         dtype: "f32".to_owned(),
         device: "cpu".to_owned(),
+        notes: Vec::new(),
     }
 }
 

@@ -172,6 +172,24 @@ fn mirrored(level: &str, levels: usize) -> Option<usize> {
     levels.checked_sub(level.parse::<usize>().ok()?.checked_add(1)?)
 }
 
+/// Whether a name starts with a layer's number, as in the files that TAESD3's authors publish.
+pub fn is_numbered(key: &str) -> bool {
+    key.split_once('.')
+        .is_some_and(|(index, _)| index.parse::<usize>().is_ok())
+}
+
+/// diffusers' name for a tensor of TAESD3's own encoder or decoder file (madebyollin/taesd, taesd.py). The decoder starts
+/// with a clamp that has no weights and that diffusers leaves out of the numbering.
+pub fn tiny_autoencoder(key: &str, decoder: bool) -> Option<String> {
+    let (index, rest) = key.split_once('.')?;
+    let index = index.parse::<usize>().ok()?;
+    Some(if decoder {
+        format!("decoder.layers.{}.{rest}", index.checked_sub(1)?)
+    } else {
+        format!("encoder.layers.{index}.{rest}")
+    })
+}
+
 /// The most blocks that a checkpoint is believed to have; SD3.5-large has 38.
 const MAX_BLOCKS: usize = 1000;
 

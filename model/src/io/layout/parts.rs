@@ -73,7 +73,7 @@ pub fn open_autoencoder(path: &Path) -> Result<AutoencoderSource, ModelError> {
     autoencoder(&weights, prefix, config).ok_or_else(|| {
         bad(
             path,
-            "no autoencoder that is known here: give SD3's AutoencoderKL, or TAESD3 as diffusers' AutoencoderTiny",
+            "no autoencoder that is known here: give SD3's AutoencoderKL, or TAESD3 as diffusers' AutoencoderTiny or its own taesd3_decoder.safetensors",
         )
     })?
 }
@@ -87,8 +87,17 @@ pub fn autoencoder(
     let own = |key: &str| key.strip_prefix(prefix).map(str::to_owned);
     let stripped: Vec<String> = weights.keys().filter_map(own).collect();
     let has = |piece: &str| stripped.iter().any(|k| k.starts_with(piece));
-    if has("decoder.layers.") {
-        let weights = weights.renamed(|key| own(key).map(|k| (k, Part::Whole)).into_iter().collect());
+    let original = !stripped.is_empty() && stripped.iter().all(|key| keys::is_numbered(key));
+    if has("decoder.layers.") || original {
+        let decoder = stripped.iter().all(|key| !key.starts_with("0."));
+        let named = |key: String| {
+            if original {
+                keys::tiny_autoencoder(&key, decoder)
+            } else {
+                Some(key)
+            }
+        };
+        let weights = weights.renamed(|key| own(key).and_then(named).map(|k| (k, Part::Whole)).into_iter().collect());
         let config = config.map_or_else(|| infer::tiny_autoencoder(&weights), Ok);
         return Some(config.map(|config| AutoencoderSource {
             kind: AutoencoderKind::Tiny,

@@ -199,3 +199,38 @@ fn no_damage_makes_a_loader_panic() {
         }
     }
 }
+
+/// The authors' decoder file has bare numbers for names, one more than diffusers' as it counts a clamp.
+#[test]
+fn taesd3s_own_decoder_file_serves_previews() {
+    let tiny = golden().with_file_name("taesd3_tiny");
+    let diffusers = Weights::open(&tiny.join("weights.safetensors")).unwrap();
+    let renumbered = diffusers.renamed(|key| {
+        let Some((index, rest)) = key.strip_prefix("decoder.layers.").and_then(|k| k.split_once('.')) else {
+            return Vec::new();
+        };
+        vec![(format!("{}.{rest}", index.parse::<usize>().unwrap() + 1), Part::Whole)]
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("taesd3_decoder.safetensors");
+    let tensors: std::collections::HashMap<_, _> = renumbered.tensors().unwrap().into_iter().collect();
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+
+    let parts = ModelParts {
+        preview_vae: Some(file),
+        ..ModelParts::default()
+    };
+    let opened = Sd3Checkpoint::open(&golden().join("pipeline"), &parts)
+        .unwrap()
+        .preview
+        .unwrap();
+    assert_eq!(opened.kind, AutoencoderKind::Tiny);
+    let decoder_alone = diffusers.renamed(|key| {
+        let decoder = key.starts_with("decoder.").then(|| (key.to_owned(), Part::Whole));
+        decoder.into_iter().collect()
+    });
+    assert_same(&opened.part.weights, &decoder_alone);
+    let codec = crate::autoencoder::TinyAutoencoder::open(&opened.part.weights, DType::F32, &Device::Cpu).unwrap();
+    let image = candle_core::Tensor::zeros((1, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
+    assert!(codec.encode(&image).unwrap_err().to_string().contains("--preview-vae"));
+}

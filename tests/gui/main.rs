@@ -3,6 +3,7 @@
 mod commands;
 mod controls;
 mod failures;
+mod lanes;
 mod real_engine;
 mod shaders;
 mod snapshots;

@@ -1,8 +1,10 @@
 //! How the studio looks in its main states, dark and light, drawn by a software rasteriser.
 
 use egui::accesskit::Role;
-use egui::{Key, vec2};
+use egui::{Key, Modifiers, vec2};
+use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
@@ -93,20 +95,127 @@ fn noisy_latents_magnified_dark() {
     harness.snapshot("noisy_latents_magnified_dark");
 }
 
+/// The comparison of haze, rain, both and the physical baseline, mixed, in a mode that is reached by pressing C.
+fn compared(look: Look, presses: usize) -> Option<Harness<'static, Studio>> {
+    let engine = FakeEngine::new();
+    let mut harness = drawn_studio(&engine, prefs(look), WINDOW)?;
+    harness.run();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
+    harness.key_press(Key::Space);
+    run_until(&mut harness, 40, |studio| studio.state().finished_run().is_some());
+    for _ in 0..presses {
+        harness.key_press(Key::C);
+    }
+    harness.run_steps(60);
+    Some(harness)
+}
+
+#[test]
+fn lanes_side_by_side_dark() {
+    let Some(mut harness) = compared(Look::Dark, 0) else {
+        return;
+    };
+    let image = harness.get_by_role_and_label(Role::Image, "rain image").rect();
+    harness.hover_at(image.center());
+    harness.run();
+    harness.snapshot("lanes_dark");
+}
+
+#[test]
+fn lanes_wiped_light() {
+    let Some(mut harness) = compared(Look::Light, 1) else {
+        return;
+    };
+    harness.snapshot("wipe_light");
+}
+
+#[test]
+fn differences_of_lanes_light() {
+    let Some(mut harness) = compared(Look::Light, 3) else {
+        return;
+    };
+    harness.snapshot("difference_light");
+}
+
+#[test]
+fn non_additivity_dark() {
+    let Some(mut harness) = compared(Look::Dark, 4) else {
+        return;
+    };
+    harness.snapshot("non_additivity_dark");
+}
+
+#[test]
+fn a_branch_beside_its_original_dark() {
+    let engine = FakeEngine::new();
+    let Some(mut harness) = drawn_studio(&engine, prefs(Look::Dark), vec2(1280.0, 800.0)) else {
+        return;
+    };
+    harness.run();
+    harness.key_press(Key::Space);
+    run_until(&mut harness, 40, |studio| studio.state().finished_run().is_some());
+    harness
+        .get_by_role_and_label(Role::Slider, "step")
+        .set_value_accesskit(9.0);
+    harness.run();
+    harness.key_press(Key::B);
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::Slider, "haze ratio")
+        .set_value_accesskit(0.0);
+    harness.key_press(Key::Space);
+    run_until(&mut harness, 40, |studio| studio.state().finished_run() == Some(1));
+    harness.run();
+    harness.snapshot("branch_dark");
+}
+
+#[test]
+fn the_shader_and_the_processor_draw_comparisons_alike() {
+    for presses in [1, 3] {
+        let images = [true, false].map(|with_shader| {
+            let engine = FakeEngine::new();
+            let mut harness = drawn_studio_with(&engine, prefs(Look::Dark), WINDOW, with_shader)?;
+            harness.run();
+            harness.key_press(Key::Space);
+            run_until(&mut harness, 40, |studio| studio.state().finished_run().is_some());
+            for _ in 0..presses {
+                harness.key_press(Key::C);
+            }
+            harness.run_steps(4);
+            Some(crop(
+                &mut harness,
+                if presses == 1 {
+                    "Step image"
+                } else {
+                    "Map of haze + rain − scene"
+                },
+            ))
+        });
+        assert_alike(images);
+    }
+}
+
 #[test]
 fn the_shader_and_the_processor_colour_spectra_alike() {
     let images = [true, false].map(|with_shader| {
         let engine = FakeEngine::new();
         let mut harness = drawn_studio_with(&engine, prefs(Look::Dark), WINDOW, with_shader)?;
         harness.run();
-        let rect = harness
-            .get_by_role_and_label(Role::Image, "2-D spectrum of the scene")
-            .rect();
-        let image = harness.render().expect("a picture of the studio");
-        let (x, y, side) = (rect.left() as u32 + 2, rect.top() as u32 + 2, rect.width() as u32 - 4);
-        Some(image::imageops::crop_imm(&image, x, y, side, side).to_image())
+        Some(crop(&mut harness, "2-D spectrum of the scene"))
     });
-    let [Some(by_shader), Some(by_processor)] = images else {
+    assert_alike(images);
+}
+
+/// The picture of an image in the studio, without its edge.
+fn crop(harness: &mut Harness<'static, Studio>, name: &str) -> image::RgbaImage {
+    let rect = harness.get_by_role_and_label(Role::Image, name).rect();
+    let image = harness.render().expect("a picture of the studio");
+    let (x, y, side) = (rect.left() as u32 + 2, rect.top() as u32 + 2, rect.width() as u32 - 4);
+    image::imageops::crop_imm(&image, x, y, side, side).to_image()
+}
+
+fn assert_alike([by_shader, by_processor]: [Option<image::RgbaImage>; 2]) {
+    let Some((by_shader, by_processor)) = by_shader.zip(by_processor) else {
         return;
     };
     // Where a bin's edge falls between two screen pixels the two may choose different neighbours, so a few may differ.

@@ -54,6 +54,28 @@ impl ColorMap {
     }
 }
 
+/// Colours of signed values: blue at the lowest, dark grey at zero, orange at the highest. Both ends are equally bright, and
+/// blue and orange stay distinct under the common forms of colour blindness.
+pub fn difference_table() -> &'static [Color32; TABLE_LEN] {
+    static TABLE: OnceLock<[Color32; TABLE_LEN]> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let zero = [44.0, 44.0, 44.0];
+        let (negative, positive) = ([92.0, 190.0, 255.0], [255.0, 168.0, 66.0]);
+        std::array::from_fn(|index| {
+            let signed = index as f32 / (TABLE_LEN - 1) as f32 * 2.0 - 1.0;
+            let end: [f32; 3] = if signed < 0.0 { negative } else { positive };
+            let [r, g, b] = std::array::from_fn(|channel| egui::lerp(zero[channel]..=end[channel], signed.abs()) as u8);
+            Color32::from_rgb(r, g, b)
+        })
+    })
+}
+
+/// The colour of a signed value between -`range` and `range`; what lies outside takes the nearest end.
+pub fn difference_color(value: f32, range: f32) -> Color32 {
+    let share = 0.5 + 0.5 * value / range.max(f32::MIN_POSITIVE);
+    difference_table()[(share.clamp(0.0, 1.0) * (TABLE_LEN - 1) as f32).round() as usize]
+}
+
 fn sample(gradient: &impl Gradient) -> [Color32; TABLE_LEN] {
     std::array::from_fn(|index| {
         let [r, g, b, _] = gradient.at(index as f32 / (TABLE_LEN - 1) as f32).to_rgba8();
@@ -79,6 +101,14 @@ mod tests {
             );
             assert!(luma(table[TABLE_LEN - 1]) - luma(table[0]) > 150.0);
         }
+    }
+
+    #[test]
+    fn differences_are_dark_at_zero_and_as_bright_at_both_ends() {
+        let luma = |color: Color32| u32::from(color.r()) * 3 + u32::from(color.g()) * 6 + u32::from(color.b());
+        let [low, zero, high] = [-9.0, 0.0, 9.0].map(|value| luma(difference_color(value, 9.0)));
+        assert!(low > 3 * zero && high > 3 * zero && low.abs_diff(high) * 10 < low);
+        assert_eq!(difference_color(99.0, 9.0), difference_color(9.0, 9.0));
     }
 
     #[test]

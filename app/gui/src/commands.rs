@@ -51,6 +51,10 @@ pub enum Command {
     FirstStep,
     /// Show the newest step and follow it.
     LatestStep,
+    /// Play the steps one after the other, or stop playing.
+    PlaySteps,
+    /// Go through the ways of comparing lanes.
+    NextCompare,
     /// Switch between the clean-data prediction and the noisy latents.
     ToggleView,
     /// Magnify the images.
@@ -121,6 +125,7 @@ impl Command {
                 Self::AddLane,
                 Self::RemoveLane,
                 Self::NextLane,
+                Self::NextCompare,
             ],
         },
         Group {
@@ -131,6 +136,7 @@ impl Command {
                 Self::NextStep,
                 Self::FirstStep,
                 Self::LatestStep,
+                Self::PlaySteps,
                 Self::ToggleView,
             ],
         },
@@ -181,6 +187,8 @@ impl Command {
             Self::NextStep => "Next step",
             Self::FirstStep => "First step",
             Self::LatestStep => "Newest step",
+            Self::PlaySteps => "Play the steps",
+            Self::NextCompare => "Next way of comparing",
             Self::ToggleView => "Switch x̂0 and x_t",
             Self::ZoomIn => "Magnify images",
             Self::ZoomOut => "Shrink images",

@@ -37,6 +37,10 @@ pub enum Icon {
     Redo,
     /// A magnifying glass.
     Search,
+    /// A triangle before a bar, pointing back: one step back.
+    Previous,
+    /// A triangle before a bar: one step on.
+    Next,
     /// Three dots: more.
     More,
     /// A plus: add.
@@ -87,6 +91,14 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             pen.line(&[(0.5, 0.12), (0.5, 0.6)]);
             pen.line(&[(0.28, 0.4), (0.5, 0.62), (0.72, 0.4)]);
             pen.line(&[(0.14, 0.62), (0.14, 0.86), (0.86, 0.86), (0.86, 0.62)]);
+        }
+        Icon::Previous => {
+            pen.polygon(&[(0.72, 0.22), (0.3, 0.5), (0.72, 0.78)]);
+            pen.line(&[(0.24, 0.24), (0.24, 0.76)]);
+        }
+        Icon::Next => {
+            pen.polygon(&[(0.28, 0.22), (0.7, 0.5), (0.28, 0.78)]);
+            pen.line(&[(0.76, 0.24), (0.76, 0.76)]);
         }
         Icon::More => [0.2, 0.5, 0.8].into_iter().for_each(|x| pen.dot((x, 0.5), 0.09)),
         Icon::Add => {

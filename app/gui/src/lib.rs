@@ -10,6 +10,8 @@
 
 pub mod colormap;
 pub mod commands;
+pub mod compare;
+pub mod compare_gpu;
 pub mod dialogs;
 pub mod icons;
 pub mod lane;
@@ -29,6 +31,7 @@ pub mod zoom;
 
 mod app;
 mod error;
+mod gpu;
 mod style;
 mod window;
 

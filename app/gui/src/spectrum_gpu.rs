@@ -1,15 +1,14 @@
 //! Draws a log spectrum on the graphics card: bins go up as 32-bit floats, `shaders/spectrum.wgsl` gives them colours.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
 use egui::{PaintCallbackInfo, Rect, Shape};
 use mdsd3_engine::protocol::SpectrumFrame;
-use wgpu::util::DeviceExt as _;
 
-use crate::colormap::{ColorMap, TABLE_LEN};
+use crate::colormap::ColorMap;
+use crate::gpu::{self, TextureData};
 
 /// The shader, as the tests validate it.
 pub const SHADER: &str = include_str!("../../../shaders/spectrum.wgsl");
@@ -103,12 +102,9 @@ impl CallbackTrait for SpectrumImage {
 
 impl Resources {
     fn new(device: &wgpu::Device, target: wgpu::TextureFormat) -> Self {
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("spectrum"),
-            entries: &[uniform_entry(0), texture_entry(1), texture_entry(2)],
-        });
+        let layout = gpu::layout(device, "spectrum", UNIFORM_BYTES, &[wgpu::TextureViewDimension::D2; 2]);
         Self {
-            pipeline: pipeline(device, &layout, target),
+            pipeline: gpu::pipeline(device, ("spectrum", SHADER), &layout, target),
             layout,
             groups: HashMap::new(),
             clock: 0,
@@ -133,140 +129,21 @@ impl Resources {
     }
 }
 
-fn uniform_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::FRAGMENT,
-        ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Uniform,
-            has_dynamic_offset: false,
-            min_binding_size: NonZeroU64::new(UNIFORM_BYTES),
-        },
-        count: None,
-    }
-}
-
-fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::FRAGMENT,
-        ty: wgpu::BindingType::Texture {
-            // 32-bit float textures can't be filtered everywhere, and bins must not be.
-            sample_type: wgpu::TextureSampleType::Float { filterable: false },
-            view_dimension: wgpu::TextureViewDimension::D2,
-            multisampled: false,
-        },
-        count: None,
-    }
-}
-
-fn pipeline(
-    device: &wgpu::Device,
-    layout: &wgpu::BindGroupLayout,
-    target: wgpu::TextureFormat,
-) -> wgpu::RenderPipeline {
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some("spectrum"),
-        source: wgpu::ShaderSource::Wgsl(SHADER.into()),
-    });
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some("spectrum"),
-        bind_group_layouts: &[Some(layout)],
-        immediate_size: 0,
-    });
-    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-        label: Some("spectrum"),
-        layout: Some(&pipeline_layout),
-        vertex: wgpu::VertexState {
-            module: &module,
-            entry_point: Some("vs_main"),
-            buffers: &[],
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-        },
-        primitive: wgpu::PrimitiveState::default(),
-        depth_stencil: None,
-        multisample: wgpu::MultisampleState::default(),
-        fragment: Some(wgpu::FragmentState {
-            module: &module,
-            entry_point: Some("fs_main"),
-            targets: &[Some(target.into())],
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-        }),
-        multiview_mask: None,
-        cache: None,
-    })
-}
-
 fn bind_group(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
     layout: &wgpu::BindGroupLayout,
     image: &SpectrumImage,
 ) -> wgpu::BindGroup {
-    let linear_target = f32::from(u8::from(image.target.is_srgb()));
-    let uniforms = float_bytes(&[image.range.0, image.range.1, linear_target, 0.0]);
-    let uniforms = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-        label: Some("spectrum range"),
-        contents: &uniforms,
-        usage: wgpu::BufferUsages::UNIFORM,
-    });
-    let bins = float_bytes(&image.spectrum.log_power);
-    let size = (image.spectrum.width, image.spectrum.height);
-    let bins = texture(device, queue, size, wgpu::TextureFormat::R32Float, &bins);
-    let table: Vec<u8> = image.map.table().iter().flat_map(egui::Color32::to_array).collect();
-    let table = texture(
-        device,
-        queue,
-        (TABLE_LEN as u32, 1),
-        wgpu::TextureFormat::Rgba8Unorm,
-        &table,
-    );
-    device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some("spectrum"),
-        layout,
-        entries: &[
-            wgpu::BindGroupEntry {
-                binding: 0,
-                resource: uniforms.as_entire_binding(),
-            },
-            wgpu::BindGroupEntry {
-                binding: 1,
-                resource: wgpu::BindingResource::TextureView(&bins),
-            },
-            wgpu::BindGroupEntry {
-                binding: 2,
-                resource: wgpu::BindingResource::TextureView(&table),
-            },
-        ],
-    })
-}
-
-/// A texture of 4-byte texels with `bytes` in it.
-fn texture(
-    device: &wgpu::Device,
-    queue: &wgpu::Queue,
-    size: (u32, u32),
-    format: wgpu::TextureFormat,
-    bytes: &[u8],
-) -> wgpu::TextureView {
-    let descriptor = wgpu::TextureDescriptor {
-        label: Some("spectrum data"),
-        size: wgpu::Extent3d {
-            width: size.0,
-            height: size.1,
-            depth_or_array_layers: 1,
-        },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format,
-        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
-        view_formats: &[],
+    let (low, high) = image.range;
+    let uniforms = gpu::uniforms(device, "spectrum", &[low, high, gpu::linear_flag(image.target), 0.0]);
+    let data = TextureData {
+        size: (image.spectrum.width, image.spectrum.height),
+        layers: None,
+        format: wgpu::TextureFormat::R32Float,
+        bytes: &gpu::float_bytes(&image.spectrum.log_power),
     };
-    let texture = device.create_texture_with_data(queue, &descriptor, wgpu::util::TextureDataOrder::LayerMajor, bytes);
-    texture.create_view(&wgpu::TextureViewDescriptor::default())
-}
-
-fn float_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_ne_bytes()).collect()
+    let bins = gpu::texture(device, queue, &data);
+    let table = gpu::color_table(device, queue, image.map.table());
+    gpu::bind_group(device, "spectrum", layout, &uniforms, &[&bins, &table])
 }

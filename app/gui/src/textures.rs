@@ -1,12 +1,14 @@
 //! Images of the engine as textures, uploaded once each.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureId, TextureOptions, TextureWrapMode};
 use mdsd3_engine::protocol::{Rgba8, SpectrumFrame};
 
-use crate::colormap::ColorMap;
+use crate::colormap::{ColorMap, difference_color};
+use crate::compare::WeightedSum;
 
 /// Longer side of a thumbnail, in pixels; covers 72 points at a scale factor of 2.
 const THUMBNAIL_PX: u32 = 144;
@@ -30,6 +32,8 @@ enum Purpose {
     Smooth,
     /// A spectrum coloured on the processor, with the bits of its range.
     Spectrum(ColorMap, u32, u32),
+    /// A signed map coloured on the processor, with the range in levels and a hash of its parts.
+    Map(u8, u64),
 }
 
 /// A cache from an image's pixels to its texture.
@@ -49,6 +53,7 @@ struct Entry {
 enum Source {
     Pixels(#[expect(dead_code, reason = "held, never read")] Arc<[u8]>),
     Bins(#[expect(dead_code, reason = "held, never read")] Arc<[f32]>),
+    Parts(#[expect(dead_code, reason = "held, never read")] Vec<Arc<[u8]>>),
 }
 
 impl Textures {
@@ -89,6 +94,28 @@ impl Textures {
         })
     }
 
+    /// A signed map in colours, for the same windows; `None` when its images differ in size.
+    pub fn map(&mut self, ctx: &Context, sum: &WeightedSum, range_levels: u8) -> Option<TextureId> {
+        let (first, _) = sum.parts.first()?;
+        let mut hasher = DefaultHasher::new();
+        for (image, weight) in &sum.parts {
+            (image.pixels.as_ptr().addr(), weight.to_bits()).hash(&mut hasher);
+            if (image.width, image.height) != (first.width, first.height) {
+                return None;
+            }
+        }
+        let purpose = Purpose::Map(range_levels, hasher.finish());
+        let source = || Source::Parts(sum.parts.iter().map(|(image, _)| Arc::clone(&image.pixels)).collect());
+        let (width, height) = (first.width, first.height);
+        Some(
+            self.get_or_load(ctx, first.pixels.as_ptr().addr(), purpose, source, || {
+                let at = |x, y| difference_color(sum.luma_at(x, y).unwrap_or(0.0), f32::from(range_levels));
+                let pixels = (0..height).flat_map(|y| (0..width).map(move |x| at(x, y))).collect();
+                ColorImage::new([width as usize, height as usize], pixels)
+            }),
+        )
+    }
+
     fn get(
         &mut self,
         ctx: &Context,
@@ -120,7 +147,7 @@ impl Textures {
 }
 
 fn options(purpose: Purpose) -> TextureOptions {
-    let magnification = if matches!(purpose, Purpose::Pixels | Purpose::Spectrum(..)) {
+    let magnification = if matches!(purpose, Purpose::Pixels | Purpose::Spectrum(..) | Purpose::Map(..)) {
         TextureFilter::Nearest
     } else {
         TextureFilter::Linear

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use egui::text::LayoutJob;
 use egui::{
-    Align, Align2, Button, Color32, CornerRadius, DragValue, FontId, Galley, Layout, Painter, Rect, Response, RichText,
-    Role, Sense, Slider, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, CornerRadius, DragValue, FontId, Galley, Layout, Mesh, Painter, Rect, Response,
+    RichText, Role, Sense, Slider, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::icons::{self, Icon};
@@ -323,4 +323,23 @@ fn centred(painter: &Painter, text: &str, font: FontId, color: Color32, width: f
 pub fn image_at(ui: &Ui, rect: Rect, clip: Rect, texture: egui::TextureId) {
     let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
     ui.painter_at(clip).image(texture, rect, whole, Color32::WHITE);
+}
+
+/// A colour table from left to right over `bar`.
+pub fn gradient(bar: Rect, table: &[Color32]) -> Mesh {
+    const CELLS: u32 = 64;
+    let mut mesh = Mesh::default();
+    for index in 0..=CELLS {
+        let share = index as f32 / CELLS as f32;
+        let x = egui::lerp(bar.x_range(), share);
+        let color = table[(share * (table.len() - 1) as f32).round() as usize];
+        mesh.colored_vertex(pos2(x, bar.top()), color);
+        mesh.colored_vertex(pos2(x, bar.bottom()), color);
+        if index > 0 {
+            let next = index * 2;
+            mesh.add_triangle(next - 2, next - 1, next);
+            mesh.add_triangle(next - 1, next, next + 1);
+        }
+    }
+    mesh
 }

@@ -45,6 +45,11 @@ impl Studio {
             Command::NextStep => state.step_by(1),
             Command::FirstStep => state.show_step(0),
             Command::LatestStep => state.show_step(usize::MAX),
+            Command::PlaySteps => state.toggle_play(),
+            Command::NextCompare => {
+                let mode = &mut self.looking.comparing.mode;
+                *mode = mode.next();
+            }
             Command::ToggleView => {
                 state.view = match state.view {
                     ViewChoice::Prediction => ViewChoice::Noisy,

@@ -45,6 +45,8 @@ impl Command {
             Self::NextStep => const { &[key(Key::ArrowRight)] },
             Self::FirstStep => const { &[key(Key::Home)] },
             Self::LatestStep => const { &[key(Key::End)] },
+            Self::PlaySteps => const { &[key(Key::P)] },
+            Self::NextCompare => const { &[key(Key::C)] },
             Self::ToggleView => const { &[key(Key::X)] },
             Self::ZoomIn => const { &[key(Key::Plus), key(Key::Equals)] },
             Self::ZoomOut => const { &[key(Key::Minus)] },

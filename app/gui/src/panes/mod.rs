@@ -14,6 +14,7 @@ use mdsd3_engine::protocol::Rgba8;
 
 use crate::colormap::ColorMap;
 use crate::commands::Command;
+use crate::compare::Comparing;
 use crate::state::State;
 use crate::textures::Textures;
 use crate::zoom::Zoom;
@@ -25,6 +26,8 @@ pub struct Looking {
     pub zoom: Zoom,
     /// Screen pixels per image pixel in the frame before.
     pub shown_scale: f32,
+    /// How lanes are compared.
+    pub comparing: Comparing,
     /// Whose 2-D spectrum is shown.
     pub spectrum_of: spectrum::SpectrumOf,
     /// Its colours.

@@ -1,6 +1,6 @@
 //! The Spectrum: power over frequency, in two dimensions and averaged over rings.
 
-use egui::{Align, Align2, Color32, ComboBox, Layout, Mesh, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align, Align2, Color32, ComboBox, Layout, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
 use mdsd3_engine::protocol::SpectrumFrame;
 
 use super::{PaneContext, radial};
@@ -8,7 +8,7 @@ use crate::colormap::ColorMap;
 use crate::icons::Icon;
 use crate::spectrum_gpu::SpectrumImage;
 use crate::theme::{self, space};
-use crate::widgets::{empty_state, image_at, segmented};
+use crate::widgets::{empty_state, gradient, image_at, segmented};
 
 /// Whose 2-D spectrum is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -179,7 +179,7 @@ fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered
     let theme = theme::of(ui);
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
     let bar = Rect::from_x_y_ranges(image.x_range(), row.top() + 4.0..=row.top() + 14.0);
-    ui.painter().add(Shape::mesh(gradient(bar, map)));
+    ui.painter().add(Shape::mesh(gradient(bar, map.table())));
     let y = bar.bottom() + 3.0;
     let digits = theme::small_number_font();
     let text = |x: f32, align: Align2, text: &str, color: Color32, font| {
@@ -194,24 +194,6 @@ fn color_bar(ui: &mut Ui, image: Rect, map: ColorMap, range: (f32, f32), hovered
     let (middle, unit) = (bar.center().x, "log10 power");
     text(middle, Align2::CENTER_TOP, unit, theme.text_weak, theme::small_font());
     text(bar.right(), Align2::RIGHT_TOP, &high, theme.text_weak, digits);
-}
-
-/// The colour table from left to right.
-fn gradient(bar: Rect, map: ColorMap) -> Mesh {
-    const CELLS: u32 = 64;
-    let mut mesh = Mesh::default();
-    for index in 0..=CELLS {
-        let share = index as f32 / CELLS as f32;
-        let x = egui::lerp(bar.x_range(), share);
-        mesh.colored_vertex(pos2(x, bar.top()), map.color(share));
-        mesh.colored_vertex(pos2(x, bar.bottom()), map.color(share));
-        if index > 0 {
-            let next = index * 2;
-            mesh.add_triangle(next - 2, next - 1, next);
-            mesh.add_triangle(next - 1, next, next + 1);
-        }
-    }
-    mesh
 }
 
 fn tick(value: f32) -> String {

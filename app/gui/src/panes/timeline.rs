@@ -1,15 +1,16 @@
 //! The Timeline: a film strip with one picture per step; click, drag or use the arrow keys to look at a step.
 
 use egui::{
-    Align, EventFilter, Key, Layout, Rangef, Rect, Response, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    WidgetInfo, pos2, vec2,
+    Align, Button, EventFilter, Key, Layout, Rangef, Rect, Response, RichText, ScrollArea, Sense, Stroke, StrokeKind,
+    Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::PaneContext;
+use crate::commands::Command;
 use crate::icons::Icon;
 use crate::lane::{Cursor, Lane};
-use crate::theme;
-use crate::widgets::{caption, empty_state};
+use crate::theme::{self, space};
+use crate::widgets::{caption, empty_state, icon_button};
 
 /// Gap between pictures, in points.
 const GAP: f32 = 3.0;
@@ -17,8 +18,8 @@ const GAP: f32 = 3.0;
 /// Narrowest picture, in points: enough to see a tone.
 const NARROWEST: f32 = 18.0;
 
-/// Height of the noise levels under the pictures, in points.
-const LABEL_HEIGHT: f32 = 18.0;
+/// Height of the noise levels and step times under the pictures, in points.
+const LABEL_HEIGHT: f32 = 32.0;
 
 /// Sizes of the strip.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,7 @@ impl Strip {
 
     /// Every how many pictures there is room for a label.
     fn label_every(self) -> usize {
-        (34.0 / (self.picture_width + GAP)).ceil().max(1.0) as usize
+        (38.0 / (self.picture_width + GAP)).ceil().max(1.0) as usize
     }
 }
 
@@ -98,13 +99,14 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
 }
 
-fn header(ui: &mut Ui, studio: &PaneContext<'_>) {
+fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let theme = theme::of(ui);
-    let state = &studio.state;
-    let Some(lane) = state.lead() else {
-        return;
-    };
     ui.horizontal(|ui| {
+        transport(ui, studio);
+        let state = &studio.state;
+        let Some(lane) = state.lead() else {
+            return;
+        };
         let title = match state.shown_step() {
             Some(step) if step == lane.steps() => "Result".to_owned(),
             Some(step) => format!("Step {} of {}", step + 1, lane.steps()),
@@ -119,6 +121,12 @@ fn header(ui: &mut Ui, studio: &PaneContext<'_>) {
             );
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let can_branch = state.can(Command::BranchHere);
+            let help = "Keep the steps before this one and mix the rest with other settings, as a lane of its own (B)";
+            let branch = ui.add_enabled(can_branch, Button::new(Command::BranchHere.label()));
+            if branch.on_hover_text(help).clicked() {
+                studio.commands.push(Command::BranchHere);
+            }
             let following = state.cursor == Cursor::Newest && state.active.is_some();
             caption(
                 ui,
@@ -130,6 +138,29 @@ fn header(ui: &mut Ui, studio: &PaneContext<'_>) {
             );
         });
     });
+}
+
+/// The buttons that move through the steps.
+fn transport(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.spacing_mut().item_spacing.x = 2.0;
+    let play = if studio.state.is_playing() {
+        (Icon::Stop, Command::PlaySteps, "Stop playing")
+    } else {
+        (Icon::Play, Command::PlaySteps, Command::PlaySteps.label())
+    };
+    for (icon, command, name) in [
+        (Icon::Previous, Command::PreviousStep, Command::PreviousStep.label()),
+        play,
+        (Icon::Next, Command::NextStep, Command::NextStep.label()),
+    ] {
+        let enabled = studio.state.can(command);
+        let button = ui.add_enabled_ui(enabled, |ui| icon_button(ui, icon, name));
+        if button.inner.clicked() {
+            studio.commands.push(command);
+        }
+    }
+    ui.spacing_mut().item_spacing.x = space::ITEM;
+    ui.add_space(2.0);
 }
 
 fn details(lane: &Lane, step: usize) -> String {
@@ -199,6 +230,11 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
             painter.rect_filled(rect, 2.0, theme.slot);
         }
     }
+    if lane.request.branch.as_ref().is_some_and(|branch| branch.step == index) {
+        // Steps before this line are the run's that this one branches from.
+        let x = rect.left() - GAP / 2.0;
+        painter.vline(x, rect.y_range(), Stroke::new(2.0, theme.canvas_note));
+    }
     if shown {
         painter.rect_stroke(
             rect.expand(1.0),
@@ -209,7 +245,7 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
     }
 }
 
-/// The noise level under each picture, where there is room: the chosen step's first, then the result's, then the others'.
+/// The noise level and the time of the step under each picture, where there is room: the chosen step's first, then the result's, then the others'.
 fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<usize>) {
     let theme = theme::of(ui);
     let last = strip.count - 1;
@@ -227,8 +263,15 @@ fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<us
             theme.text_weak
         };
         let galley = ui.painter().layout_no_wrap(text, theme::small_number_font(), color);
+        let secs = lane
+            .step_secs
+            .get(index)
+            .map_or_else(String::new, |secs| format!("{secs:.2} s"));
+        let secs = ui
+            .painter()
+            .layout_no_wrap(secs, theme::small_number_font(), theme.text_weak);
         let picture = strip.picture(strip_rect, index);
-        let half = galley.size().x / 2.0;
+        let half = galley.size().x.max(secs.size().x) / 2.0;
         let center = picture
             .center()
             .x
@@ -237,8 +280,13 @@ fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<us
         let range = Rangef::new(center - half - 3.0, center + half + 3.0);
         if taken.iter().all(|other| range.max < other.min || range.min > other.max) {
             taken.push(range);
-            ui.painter()
-                .galley(pos2(center - half, picture.bottom() + 4.0), galley, color);
+            for (line, text) in [galley, secs].into_iter().enumerate() {
+                let at = pos2(
+                    center - text.size().x / 2.0,
+                    picture.bottom() + 3.0 + 13.0 * line as f32,
+                );
+                ui.painter().galley(at, text, color);
+            }
         }
     }
 }

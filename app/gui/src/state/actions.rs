@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use mdsd3_engine::protocol::{CancelReason, LaneRequest, Request};
 
-use super::lanes::same_noise;
-use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
+use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, same_noise, sentence_case};
 use crate::commands::Command;
 use crate::lane::{Cursor, Lane};
 use crate::notice::{Level, Notice};

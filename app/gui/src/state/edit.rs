@@ -84,6 +84,7 @@ impl State {
             | Command::NextStep
             | Command::FirstStep
             | Command::LatestStep
+            | Command::PlaySteps
             | Command::ToggleView => has_images(),
             Command::BranchHere => {
                 let lead = self.lead().zip(self.shown_step());

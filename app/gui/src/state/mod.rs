@@ -10,6 +10,7 @@ mod events;
 pub mod history;
 mod lanes;
 pub mod palette;
+mod playback;
 mod queries;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
 use crate::run::ActiveRun;
 
-pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes};
+pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes, same_noise};
 
 /// How long a slider must rest before a run that it interrupted starts again.
 const RERUN_DELAY_SECS: f64 = 0.2;
@@ -100,6 +101,8 @@ pub struct State {
     seed_stream: u64,
     rerun_at_secs: Option<f64>,
     now_secs: f64,
+    /// When the next step is to be shown, while they are being played.
+    next_step_at_secs: Option<f64>,
     effects: Vec<Effect>,
 }
 
@@ -158,6 +161,7 @@ impl State {
     pub fn tick(&mut self, now_secs: f64) {
         self.now_secs = now_secs;
         self.notices.retain(|notice| !notice.is_over(now_secs));
+        self.play_on();
         if self.active.is_some() {
             return;
         }
@@ -180,8 +184,10 @@ impl State {
             .iter()
             .any(|notice| notice.level < Level::Warning)
             .then_some(1.0);
+        let play = self.next_step_at_secs.map(|at| (at - self.now_secs).max(0.0));
         wait.into_iter()
             .chain(expiry)
+            .chain(play)
             .chain(self.history.wake_after_secs(self.now_secs))
             .min_by(f64::total_cmp)
             .map(Duration::from_secs_f64)

@@ -57,3 +57,9 @@ pub(super) fn no_step(ui: &mut Ui, studio: &PaneContext<'_>, lane: Option<&Lane>
     };
     empty_state(ui, area, Icon::Play, title, hint, color);
 }
+
+/// In place of a comparison that lacks what to compare with.
+pub(super) fn nothing_to_compare(ui: &mut Ui, area: Rect, why: &str) {
+    let color = theme::of(ui).canvas_text;
+    empty_state(ui, area, Icon::Picture, "Nothing to compare with", why, color);
+}

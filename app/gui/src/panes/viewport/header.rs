@@ -2,6 +2,7 @@
 
 use egui::{Align, ComboBox, Label, Layout, RichText, Role, Ui, WidgetInfo};
 
+use super::compare_bar;
 use crate::commands::Command;
 use crate::icons::Icon;
 use crate::panes::PaneContext;
@@ -26,6 +27,7 @@ pub(super) fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::ToggleView);
         }
         lanes(ui, studio);
+        compare_bar::mode(ui, studio);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let can_save = studio.state.finished_run().is_some();
             let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));

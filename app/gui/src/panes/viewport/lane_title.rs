@@ -4,6 +4,7 @@ use egui::containers::menu::MenuButton;
 use egui::{Align2, Button, Color32, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2};
 use mdsd3_engine::protocol::LaneKind;
 
+use crate::compare::Cell;
 use crate::icons::{self, Icon};
 use crate::lane::Lane;
 use crate::panes::PaneContext;
@@ -19,13 +20,13 @@ enum Choice {
     Remove,
 }
 
-/// The scene's title.
-pub(super) fn scene(ui: &Ui, strip: Rect) {
-    text(ui, strip, strip.left(), "Scene");
+/// A title that is only words.
+pub(super) fn plain(ui: &Ui, strip: Rect, title: &str) {
+    text(ui, strip, strip.left(), title);
 }
 
 /// A lane's title: selects the lane when it is clicked, and holds its menu when there are several.
-pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
+pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect, cell: &Cell) {
     let several = studio.state.lanes().len() > 1;
     let note = note(ui, studio, index);
     let mut right = strip.right();
@@ -39,10 +40,11 @@ pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, stri
     } else {
         strip.left()
     };
-    let title = if several {
-        studio.state.lane_name(index)
-    } else {
-        step_title(studio)
+    let title = match cell {
+        Cell::Map(_, formula) => formula.clone(),
+        Cell::Image(_, Some(other)) => other.clone(),
+        _ if several => studio.state.lane_name(index),
+        _ => step_title(studio),
     };
     let end = text(ui, strip.with_max_x(right), left, &title);
     if let Some((note, color)) = note {

@@ -1,25 +1,36 @@
 //! The Viewport: the scene beside the chosen step of every lane, under one zoom, on neutral grey; messages lie on top.
 
+mod cell;
+mod compare_bar;
 mod empty;
 mod grid;
 mod header;
 mod lane_title;
 mod read_out;
 
+use std::time::Duration;
+
 use egui::{Rect, Role, Sense, Ui, WidgetInfo, pos2};
 use mdsd3_engine::protocol::Rgba8;
 
 use super::{PaneContext, banners};
+use crate::compare::{Cell, CompareMode, FLICKER_SECS};
 use crate::theme::{self, space};
-use crate::widgets::image_at;
-use crate::zoom::{Frame, Zoom, is_smoothed};
-use grid::{Cell, READ_OUT_HEIGHT, TITLE_HEIGHT};
-use read_out::{Placed, read_out};
+use crate::zoom::{Frame, Zoom};
+use grid::{READ_OUT_HEIGHT, TITLE_HEIGHT};
+use read_out::{Item, Placed, read_out};
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     header::header(ui, studio);
+    compare_bar::show(ui, studio);
     ui.add_space(space::TIGHT);
+    let comparing = studio.looking.comparing;
+    studio.state.set_wants_clean(comparing.needs_clean());
+    if comparing.mode == CompareMode::Flicker {
+        ui.ctx()
+            .request_repaint_after(Duration::from_secs_f64(FLICKER_SECS / 2.0));
+    }
     let canvas = ui.available_rect_before_wrap();
     let theme = theme::of(ui);
     ui.painter().rect_filled(canvas, f32::from(space::CORNER), theme.canvas);
@@ -27,88 +38,115 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let shown = Shown::new(studio);
     let inner = canvas.shrink(space::ITEM);
     let room = inner.with_max_y(inner.max.y - READ_OUT_HEIGHT + space::ITEM);
-    let cells = grid::cells(room, shown.lanes.len() + 1, shown.aspect());
-    if let Some(image) = shown.any() {
-        let areas: Vec<Rect> = cells.iter().map(|cell| cell.area).collect();
+    let places = grid::cells(room, shown.lanes.len() + 1, shown.aspect());
+    if let Some((_, image)) = &shown.first {
+        let areas: Vec<Rect> = places.iter().map(|place| place.area).collect();
         navigate(ui, studio, &response, &areas, image);
     }
-    let placed = draw_all(ui, studio, canvas, &cells, &shown);
-    read_out(ui, canvas, response.hover_pos(), &placed);
+    let items = draw_all(ui, studio, canvas, &places, &shown);
+    read_out(ui, canvas, response.hover_pos(), &items);
     banners::show(ui, studio, canvas);
     banners::drop_hint(ui, canvas);
 }
 
-/// The images of this frame.
+/// What this frame shows.
 struct Shown {
-    scene: Option<Rgba8>,
-    /// One per lane; those without an image yet are `None`.
-    lanes: Vec<Option<Rgba8>>,
+    /// The first cell's title and image: the photo, or the clean branch when lanes are compared with it.
+    first: Option<(&'static str, Rgba8)>,
+    /// One per lane.
+    lanes: Vec<Cell>,
 }
 
 impl Shown {
     fn new(studio: &PaneContext<'_>) -> Self {
-        let state = &studio.state;
-        let image = |slot: &crate::state::LaneSlot| Some(state.frame_of(slot.result.as_ref()?)?.image.clone());
+        let (state, comparing) = (&studio.state, studio.looking.comparing);
+        let clean = state.clean_lane().filter(|_| comparing.needs_clean());
+        let clean = clean.and_then(|lane| Some(("Clean branch", state.frame_of(lane)?.image.clone())));
+        let scene = || state.scene.as_ref().map(|scene| ("Scene", scene.image.clone()));
+        let cell = |index| comparing.cell(state, index, state.now_secs());
         Self {
-            scene: state.scene.as_ref().map(|scene| scene.image.clone()),
-            lanes: state.lanes().iter().map(image).collect(),
+            first: clean.or_else(scene),
+            lanes: (0..state.lanes().len()).map(cell).collect(),
         }
-    }
-
-    fn any(&self) -> Option<&Rgba8> {
-        self.scene.as_ref().or_else(|| self.lanes.iter().flatten().next())
     }
 
     /// Width over height.
     fn aspect(&self) -> f32 {
-        self.any()
-            .map_or(1.0, |image| image.width as f32 / image.height.max(1) as f32)
+        let first = self.first.as_ref();
+        first.map_or(1.0, |(_, image)| image.width as f32 / image.height.max(1) as f32)
     }
 }
 
-/// Draws scene and lanes into their cells; what was placed where, with the names that the read-out uses.
+/// Draws the photo and the lanes into their places; what the read-out then needs.
 fn draw_all<'a>(
     ui: &mut Ui,
     studio: &mut PaneContext<'_>,
     canvas: Rect,
-    cells: &[Cell],
+    places: &[grid::Cell],
     shown: &'a Shown,
-) -> Vec<(String, Placed<'a>)> {
+) -> Vec<Item<'a>> {
     let zoom = studio.looking.zoom;
-    let mut all = Vec::with_capacity(cells.len());
-    let Some(scene) = &shown.scene else {
+    let (Some((title, first)), Some((place, others))) = (&shown.first, places.split_first()) else {
         empty::no_scene(ui, studio, canvas);
-        return all;
+        return Vec::new();
     };
-    let Some((first, others)) = cells.split_first() else {
-        return all;
-    };
-    let placed = place(ui, zoom, scene, first.area);
-    lane_title::scene(ui, title_strip(first.rect, &placed));
-    draw(ui, studio, &placed, "Scene image");
-    all.push(("scene".to_owned(), placed));
-    let is_single = shown.lanes.len() == 1;
-    for (index, (cell, image)) in others.iter().zip(&shown.lanes).enumerate() {
-        let placed = place(ui, zoom, image.as_ref().unwrap_or(scene), cell.area);
-        lane_title::lane(ui, studio, index, title_strip(cell.rect, &placed));
-        let name = studio.state.lane_name(index);
-        if image.is_none() {
-            let lane = studio.state.lanes().get(index).and_then(|slot| slot.result.as_ref());
-            empty::no_step(ui, studio, lane, placed.rect.intersect(placed.area));
-            continue;
-        }
-        let (label, short) = if is_single {
-            ("Step image".to_owned(), "step".to_owned())
-        } else {
-            (format!("{name} image"), name)
-        };
-        draw(ui, studio, &placed, &label);
-        all.push((short, placed));
+    let placed = place_image(ui, zoom, first, place.area);
+    lane_title::plain(ui, title_strip(place.rect, &placed), title);
+    cell::image(ui, studio, &placed, first);
+    let visible = placed.rect.intersect(placed.area);
+    let response = ui.interact(visible, ui.make_persistent_id("first image"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{title} image")));
+    let mut items = vec![Item {
+        name: title.to_lowercase(),
+        placed,
+        sum: None,
+    }];
+    for (index, (place, cell)) in others.iter().zip(&shown.lanes).enumerate() {
+        items.extend(draw_lane(ui, studio, index, place, (cell, first)));
     }
-    all
+    items
 }
 
-fn place<'a>(ui: &Ui, zoom: Zoom, image: &'a Rgba8, area: Rect) -> Placed<'a> {
+fn draw_lane<'a>(
+    ui: &mut Ui,
+    studio: &mut PaneContext<'_>,
+    index: usize,
+    place: &grid::Cell,
+    (cell, like): (&'a Cell, &'a Rgba8),
+) -> Option<Item<'a>> {
+    let several = studio.state.lanes().len() > 1;
+    let (image, sum) = match cell {
+        Cell::Image(image, _) | Cell::Wipe(image, _) => (Some(image), None),
+        Cell::Map(sum, _) => (sum.parts.first().map(|(image, _)| image), Some(sum)),
+        Cell::NoImage | Cell::Missing(_) => (None, None),
+    };
+    let placed = place_image(ui, studio.looking.zoom, image.unwrap_or(like), place.area);
+    lane_title::lane(ui, studio, index, title_strip(place.rect, &placed), cell);
+    let visible = placed.rect.intersect(placed.area);
+    match cell {
+        Cell::NoImage => {
+            let lane = studio.state.lanes().get(index).and_then(|slot| slot.result.as_ref());
+            empty::no_step(ui, studio, lane, visible);
+            return None;
+        }
+        Cell::Missing(why) => {
+            empty::nothing_to_compare(ui, visible, why);
+            return None;
+        }
+        Cell::Image(..) | Cell::Wipe(..) | Cell::Map(..) => {}
+    }
+    let name = studio.state.lane_name(index);
+    let label = match cell {
+        Cell::Map(_, formula) => format!("Map of {formula}"),
+        _ if several => format!("{name} image"),
+        _ => "Step image".to_owned(),
+    };
+    cell::draw(ui, studio, index, &placed, cell, &label);
+    let name = if several { name } else { "step".to_owned() };
+    Some(Item { name, placed, sum })
+}
+
+fn place_image<'a>(ui: &Ui, zoom: Zoom, image: &'a Rgba8, area: Rect) -> Placed<'a> {
     let frame = Frame {
         image,
         area,
@@ -119,15 +157,6 @@ fn place<'a>(ui: &Ui, zoom: Zoom, image: &'a Rgba8, area: Rect) -> Placed<'a> {
         area,
         rect: zoom.place(&frame),
     }
-}
-
-fn draw(ui: &Ui, studio: &mut PaneContext<'_>, placed: &Placed<'_>, name: &str) {
-    let scale = placed.rect.width() * ui.pixels_per_point() / placed.image.width.max(1) as f32;
-    let texture = studio.textures.full(ui.ctx(), placed.image, !is_smoothed(scale));
-    let visible = placed.rect.intersect(placed.area);
-    image_at(ui, placed.rect, placed.area, texture);
-    let response = ui.interact(visible, ui.make_persistent_id(name), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
 }
 
 /// Drag to move, wheel or pinch to magnify around the pointer, double-click to fit.

@@ -3,9 +3,11 @@
 use egui::{Align2, Rect, Stroke, Ui, Vec2, pos2, vec2};
 use mdsd3_engine::protocol::Rgba8;
 
+use crate::compare::WeightedSum;
 use crate::theme::{self, space};
 
 /// An image and where it is drawn.
+#[derive(Clone, Copy)]
 pub(super) struct Placed<'a> {
     pub image: &'a Rgba8,
     /// The part of the screen that it may cover.
@@ -35,23 +37,64 @@ impl Placed<'_> {
     }
 }
 
-/// The pixel under the pointer, in all images, at the bottom of the canvas; its twins in the other images are marked.
-pub(super) fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, images: &[(String, Placed<'_>)]) {
+/// An image that the read-out speaks of.
+pub(super) struct Item<'a> {
+    /// What it is called.
+    pub name: String,
+    /// The image and where it is.
+    pub placed: Placed<'a>,
+    /// The signed map that is drawn in its place.
+    pub sum: Option<&'a WeightedSum>,
+}
+
+impl Item<'_> {
+    /// Values of a pixel: 8-bit levels per channel, signed for a map.
+    fn value_text(&self, (x, y): (u32, u32)) -> Option<String> {
+        let texts = match self.sum {
+            Some(sum) => sum.levels_at(x, y)?.map(|level| theme::padded(&signed(level), 4)),
+            None => self
+                .placed
+                .value((x, y))?
+                .map(|level| theme::padded(&level.to_string(), 3)),
+        };
+        Some(texts.join(" "))
+    }
+}
+
+/// A signed whole number with a true minus.
+fn signed(level: f32) -> String {
+    let level = level.round() as i32;
+    let sign = match level {
+        0 => "",
+        1.. => "+",
+        _ => "−",
+    };
+    format!("{sign}{}", level.abs())
+}
+
+/// The pixel under the pointer in all images, which are marked there: position and values at the bottom of the canvas, or,
+/// when there are more than two images, the values on the images.
+pub(super) fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, items: &[Item<'_>]) {
     let theme = theme::of(ui);
-    let found = pointer.and_then(|at| images.iter().find_map(|(_, placed)| placed.pixel_at(at)));
+    let found = pointer.and_then(|at| items.iter().find_map(|item| item.placed.pixel_at(at)));
     let strip =
         Rect::from_min_max(pos2(canvas.min.x, canvas.max.y - 22.0), canvas.max).shrink2(vec2(space::ITEM + 2.0, 0.0));
     let Some((x, y)) = found else {
         return;
     };
-    let number = |value: u32, digits: usize| theme::padded(&value.to_string(), digits);
-    let mut text = format!("x {}\u{2007}\u{2007}y {}", number(x, 4), number(y, 4));
-    for (name, placed) in images {
-        if let Some([r, g, b]) = placed.value((x, y)) {
-            let [r, g, b] = [r, g, b].map(|value| number(u32::from(value), 3));
-            text.extend(["\u{2007}\u{2007}\u{2007}", name, " ", &r, " ", &g, " ", &b]);
+    let number = |value: u32| theme::padded(&value.to_string(), 4);
+    let mut text = format!("x {}\u{2007}\u{2007}y {}", number(x), number(y));
+    let on_images = items.len() > 2;
+    for item in items {
+        let Some(value) = item.value_text((x, y)) else {
+            continue;
+        };
+        mark(ui, &item.placed, (x, y));
+        if on_images {
+            label(ui, &item.placed, &value);
+        } else {
+            text.extend(["\u{2007}\u{2007}\u{2007}", &item.name, " ", &value]);
         }
-        mark(ui, placed, (x, y));
     }
     ui.painter().text(
         strip.left_center(),
@@ -60,6 +103,21 @@ pub(super) fn read_out(ui: &Ui, canvas: Rect, pointer: Option<egui::Pos2>, image
         theme::small_number_font(),
         theme.canvas_text,
     );
+}
+
+/// Values in the lower left corner of an image.
+fn label(ui: &Ui, placed: &Placed<'_>, value: &str) {
+    let theme = theme::of(ui);
+    let visible = placed.rect.intersect(placed.area);
+    let painter = ui.painter_at(visible);
+    let galley = painter.layout_no_wrap(value.to_owned(), theme::small_number_font(), theme.mark);
+    let corner = visible.left_bottom() + vec2(4.0, -4.0);
+    let rect = Rect::from_min_size(
+        corner - vec2(0.0, galley.size().y + 4.0),
+        galley.size() + vec2(8.0, 4.0),
+    );
+    painter.rect_filled(rect, 3.0, theme.mark_edge);
+    painter.galley(rect.min + vec2(4.0, 2.0), galley, theme.mark);
 }
 
 fn mark(ui: &Ui, placed: &Placed<'_>, (x, y): (u32, u32)) {

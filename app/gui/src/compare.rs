@@ -1,0 +1,304 @@
+//! How lanes are compared: which images go into a lane's cell, and what is done with them. Nothing is drawn here.
+
+use mdsd3_engine::protocol::{LaneId, LaneKind, Rgba8};
+
+use crate::lane::Lane;
+use crate::state::{LaneSlot, State, same_noise};
+
+/// Seconds that each image of a flicker is shown: slow enough for eyes that tire, fast enough to see what moves.
+pub const FLICKER_SECS: f64 = 0.6;
+
+/// Ends of the difference scale on offer, in 8-bit levels.
+pub const RANGES_LEVELS: [u8; 5] = [8, 16, 32, 64, 128];
+
+/// What is done with a lane's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CompareMode {
+    /// It is shown as it is.
+    #[default]
+    Images,
+    /// It is shown left of a line, what it is compared with right of it.
+    Wipe,
+    /// It takes turns with what it is compared with.
+    Flicker,
+    /// What it is compared with is taken away from it.
+    Difference,
+    /// What its classes do alone is taken away from what they do together.
+    Interaction,
+}
+
+impl CompareMode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Images,
+        Self::Wipe,
+        Self::Flicker,
+        Self::Difference,
+        Self::Interaction,
+    ];
+
+    /// The one after it; the first after the last.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let after = Self::ALL.iter().position(|mode| *mode == self).map_or(0, |at| at + 1);
+        Self::ALL[after % Self::ALL.len()]
+    }
+}
+
+/// What a lane's image is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Against {
+    /// The photo.
+    #[default]
+    Scene,
+    /// The clean branch on the same noise, at the same step.
+    Clean,
+    /// Another lane, at the same step.
+    Lane(LaneId),
+}
+
+/// How lanes are compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparing {
+    /// What is done.
+    pub mode: CompareMode,
+    /// With what.
+    pub against: Against,
+    /// End of the difference scale, in 8-bit levels.
+    pub range_levels: u8,
+    /// Where a wipe changes over, in shares of the images' width.
+    pub split: f32,
+}
+
+impl Default for Comparing {
+    fn default() -> Self {
+        Self {
+            mode: CompareMode::default(),
+            against: Against::default(),
+            range_levels: 64,
+            split: 0.5,
+        }
+    }
+}
+
+/// Images of one size with a weight each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightedSum {
+    /// The images and their weights.
+    pub parts: Vec<(Rgba8, f32)>,
+}
+
+/// What a lane's cell shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// An image; with what it is when that is not the lane's own.
+    Image(Rgba8, Option<String>),
+    /// The first image left of the line, the second right of it.
+    Wipe(Rgba8, Rgba8),
+    /// A signed map, and its formula in words.
+    Map(WeightedSum, String),
+    /// The lane has no image at this step yet.
+    NoImage,
+    /// What to compare with is not there, and what to do about it.
+    Missing(&'static str),
+}
+
+impl WeightedSum {
+    /// The sum at a pixel, in 8-bit levels per channel; `None` outside, and when the images differ in size.
+    pub fn levels_at(&self, x: u32, y: u32) -> Option<[f32; 3]> {
+        let mut sum = [0.0; 3];
+        let (first, _) = self.parts.first()?;
+        for (image, weight) in &self.parts {
+            if (image.width, image.height) != (first.width, first.height) || x >= image.width || y >= image.height {
+                return None;
+            }
+            let at = (y * image.width + x) as usize * 4;
+            let pixel = image.pixels.get(at..at + 3)?;
+            let levels = sum.iter_mut().zip(pixel);
+            levels.for_each(|(sum, level)| *sum += weight * f32::from(*level));
+        }
+        Some(sum)
+    }
+
+    /// Luma of the sum at a pixel, in 8-bit levels, weighted as in the spectra.
+    pub fn luma_at(&self, x: u32, y: u32) -> Option<f32> {
+        let [r, g, b] = self.levels_at(x, y)?;
+        Some(0.299 * r + 0.587 * g + 0.114 * b)
+    }
+}
+
+impl Comparing {
+    /// Whether it needs the clean branch.
+    pub fn needs_clean(&self) -> bool {
+        match self.mode {
+            CompareMode::Images => false,
+            CompareMode::Interaction => true,
+            CompareMode::Wipe | CompareMode::Flicker | CompareMode::Difference => self.against == Against::Clean,
+        }
+    }
+
+    /// Whether it draws maps, which need a scale beside them.
+    pub fn has_scale(&self) -> bool {
+        matches!(self.mode, CompareMode::Difference | CompareMode::Interaction)
+    }
+
+    /// What the cell of the lane at `index` shows at `now_secs`.
+    pub fn cell(&self, state: &State, index: usize, now_secs: f64) -> Cell {
+        let slot = state.lanes().get(index);
+        let Some((slot, lane, image)) = slot.and_then(|slot| {
+            let lane = slot.result.as_ref()?;
+            Some((slot, lane, &state.frame_of(lane)?.image))
+        }) else {
+            return Cell::NoImage;
+        };
+        match self.mode {
+            CompareMode::Images => return Cell::Image(image.clone(), None),
+            CompareMode::Interaction => return interaction(state, slot, lane, image),
+            CompareMode::Wipe | CompareMode::Flicker | CompareMode::Difference => {}
+        }
+        let (other, name) = match reference(state, self.against, slot, lane) {
+            Ok(Some(reference)) => reference,
+            Ok(None) => return Cell::Image(image.clone(), None),
+            Err(missing) => return Cell::Missing(missing),
+        };
+        match self.mode {
+            CompareMode::Wipe => Cell::Wipe(image.clone(), other),
+            CompareMode::Flicker if is_second_turn(now_secs) => Cell::Image(other, Some(name)),
+            CompareMode::Difference => {
+                let formula = format!("{} − {name}", state.lane_name(index));
+                let parts = vec![(image.clone(), 1.0), (other, -1.0)];
+                Cell::Map(WeightedSum { parts }, formula)
+            }
+            CompareMode::Images | CompareMode::Flicker | CompareMode::Interaction => Cell::Image(image.clone(), None),
+        }
+    }
+}
+
+/// Whether a flicker shows what is compared with, rather than the lane.
+fn is_second_turn(now_secs: f64) -> bool {
+    (now_secs / FLICKER_SECS).rem_euclid(2.0) >= 1.0
+}
+
+/// The image to compare a lane with, and its name; `None` when it is the lane itself.
+fn reference(
+    state: &State,
+    against: Against,
+    slot: &LaneSlot,
+    lane: &Lane,
+) -> Result<Option<(Rgba8, String)>, &'static str> {
+    match against {
+        Against::Scene => {
+            let scene = state
+                .scene
+                .as_ref()
+                .map(|scene| (scene.image.clone(), "scene".to_owned()));
+            scene.map(Some).ok_or("There is no photo.")
+        }
+        Against::Clean => Ok(Some((clean(state, lane)?, "clean branch".to_owned()))),
+        Against::Lane(id) if id == slot.setup.id => Ok(None),
+        Against::Lane(id) => {
+            let index = state.lanes().iter().position(|other| other.setup.id == id);
+            let index = index.ok_or("The lane to compare with is gone: choose another.")?;
+            let result = state.lanes().get(index).and_then(|other| other.result.as_ref());
+            let frame = result.and_then(|result| state.frame_of(result));
+            let image = frame
+                .ok_or("The lane to compare with has no image yet: press Mix.")?
+                .image
+                .clone();
+            Ok(Some((image, state.lane_name(index))))
+        }
+    }
+}
+
+/// The clean branch's image beside a lane's; only what started from the same latents can be taken away.
+fn clean(state: &State, lane: &Lane) -> Result<Rgba8, &'static str> {
+    let waiting = "The clean branch is made as soon as the lanes are done.";
+    let clean = state.clean_lane().ok_or(waiting)?;
+    if lane.steps() > 0 && !same_noise(&clean.request, &lane.request) {
+        return Err("The clean branch is on other noise: press Mix.");
+    }
+    Ok(state.frame_of(clean).ok_or(waiting)?.image.clone())
+}
+
+/// For a lane of several classes what remains after taking away what each does alone: all are differences to the clean
+/// branch, which therefore comes back once less than there are classes. For other lanes their difference to it.
+fn interaction(state: &State, slot: &LaneSlot, lane: &Lane, image: &Rgba8) -> Cell {
+    if slot.setup.kind == LaneKind::Physical {
+        return Cell::Image(image.clone(), None);
+    }
+    let clean = match clean(state, lane) {
+        Ok(clean) => clean,
+        Err(missing) => return Cell::Missing(missing),
+    };
+    let name = |lane: &Lane| {
+        let mut classes: Vec<&str> = lane.request.mix.active().map(|(class, _)| class).collect();
+        classes.sort_unstable();
+        classes.join(" + ")
+    };
+    let classes = lane.request.mix.active().count();
+    if classes < 2 {
+        let parts = vec![(image.clone(), 1.0), (clean, -1.0)];
+        return Cell::Map(WeightedSum { parts }, format!("{} − clean branch", name(lane)));
+    }
+    let mut parts = vec![(image.clone(), 1.0)];
+    let mut formula = format!("({})", name(lane));
+    for (class, ratio) in lane.request.mix.active() {
+        let Some(alone) = alone(state, lane, class, ratio) else {
+            return Cell::Missing(
+                "A lane with each class alone at the same ratio is needed: choose Each class, together, physical.",
+            );
+        };
+        parts.push((alone, -1.0));
+    }
+    for class in name(lane).split(" + ") {
+        formula.extend([" − ", class]);
+    }
+    parts.push((clean, (classes - 1) as f32));
+    Cell::Map(WeightedSum { parts }, formula)
+}
+
+/// The image of the lane that holds one class alone at a ratio, on the noise of `lane`.
+fn alone(state: &State, lane: &Lane, class: &str, ratio: f32) -> Option<Rgba8> {
+    let is_it = |slot: &&LaneSlot| {
+        slot.setup.kind == LaneKind::Sampled
+            && slot.result.as_ref().is_some_and(|other| {
+                other.request.mix.active().eq([(class, ratio)]) && same_noise(&other.request, &lane.request)
+            })
+    };
+    let found = state.lanes().iter().find(is_it)?.result.as_ref()?;
+    Some(state.frame_of(found)?.image.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(levels: [u8; 3]) -> Rgba8 {
+        let [r, g, b] = levels;
+        Rgba8 {
+            width: 2,
+            height: 1,
+            pixels: vec![r, g, b, 255, r, g, b, 255].into(),
+        }
+    }
+
+    #[test]
+    fn sums_are_signed_levels_and_stop_at_the_images_edge() {
+        let sum = WeightedSum {
+            parts: vec![(flat([10, 20, 30]), 1.0), (flat([20, 20, 0]), -1.0)],
+        };
+        assert_eq!(sum.levels_at(1, 0), Some([-10.0, 0.0, 30.0]));
+        assert!(
+            sum.luma_at(0, 0)
+                .is_some_and(|luma| (luma - (-2.99 + 3.42)).abs() < 1e-4)
+        );
+        assert_eq!(sum.levels_at(2, 0), None);
+        assert_eq!(sum.levels_at(0, 1), None);
+    }
+
+    #[test]
+    fn a_flicker_takes_turns_of_equal_length() {
+        let turns = [0.0, 0.5, 0.7, 1.1, 1.3].map(is_second_turn);
+        assert_eq!(turns, [false, false, true, true, false]);
+    }
+}

@@ -1,0 +1,145 @@
+//! The row that appears with a comparison: with what, on which scale, and what the colours mean.
+
+use egui::{Align2, ComboBox, Rect, Role, Sense, Shape, Slider, Ui, WidgetInfo, pos2, vec2};
+
+use crate::colormap::difference_table;
+use crate::compare::{Against, CompareMode, RANGES_LEVELS};
+use crate::panes::PaneContext;
+use crate::theme::{self, space};
+use crate::widgets::{caption, gradient};
+
+/// All modes, as the header offers them.
+pub(super) const MODES: [(CompareMode, &str, &str); 5] = [
+    (CompareMode::Images, "Images", "Each lane's image as it is"),
+    (
+        CompareMode::Wipe,
+        "Wipe",
+        "The lane left of a line that can be dragged, what it is compared with right of it",
+    ),
+    (
+        CompareMode::Flicker,
+        "Flicker",
+        "The lane and what it is compared with take turns",
+    ),
+    (
+        CompareMode::Difference,
+        "Difference",
+        "The lane minus what it is compared with, in colours",
+    ),
+    (
+        CompareMode::Interaction,
+        "Non-additivity",
+        "What several classes do together minus what each does alone, all as differences to the clean branch; zero \
+         where they merely add up",
+    ),
+];
+
+/// The mode's choice in the header.
+pub(super) fn mode(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let mode = &mut studio.looking.comparing.mode;
+    let label = |mode: CompareMode| {
+        MODES
+            .iter()
+            .find(|(of, ..)| *of == mode)
+            .map_or("", |(_, label, _)| label)
+    };
+    let combo = ComboBox::from_id_salt("compare")
+        .selected_text(label(*mode))
+        .width(112.0);
+    let response = combo.show_ui(ui, |ui| {
+        for (choice, label, help) in MODES {
+            ui.selectable_value(mode, choice, label).on_hover_text(help);
+        }
+    });
+    let info = || WidgetInfo::labeled(Role::ComboBox, true, "compare");
+    response.response.widget_info(info);
+}
+
+/// Draws the row, when there is something to choose or to explain.
+pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let mode = studio.looking.comparing.mode;
+    if mode == CompareMode::Images {
+        return;
+    }
+    ui.horizontal(|ui| {
+        if mode != CompareMode::Interaction {
+            against(ui, studio);
+        }
+        match mode {
+            CompareMode::Wipe => split(ui, studio),
+            CompareMode::Difference | CompareMode::Interaction => {
+                range(ui, studio);
+                legend(ui, studio);
+            }
+            CompareMode::Images | CompareMode::Flicker => {}
+        }
+    });
+}
+
+fn against(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let lanes = studio.state.lanes().iter().enumerate();
+    let lanes = lanes.map(|(index, slot)| (Against::Lane(slot.setup.id), studio.state.lane_name(index)));
+    let mut choices = vec![
+        (Against::Scene, "scene".to_owned()),
+        (Against::Clean, "clean branch".to_owned()),
+    ];
+    choices.extend(lanes);
+    let against = &mut studio.looking.comparing.against;
+    if choices.iter().all(|(choice, _)| choice != against) {
+        *against = Against::Scene;
+    }
+    let name = choices
+        .iter()
+        .find(|(choice, _)| choice == against)
+        .map_or("", |(_, name)| name);
+    caption(ui, "with");
+    let combo = ComboBox::from_id_salt("against").selected_text(name).width(112.0);
+    let response = combo.show_ui(ui, |ui| {
+        for (choice, name) in &choices {
+            ui.selectable_value(against, *choice, name);
+        }
+    });
+    let info = || WidgetInfo::labeled(Role::ComboBox, true, "compare with");
+    response.response.widget_info(info);
+}
+
+fn split(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let split = &mut studio.looking.comparing.split;
+    let slider = ui.add(Slider::new(split, 0.0..=1.0).show_value(false));
+    let value = f64::from(*split);
+    slider.widget_info(|| WidgetInfo::slider(true, value, "wipe position"));
+}
+
+fn range(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let range = &mut studio.looking.comparing.range_levels;
+    let text = |levels: u8| format!("±{levels} levels");
+    let combo = ComboBox::from_id_salt("range").selected_text(text(*range)).width(96.0);
+    let response = combo.show_ui(ui, |ui| {
+        for choice in RANGES_LEVELS {
+            ui.selectable_value(range, choice, text(choice));
+        }
+    });
+    let info = || WidgetInfo::labeled(Role::ComboBox, true, "difference range");
+    response.response.widget_info(info);
+}
+
+/// The colours with their values and unit.
+fn legend(ui: &mut Ui, studio: &PaneContext<'_>) {
+    let theme = theme::of(ui);
+    let levels = studio.looking.comparing.range_levels;
+    let width = ui.available_width().clamp(80.0, 260.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, space::ROW), Sense::hover());
+    let bar = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + 9.0));
+    ui.painter().add(Shape::mesh(gradient(bar, difference_table())));
+    let y = bar.bottom() + 2.0;
+    for (x, align, text) in [
+        (bar.left(), Align2::LEFT_TOP, format!("−{levels}")),
+        (bar.center().x, Align2::CENTER_TOP, "0 · luma, levels of 255".to_owned()),
+        (bar.right(), Align2::RIGHT_TOP, format!("+{levels}")),
+    ] {
+        ui.painter()
+            .text(pos2(x, y), align, text, theme::small_number_font(), theme.text_weak);
+    }
+    let name = format!("Difference scale from −{levels} to +{levels} levels of 255");
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+}

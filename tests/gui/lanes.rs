@@ -210,6 +210,8 @@ fn a_lanes_menu_names_it_gives_it_settings_of_its_own_and_removes_it() {
     let mut harness = compared(&engine);
     harness.get_by_role_and_label(Role::Button, "Lane menu: rain").click();
     harness.run_steps(4);
+    harness.get_by_role_and_label(Role::TextInput, "Lane name").click();
+    harness.run_steps(4);
     harness
         .get_by_role_and_label(Role::TextInput, "Lane name")
         .type_text("streaks");

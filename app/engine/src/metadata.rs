@@ -125,8 +125,11 @@ impl RunSettings {
             }
             _ => {}
         }
+        let branch = request.branch.as_ref().map_or_else(String::new, |branch| {
+            format!(" from step {}, before it {}", branch.step + 1, branch.from.mix)
+        });
         format!(
-            "Mix: {}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}, Size: {}, \
+            "Mix: {}{branch}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}, Size: {}, \
              Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
             request.mix,
             request.steps,

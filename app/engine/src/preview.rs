@@ -1,5 +1,6 @@
 //! The preview: decodes the steps of a run on its own thread, newest first while the run goes on, the rest afterwards.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -38,12 +39,13 @@ impl CurrentRun {
     /// latents in the order of time.
     fn next_job(&mut self) -> Option<Job> {
         let order = |job: &Job| (job.view == StepView::XT, job.step, job.lane);
-        let newest_of = |lane: LaneId| {
-            let steps = self.pending.iter().filter(|job| job.lane == lane).map(|job| job.step);
-            steps.max()
-        };
-        let is_wanted =
-            |job: &Job| !self.sampling || (job.view == StepView::X0Hat && Some(job.step) == newest_of(job.lane));
+        let mut newest: HashMap<LaneId, usize> = HashMap::new();
+        for job in &self.pending {
+            let step = newest.entry(job.lane).or_default();
+            *step = job.step.max(*step);
+        }
+        let is_newest = |job: &Job| newest.get(&job.lane) == Some(&job.step);
+        let is_wanted = |job: &Job| !self.sampling || (job.view == StepView::X0Hat && is_newest(job));
         let wanted = self.pending.iter().enumerate().filter(|(_, job)| is_wanted(job));
         let (index, _) = wanted.min_by_key(|(_, job)| order(job))?;
         Some(self.pending.swap_remove(index))

@@ -15,7 +15,7 @@ use crate::link::EngineLink;
 use crate::overlays::Overlay;
 use crate::panes::{Looking, PaneContext, top_bar};
 use crate::prefs::Prefs;
-use crate::state::{Effect, State};
+use crate::state::{Document, Effect, State};
 use crate::style;
 use crate::textures::Textures;
 use crate::theme::{self, Look, space};
@@ -51,7 +51,12 @@ impl Studio {
     ) -> Self {
         style::install(ctx, prefs.look);
         let icon = program_icon();
-        let mut state = State::new(prefs.settings);
+        let mut state = State::new(prefs.settings.clone());
+        state.set_document(Document {
+            shared: prefs.settings,
+            lanes: prefs.lanes,
+            selected: prefs.selected_lane,
+        });
         state.seed_locked = prefs.seed_locked;
         state.recent = prefs.recent;
         Self {
@@ -95,10 +100,17 @@ impl Studio {
 
     /// What shall be remembered.
     pub fn prefs(&self) -> Prefs {
+        let Document {
+            shared,
+            lanes,
+            selected,
+        } = self.state.document();
         Prefs {
             look: self.look,
             color_map: self.looking.color_map,
-            settings: self.state.settings.clone(),
+            settings: shared,
+            lanes,
+            selected_lane: selected,
             seed_locked: self.state.seed_locked,
             recent: self.state.recent.clone(),
         }

@@ -161,7 +161,10 @@ impl Behavior<Pane> for Docks<'_, '_> {
         Frame::new()
             .inner_margin(Margin::same(space::PANE as i8))
             .show(ui, |ui| match pane {
-                Pane::Mixer => panes::mixer::show(ui, self.context),
+                Pane::Mixer => {
+                    panes::lane_scope::show(ui, self.context);
+                    panes::mixer::show(ui, self.context);
+                }
                 Pane::Viewport => panes::viewport::show(ui, self.context),
                 Pane::Timeline => panes::timeline::show(ui, self.context),
                 Pane::Spectrum => panes::spectrum::show(ui, self.context),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::colormap::ColorMap;
 use crate::layout::Layout;
+use crate::state::LaneSetup;
 use crate::theme::Look;
 
 /// Where preferences are kept; a new number is given when their meaning changes, so that old ones are left alone.
@@ -24,8 +25,12 @@ pub struct Prefs {
     pub look: Look,
     /// Colours of spectra.
     pub color_map: ColorMap,
-    /// The Mixer's settings.
+    /// The settings that lanes share.
     pub settings: RenderRequest,
+    /// The lanes; one with the shared settings when empty.
+    pub lanes: Vec<LaneSetup>,
+    /// Index of the lane that the Mixer edits.
+    pub selected_lane: usize,
     /// Whether Mix keeps the seed.
     pub seed_locked: bool,
     /// Photos opened lately.
@@ -38,6 +43,8 @@ impl Default for Prefs {
             look: Look::default(),
             color_map: ColorMap::default(),
             settings: RenderRequest::default(),
+            lanes: Vec::new(),
+            selected_lane: 0,
             seed_locked: true,
             recent: Vec::new(),
         }
@@ -65,6 +72,8 @@ impl Prefs {
         if self.settings.check_settings().is_err() {
             self.settings = RenderRequest::default();
         }
+        self.lanes
+            .retain(|lane| lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok()));
         self
     }
 }
@@ -98,6 +107,7 @@ mod tests {
             ..Prefs::default()
         };
         prefs.settings.beta = 0.4;
+        prefs.lanes = vec![LaneSetup::new(1), LaneSetup::new(2)];
         prefs.recent.push("a.png".into());
         let mut memory = Memory::default();
         prefs.store(&Layout::default(), &mut memory);

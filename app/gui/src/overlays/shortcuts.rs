@@ -12,8 +12,11 @@ pub fn show(ctx: &Context) -> bool {
         ui.set_width(640.0_f32.min(room.x - 40.0));
         ui.heading("Shortcuts");
         ui.add_space(space::ITEM);
+        // Without the minimum a sheet that is longer than its first guess would grow from frame to frame.
+        let height = (room.y - 160.0).max(80.0);
         ScrollArea::vertical()
-            .max_height((room.y - 160.0).max(80.0))
+            .max_height(height)
+            .min_scrolled_height(height)
             .show(ui, columns);
         ui.add_space(space::ITEM);
         ui.button("Close").clicked()

@@ -2,6 +2,7 @@
 //! themselves but how things are looked at ([`Looking`]).
 
 pub mod banners;
+pub mod lane_scope;
 pub mod log;
 pub mod mixer;
 pub mod radial;

@@ -55,9 +55,9 @@ impl Strip {
         Rect::from_min_size(min, vec2(self.picture_width, self.picture_height))
     }
 
-    /// Every how many pictures there is room for a label.
-    fn label_every(self) -> usize {
-        (38.0 / (self.picture_width + GAP)).ceil().max(1.0) as usize
+    /// Every how many pictures there is room for a label of `width` points.
+    fn label_every(self, width: f32) -> usize {
+        (width / (self.picture_width + GAP)).ceil().max(1.0) as usize
     }
 }
 
@@ -160,7 +160,7 @@ fn transport(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         }
     }
     ui.spacing_mut().item_spacing.x = space::ITEM;
-    ui.add_space(2.0);
+    ui.add_space(space::TIGHT);
 }
 
 fn details(lane: &Lane, step: usize) -> String {
@@ -245,17 +245,36 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, strip: Strip, strip_rect: Rect
     }
 }
 
-/// The noise level and the time of the step under each picture, where there is room: the chosen step's first, then the result's, then the others'.
+/// The noise level of each step under its picture, and the time it took under that, where there is room.
 fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<usize>) {
+    let last = strip.count - 1;
+    let sigma = |index: usize| match lane.sigmas.get(index) {
+        _ if index == last => Some("result".to_owned()),
+        Some(sigma) if sigma.is_finite() => Some(format!("{sigma:.2}")),
+        _ => None,
+    };
+    let secs = |index: usize| lane.step_secs.get(index).map(|secs| format!("{secs:.2} s"));
+    label_line(ui, strip, strip_rect, shown, (3.0, 34.0), sigma);
+    label_line(ui, strip, strip_rect, shown, (16.0, 40.0), secs);
+}
+
+/// One line of labels, `offset` points under the pictures and at least `width` apart: the chosen step's first, then the
+/// result's, then the others'.
+fn label_line(
+    ui: &Ui,
+    strip: Strip,
+    strip_rect: Rect,
+    shown: Option<usize>,
+    (offset, width): (f32, f32),
+    text: impl Fn(usize) -> Option<String>,
+) {
     let theme = theme::of(ui);
     let last = strip.count - 1;
-    let others = (0..last).step_by(strip.label_every());
+    let others = (0..last).step_by(strip.label_every(width));
     let mut taken: Vec<Rangef> = Vec::new();
     for index in shown.into_iter().chain([last]).chain(others) {
-        let text = match lane.sigmas.get(index) {
-            _ if index == last => "result".to_owned(),
-            Some(sigma) if sigma.is_finite() => format!("{sigma:.2}"),
-            _ => continue,
+        let Some(text) = text(index) else {
+            continue;
         };
         let color = if shown == Some(index) {
             theme.text_strong
@@ -263,30 +282,15 @@ fn labels(ui: &Ui, lane: &Lane, strip: Strip, strip_rect: Rect, shown: Option<us
             theme.text_weak
         };
         let galley = ui.painter().layout_no_wrap(text, theme::small_number_font(), color);
-        let secs = lane
-            .step_secs
-            .get(index)
-            .map_or_else(String::new, |secs| format!("{secs:.2} s"));
-        let secs = ui
-            .painter()
-            .layout_no_wrap(secs, theme::small_number_font(), theme.text_weak);
         let picture = strip.picture(strip_rect, index);
-        let half = galley.size().x.max(secs.size().x) / 2.0;
-        let center = picture
-            .center()
-            .x
-            .min(strip_rect.right() - half)
-            .max(strip_rect.left() + half);
+        let half = galley.size().x / 2.0;
+        let right_most = (strip_rect.right() - half).max(strip_rect.left() + half);
+        let center = picture.center().x.clamp(strip_rect.left() + half, right_most);
         let range = Rangef::new(center - half - 3.0, center + half + 3.0);
         if taken.iter().all(|other| range.max < other.min || range.min > other.max) {
             taken.push(range);
-            for (line, text) in [galley, secs].into_iter().enumerate() {
-                let at = pos2(
-                    center - text.size().x / 2.0,
-                    picture.bottom() + 3.0 + 13.0 * line as f32,
-                );
-                ui.painter().galley(at, text, color);
-            }
+            ui.painter()
+                .galley(pos2(center - half, picture.bottom() + offset), galley, color);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a cell shows: an image, a wipe between two, or a signed map.
 
+use egui::emath::GuiRounding as _;
 use egui::{CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 use mdsd3_engine::protocol::Rgba8;
 
@@ -83,8 +84,10 @@ fn by_shader(
     let Some(target) = studio.shader_target else {
         return;
     };
-    // The viewport of a callback is cut off at the window's edge, so only what is visible is drawn.
+    // The viewport of a callback is cut off at the window's edge and rounded to whole pixels, so only what is visible is
+    // drawn, and the rounding is taken into account.
     let visible = placed.rect.intersect(placed.area).intersect(ui.clip_rect());
+    let visible = visible.round_to_pixels(ui.pixels_per_point());
     if !visible.is_positive() {
         return;
     }

@@ -92,7 +92,7 @@ fn against(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         .iter()
         .find(|(choice, _)| choice == against)
         .map_or("", |(_, name)| name);
-    caption(ui, "with");
+    caption(ui, "Against");
     let combo = ComboBox::from_id_salt("against").selected_text(name).width(112.0);
     let response = combo.show_ui(ui, |ui| {
         for (choice, name) in &choices {

@@ -103,7 +103,7 @@ fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(&'static str
 /// One dot per class in the lane; where the name begins.
 fn swatches(ui: &Ui, studio: &PaneContext<'_>, index: usize, strip: Rect) -> f32 {
     let request = studio.state.request_of(index);
-    let mut left = strip.left() + space::TIGHT;
+    let mut left = strip.left();
     for (place, class) in studio.state.classes().iter().enumerate() {
         if request.mix.ratio(class) > 0.0 {
             let center = pos2(left + 4.0, strip.center().y);
@@ -134,7 +134,7 @@ fn select(ui: &Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
 }
 
 fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
-    let center = pos2(strip.right() - MENU_SIDE / 2.0, strip.center().y - 2.0);
+    let center = pos2(strip.right() - MENU_SIDE / 2.0, strip.center().y);
     let rect = Rect::from_center_size(center, Vec2::splat(MENU_SIDE));
     let name = studio.state.lane_name(index);
     let mut choice = None;

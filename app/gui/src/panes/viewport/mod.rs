@@ -10,7 +10,7 @@ mod read_out;
 
 use std::time::Duration;
 
-use egui::{Rect, Role, Sense, Ui, WidgetInfo, pos2};
+use egui::{Rect, Role, Sense, Ui, WidgetInfo};
 use mdsd3_engine::protocol::Rgba8;
 
 use super::{PaneContext, banners};
@@ -19,6 +19,9 @@ use crate::theme::{self, space};
 use crate::zoom::{Frame, Zoom};
 use grid::{READ_OUT_HEIGHT, TITLE_HEIGHT};
 use read_out::{Item, Placed, read_out};
+
+/// A title that is as wide as its image is at least this wide, in points.
+const MIN_TITLE_WIDTH: f32 = 120.0;
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -192,5 +195,11 @@ fn navigate(ui: &Ui, studio: &mut PaneContext<'_>, response: &egui::Response, ar
 fn title_strip(cell: Rect, image: &Placed<'_>) -> Rect {
     let visible = image.rect.intersect(image.area);
     let top = visible.min.y.max(cell.min.y + TITLE_HEIGHT);
-    Rect::from_min_max(pos2(cell.min.x, top - TITLE_HEIGHT), pos2(cell.max.x, top))
+    // A small image leaves too little room for its own title.
+    let sides = if visible.width() >= MIN_TITLE_WIDTH {
+        visible.x_range()
+    } else {
+        cell.x_range()
+    };
+    Rect::from_x_y_ranges(sides, top - TITLE_HEIGHT..=top)
 }

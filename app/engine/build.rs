@@ -7,7 +7,11 @@ fn main() {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets");
     println!("cargo::rerun-if-changed={}", assets.display());
     println!("cargo::rustc-check-cfg=cfg(bundled_model)");
-    let files = ["models/mini/config.json", "models/mini/model.safetensors"];
+    let files = [
+        "models/mini/calibration.json",
+        "models/mini/config.json",
+        "models/mini/model.safetensors",
+    ];
     if files.iter().all(|file| assets.join(file).is_file()) {
         println!("cargo::rustc-cfg=bundled_model");
     }

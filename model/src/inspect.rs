@@ -79,6 +79,18 @@ pub struct ModelReport {
     pub memory: Vec<MemoryReport>,
 }
 
+impl ModelReport {
+    /// Parameters that loading reads: all but the text encoders', which stay on disk until a prompt needs them.
+    pub fn parameters_in_memory(&self) -> u64 {
+        let stays_on_disk = |part: &&PartReport| !TEXT_PARTS.contains(&part.name.as_str());
+        self.parts
+            .iter()
+            .filter(stays_on_disk)
+            .map(|part| part.parameters)
+            .sum()
+    }
+}
+
 /// Looks at a model folder or file without loading it.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ use crate::io::checkpoint::Weights;
 use crate::io::layout::ModelParts;
 use crate::io::photo::scene_key;
 use crate::mix::Mix;
-use crate::mmdit::{CleanCache, Conditioning, Mmdit, head_mask};
+use crate::mmdit::{CleanCache, Conditioning, HeadRatio, Mmdit, check_head_ratios, head_mask, set_heads};
 use crate::sampler::curves::{RatioCurve, check_curves, mix_at};
 use crate::sampler::initial::initial_latents;
 use crate::sampler::moving_average::MovingAverage;
@@ -106,6 +106,8 @@ pub struct SampleSettings {
     pub seed: u64,
     /// Factors on ratios over sigma; classes without one keep theirs.
     pub curves: Vec<RatioCurve>,
+    /// Ratios of single heads, in place of their class's.
+    pub head_ratios: Vec<HeadRatio>,
     /// Prompt of a text checkpoint, in place of the names of the classes with a ratio above 0.
     pub prompt: Option<String>,
     /// Prompt of the clean branch, in place of "clean" (nothing, for a checkpoint without classes).
@@ -323,6 +325,7 @@ impl Pipeline {
                 lane.mix.check_classes(&self.info.classes)?;
             }
             check_curves(&settings.curves, &self.info.classes)?;
+            check_head_ratios(&settings.head_ratios, self.info.heads)?;
         }
         let context = self
             .context
@@ -392,11 +395,10 @@ impl Pipeline {
     fn branches(&self, lanes: &[Lane], settings: &SampleSettings, sigma: f32) -> Result<Vec<Vec<f32>>, ModelError> {
         let heads = self.info.heads;
         let mask = |lane: &Lane| {
-            Ok(head_mask(
-                &mix_at(&lane.mix, &settings.curves, sigma)?,
-                &self.info.classes,
-                heads,
-            ))
+            let mix = mix_at(&lane.mix, &settings.curves, sigma)?;
+            let mut mask = head_mask(&mix, &self.info.classes, heads);
+            set_heads(&mut mask, &settings.head_ratios);
+            Ok(mask)
         };
         let mut masks = lanes.iter().map(mask).collect::<Result<Vec<_>, ModelError>>()?;
         if is_guided(settings.guidance) {

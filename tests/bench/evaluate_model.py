@@ -6,7 +6,7 @@ Markdown, the means of measure_mix.py per mix, the distances to the physical deg
 seed, so that the autoencoder's blur does not count. Images stay in OUT_DIR (a second run reuses them), with a contact sheet.
 Needs numpy, scipy, pillow and `cargo build --release`.
 """
-import argparse, csv, itertools, os, pathlib, subprocess, sys
+import argparse, csv, itertools, json, os, pathlib, subprocess, sys
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import wasserstein_distance
@@ -24,6 +24,7 @@ DIVERSITY_SEEDS = range(8)
 ap = argparse.ArgumentParser()
 ap.add_argument("photos"); ap.add_argument("out"); ap.add_argument("--model")
 ap.add_argument("--photos", dest="count", type=int, default=99); ap.add_argument("--seeds", default="0,1,2,3")
+ap.add_argument("--calibration", help="write what a ratio amounts to, for the studio (assets/models/mini/calibration.json)")
 args = ap.parse_args()
 OUT = pathlib.Path(args.out); OUT.mkdir(parents=True, exist_ok=True)
 SEEDS = [int(s) for s in args.seeds.split(",")]
@@ -94,6 +95,12 @@ for mix, by in rows:
 print("\n| mix | spectrum distance, log10 | histogram distance, of 255 |\n|---|---|---|")
 for mix, values in distance.items():
     print(f"| {mix} | {np.mean([v[0] for v in values]):.3f} | {np.mean([v[1] for v in values]):.2f} |")
+
+if args.calibration:
+    classes = {c: ("veil" if c == "haze" else "streak") for c in ("rain", "haze", "noise", "snow")}
+    points = lambda c, what, by: [[r, round(mean(f"{c}={r}", what, by), 3)] for r in (0.25, 0.5, 0.75, 1)]
+    table = {c: {"figure": what, "model": points(c, what, "model"), "physical": points(c, what, "physical")} for c, what in classes.items()}
+    pathlib.Path(args.calibration).write_text(json.dumps(table, indent=1) + "\n")
 
 print("\n| target | figure | met |\n|---|---|---|")
 target = lambda text, figure, met, form="{:.2f}": print(f"| {text} | {form.format(figure)} | {'yes' if met else '**no**'} |")

@@ -5,6 +5,7 @@ mod bad_copies;
 mod bad_input;
 mod bench;
 mod program;
+mod studio;
 mod sweep;
 mod training;
 

@@ -43,12 +43,15 @@ impl Driver {
         self.send(Request::Render { run, lanes });
     }
 
-    /// The next event.
+    /// The next event, but for the progress of loading a model.
     pub fn next(&self) -> Event {
-        self.engine
-            .events()
-            .recv_timeout(PATIENCE)
-            .expect("an event within two minutes")
+        loop {
+            let event = self.engine.events().recv_timeout(PATIENCE);
+            match event.expect("an event within two minutes") {
+                Event::ModelProgress { .. } => {}
+                event => return event,
+            }
+        }
     }
 
     /// All events up to and including the first that fits.

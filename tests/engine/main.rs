@@ -170,8 +170,12 @@ fn bad_files_and_settings_become_one_line_each_and_the_next_run_works() {
     );
     driver.render(2, RenderRequest { steps: 0, ..quick(2) });
     driver.render(3, RenderRequest { size: 65, ..quick(2) });
+    let missing_model = RenderRequest {
+        model: Some("no-such-model".into()),
+        ..RenderRequest::default()
+    };
     driver.send(Request::LoadModel {
-        path: Some("no-such-model".into()),
+        key: Box::new(missing_model.model_key()),
     });
     for (run, word) in [
         (None, "no-such-photo"),

@@ -3,8 +3,13 @@
 mod commands;
 mod controls;
 mod failures;
+mod files;
 mod lanes;
+mod mixer;
+mod model;
+mod preferences;
 mod real_engine;
 mod shaders;
 mod snapshots;
+mod soak;
 mod support;

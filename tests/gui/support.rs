@@ -8,12 +8,16 @@ use std::rc::Rc;
 use eframe::egui_wgpu::RenderState;
 use egui::{Vec2, vec2};
 use egui_kittest::{Harness, SnapshotOptions};
-use mdsd3_engine::EngineError;
+use mdsd3_engine::calibration::{Calibration, Figure};
+use mdsd3_engine::chores::{Chore, ChoreEvent};
+use mdsd3_engine::device::DeviceReport;
+use mdsd3_engine::loaded::ModelKey;
 use mdsd3_engine::protocol::{
     CancelReason, Event, LaneBatch, LaneKind, LaneRequest, ModelSummary, Request, Rgba8, RunId, SpectrumFrame,
     StepFrame, StepView,
 };
 use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::{EngineError, metadata};
 use mdsd3_gui::Studio;
 use mdsd3_gui::link::EngineLink;
 use mdsd3_gui::prefs::Prefs;
@@ -48,6 +52,8 @@ pub struct Wire {
     pub frames: VecDeque<StepFrame>,
     /// The run that is going on: its lanes and the step that comes next.
     running: Option<(RunId, Vec<LaneRequest>, usize)>,
+    /// How often chores were cancelled.
+    pub chores_cancelled: usize,
     /// Whether runs answer at all.
     pub stalled: bool,
     /// Asked for a new frame when there is an answer, as the engine's wake function is.
@@ -124,7 +130,8 @@ impl EngineLink for FakeEngine {
                     message: "a panic for the test".to_owned(),
                 });
             }
-            Request::LoadModel { .. } => wire.events.push_back(Event::ModelLoaded(model())),
+            Request::LoadModel { key } => wire.load(key),
+            Request::Chore(chore) => wire.do_chore(chore),
         }
         wire.requests.push(request);
         wire.wake();
@@ -144,6 +151,10 @@ impl EngineLink for FakeEngine {
         wire.wake();
     }
 
+    fn cancel_chores(&mut self) {
+        self.0.borrow_mut().chores_cancelled += 1;
+    }
+
     fn poll_events(&mut self) -> Vec<Event> {
         let mut wire = self.0.borrow_mut();
         wire.advance();
@@ -160,6 +171,61 @@ impl Wire {
         if let Some(ctx) = &self.ctx {
             ctx.request_repaint();
         }
+    }
+
+    /// Knows the bundled model and files that exist.
+    fn load(&mut self, key: &ModelKey) {
+        let answer = match &key.path {
+            Some(path) if !path.exists() => Event::Failed {
+                run: None,
+                message: format!("{}: no such model folder or file", path.display()),
+            },
+            path => Event::ModelLoaded(ModelSummary {
+                path: path.clone(),
+                device: key.device.clone(),
+                dtype: key.dtype.clone(),
+                ..model()
+            }),
+        };
+        self.events.push_back(Event::ModelProgress {
+            done: 2_100_000,
+            total: 4_200_000,
+        });
+        self.events.push_back(answer);
+    }
+
+    fn do_chore(&mut self, chore: &Chore) {
+        let answer = match chore {
+            Chore::InspectModel(key) => ChoreEvent::Inspected {
+                key: key.clone(),
+                outcome: Err("not looked at in this test".to_owned()),
+            },
+            Chore::ListDevices => ChoreEvent::Devices(vec![
+                device("cpu", true, "usable"),
+                device("cuda:0", false, "device cuda:0 is not part of this build"),
+            ]),
+            Chore::ReadSettings { path } => ChoreEvent::Settings {
+                path: path.clone(),
+                settings: metadata::find_settings(path).unwrap_or_default().map(Box::new),
+            },
+            Chore::KeepImage { folder, .. } => ChoreEvent::Kept {
+                path: folder.join("pasted.png"),
+            },
+            Chore::WriteImages { folder, images } => {
+                for image in images {
+                    let words = image.words.clone();
+                    std::fs::create_dir_all(folder).expect("a folder");
+                    metadata::write_png_with_parameters(&folder.join(&image.name), &image.image, words)
+                        .expect("a writable folder");
+                }
+                ChoreEvent::Written {
+                    folder: folder.clone(),
+                    count: images.len(),
+                    cancelled: false,
+                }
+            }
+        };
+        self.events.push_back(Event::Chore(answer));
     }
 
     /// Finishes the next step of the run.
@@ -272,6 +338,28 @@ pub fn model() -> ModelSummary {
         dtype: "f32".to_owned(),
         device: "cpu".to_owned(),
         notes: Vec::new(),
+        calibration: vec![
+            Some(measured(Figure::Streak, 8.1, 10.2)),
+            Some(measured(Figure::Veil, 0.685, 0.683)),
+            Some(measured(Figure::Streak, 11.3, 13.5)),
+            None,
+        ],
+    }
+}
+
+fn measured(figure: Figure, model: f32, physical: f32) -> Calibration {
+    Calibration {
+        figure,
+        model: vec![(1.0, model)],
+        physical: vec![(1.0, physical)],
+    }
+}
+
+fn device(name: &'static str, usable: bool, note: &str) -> DeviceReport {
+    DeviceReport {
+        name,
+        usable,
+        note: note.to_owned(),
     }
 }
 

@@ -31,6 +31,7 @@ fn settings() -> SampleSettings {
         guidance: 1.0,
         seed: 4,
         curves: Vec::new(),
+        head_ratios: Vec::new(),
         prompt: None,
         negative_prompt: None,
         moving_average: false,

@@ -27,6 +27,12 @@ pub const DEMO_PHOTO_NAME: &str = "the demo photo";
 /// Extensions of photos that can be opened, in lower case.
 pub const PHOTO_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
+/// What ratios of the bundled model amount to.
+#[cfg(bundled_model)]
+pub(crate) static CALIBRATION: &str = include_str!("../../../assets/models/mini/calibration.json");
+#[cfg(not(bundled_model))]
+pub(crate) static CALIBRATION: &str = "{}";
+
 /// Size of the bundled model in bytes; `None` when this build has none.
 pub fn model_bytes() -> Option<u64> {
     MODEL.map(|(config, weights)| (config.len() + weights.len()) as u64)

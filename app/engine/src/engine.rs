@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
+use crate::chores::Chores;
 use crate::error::EngineError;
 use crate::events::{EventSink, Wake};
 use crate::loaded::{ModelKey, ModelParts};
@@ -25,9 +26,9 @@ const EVENT_CAPACITY: usize = 256;
 pub struct EngineOptions {
     /// The model to load at once: a folder or safetensors file; the bundled model when `None`.
     pub model: Option<PathBuf>,
-    /// Compute device of [`Request::LoadModel`]: `cpu`, `cuda`, `cuda:N` or `metal`.
+    /// Compute device of that model: `cpu`, `cuda`, `cuda:N` or `metal`.
     pub device: String,
-    /// Compute dtype of [`Request::LoadModel`]: `f32`, `bf16` or `f16`.
+    /// Compute dtype of that model: `f32`, `bf16` or `f16`.
     pub dtype: String,
     /// Called from the engine's threads when there is a new event or frame; must return soon.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -62,12 +63,14 @@ impl fmt::Debug for EngineOptions {
     }
 }
 
-/// A worker thread that loads models and renders, and a preview thread that decodes its steps.
+/// A worker thread that loads models and renders, a preview thread that decodes its steps, and a thread for chores.
 ///
 /// No method waits for either thread. Dropping the engine stops the run within a step and waits for both threads to end.
 pub struct Engine {
     /// `None` once the engine is closing.
     requests: Option<Sender<Command>>,
+    /// `None` once the engine is closing.
+    chores: Option<Chores>,
     events: Receiver<Event>,
     stop: Arc<StopSignal>,
     preview: Preview,
@@ -98,14 +101,17 @@ impl Engine {
         let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
         let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), key);
         let decoding = preview.clone();
+        let (chores, chore_thread) = Chores::new(sink.clone());
         // Built up piece by piece, so that a refused second thread ends the first.
         let mut engine = Self {
             requests: Some(requests),
+            chores: Some(chores),
             events,
             stop,
             preview,
-            threads: Vec::with_capacity(2),
+            threads: Vec::with_capacity(3),
         };
+        engine.threads.push(spawn("mdsd3-chores", move || chore_thread.run())?);
         engine.threads.push(spawn("mdsd3-worker", move || worker.run())?);
         engine
             .threads
@@ -119,6 +125,13 @@ impl Engine {
     /// [`EngineError::Busy`] when too many requests are waiting already (this one was not queued);
     /// [`EngineError::Stopped`] when the worker is gone.
     pub fn send(&self, request: Request) -> Result<(), EngineError> {
+        let request = match request {
+            Request::Chore(chore) => {
+                let chores = self.chores.as_ref().ok_or(EngineError::Stopped)?;
+                return chores.send(*chore);
+            }
+            other => other,
+        };
         let requests = self.requests.as_ref().ok_or(EngineError::Stopped)?;
         let command = Command {
             ticket: self.stop.issue(),
@@ -136,6 +149,13 @@ impl Engine {
     /// [`Event::Cancelled`] and the first reason it was given.
     pub fn cancel(&self, reason: CancelReason) {
         self.stop.stop(reason);
+    }
+
+    /// Cancels every chore sent so far: what can be stopped between two files is, the rest runs to its end.
+    pub fn cancel_chores(&self) {
+        if let Some(chores) = &self.chores {
+            chores.cancel();
+        }
     }
 
     /// Events in the order they happened. A receiver that falls behind loses progress events only.
@@ -156,6 +176,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop.close();
         self.preview.close();
+        self.cancel_chores();
+        self.chores = None;
         self.requests = None;
         for thread in self.threads.drain(..) {
             // Err means that it panicked, which it has reported already.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use crate::chores::ChoreEvent;
 use crate::protocol::Event;
 
 /// Called when there is something new to look at.
@@ -35,7 +36,10 @@ impl EventSink {
     pub(crate) fn send(&self, event: Event) {
         {
             let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
-            let droppable = matches!(event, Event::StepDone { .. });
+            let droppable = matches!(
+                event,
+                Event::StepDone { .. } | Event::ModelProgress { .. } | Event::Chore(ChoreEvent::Progress { .. })
+            );
             if !(droppable && (self.channel.is_full() || !delayed.is_empty())) {
                 delayed.push_back(event);
             }

@@ -9,10 +9,14 @@
 //!   [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
 //! - [`request::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
 
+pub mod advice;
 pub mod analyze;
+pub mod balance;
 pub mod bench;
 pub mod branch;
 pub mod bundled;
+pub mod calibration;
+pub mod chores;
 pub mod colormap;
 pub mod degrade;
 pub mod device;
@@ -42,6 +46,8 @@ mod worker;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use mdsd3_model::mix::{MAX_RATIO, Mix};
+pub use mdsd3_model::mmdit::HeadRatio;
+pub use mdsd3_model::sampler::curves::RatioCurve;
 
 /// Version of the program, written into every PNG.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,6 +11,7 @@ use mdsd3_model::pipeline::{Pipeline, Scene};
 
 use crate::Mix;
 use crate::bundled;
+use crate::calibration::{self, Calibration};
 use crate::device::{ComputeDevice, ComputeDtype};
 use crate::error::EngineError;
 use crate::metadata::{self, ModelIdentity};
@@ -205,6 +206,16 @@ pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<Str
     })
 }
 
+/// What was measured of the model's ratios; of an adapter's, nothing is known.
+fn calibration_of(key: &ModelKey, classes: &[String]) -> Vec<Option<Calibration>> {
+    let json = match &key.path {
+        None => Some(bundled::CALIBRATION.to_owned()),
+        Some(path) => calibration::beside(path).filter(|_| key.parts.adapter.is_none()),
+    };
+    json.map(|json| calibration::of_classes(&json, classes))
+        .unwrap_or_default()
+}
+
 fn summarize(pipeline: &Pipeline, key: &ModelKey, device: ComputeDevice, dtype: ComputeDtype) -> ModelSummary {
     let info = pipeline.info();
     ModelSummary {
@@ -221,5 +232,6 @@ fn summarize(pipeline: &Pipeline, key: &ModelKey, device: ComputeDevice, dtype: 
         dtype: dtype.to_string(),
         device: device.to_string(),
         notes: info.notes.clone(),
+        calibration: calibration_of(key, &info.classes),
     }
 }

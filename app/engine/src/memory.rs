@@ -2,8 +2,12 @@
 
 /// The most resident memory this process ever had, in bytes; where the system doesn't record it, what it has now.
 pub fn peak_resident_bytes() -> Option<u64> {
-    proc_field_bytes("/proc/self/status", "VmHWM:")
-        .or_else(|| memory_stats::memory_stats().map(|stats| stats.physical_mem as u64))
+    proc_field_bytes("/proc/self/status", "VmHWM:").or_else(resident_bytes)
+}
+
+/// Resident memory of this process now, in bytes.
+pub fn resident_bytes() -> Option<u64> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem as u64)
 }
 
 /// Memory of the machine in bytes: (total, available without swapping). `None` where the system has no `/proc/meminfo`.

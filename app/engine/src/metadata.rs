@@ -222,6 +222,17 @@ pub fn is_png(path: &Path) -> bool {
         && signature == *b"\x89PNG\r\n\x1a\n"
 }
 
+/// The settings that an image was made with; `None` for an image that carries none, or that is no PNG.
+///
+/// # Errors
+/// As [`read_settings`], but for files without settings.
+pub fn find_settings(path: &Path) -> Result<Option<RunSettings>, EngineError> {
+    if !is_png(path) || settings_json(path)?.is_none() {
+        return Ok(None);
+    }
+    read_settings(path).map(Some)
+}
+
 /// Reads the settings that a PNG was made with.
 ///
 /// # Errors

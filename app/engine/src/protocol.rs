@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
+use crate::chores::{Chore, ChoreEvent};
+use crate::loaded::ModelKey;
 use crate::request::RenderRequest;
 
 /// Identifies one run; the caller chooses it, events carry it back.
@@ -108,7 +111,7 @@ pub struct StepFrame {
 }
 
 /// What a loaded model is, for the Model pane and the sliders.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelSummary {
     /// Human-readable name, such as "bundled mini model".
     pub name: String,
@@ -136,16 +139,20 @@ pub struct ModelSummary {
     pub device: String,
     /// What a user should know about a checkpoint that works all the same, one line each.
     pub notes: Vec<String>,
+    /// What ratios amount to, as measured: one entry per class, or none at all when nothing was measured.
+    pub calibration: Vec<Option<Calibration>>,
 }
 
 /// Down the bounded channel to the worker, handled in order.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// Load a model (the bundled one when `path` is `None`); answered by `ModelLoaded` or `Failed`.
+    /// Load a model; answered by `ModelProgress`, then `ModelLoaded` or `Failed`.
     LoadModel {
-        /// Folder or safetensors file.
-        path: Option<PathBuf>,
+        /// Which, where it runs and in which precision.
+        key: Box<ModelKey>,
     },
+    /// Something beside the runs, which waits for none of them; answered by `Chore`.
+    Chore(Box<Chore>),
     /// Load and fit a scene for viewing; answered by `SceneLoaded` or `Failed`.
     OpenScene {
         /// The photo; the bundled demo photo when `None`.
@@ -188,6 +195,15 @@ pub enum CancelReason {
 /// Up from the worker, in order. Bulk frames do not come this way: see `Engine::take_frames`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// Some of a model has been read; progress events may be dropped.
+    ModelProgress {
+        /// Parameters read.
+        done: u64,
+        /// Parameters in all.
+        total: u64,
+    },
+    /// What became of a chore.
+    Chore(ChoreEvent),
     /// A model is ready.
     ModelLoaded(ModelSummary),
     /// A scene is ready.

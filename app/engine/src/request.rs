@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::mix::Mix;
+use mdsd3_model::mmdit::{HeadRatio, check_head_ratios};
 use mdsd3_model::pipeline::SampleSettings;
 use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,10 @@ pub struct RenderRequest {
     /// Factor on a class's ratio over sigma, such as haze=1:1,0.5:1,0.3:0; one per class
     #[arg(long = "curve", value_name = "CLASS=SIGMA:FACTOR,...")]
     pub curves: Vec<RatioCurve>,
+    /// Ratio of a single attention head in place of its class's, such as 3=0.5; may be given several times
+    #[arg(long = "head", value_name = "HEAD=RATIO")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub head_ratios: Vec<HeadRatio>,
     /// Side of the scene in pixels
     #[arg(long, default_value_t = 256, allow_negative_numbers = true)]
     pub size: u32,
@@ -159,6 +164,7 @@ impl Default for RenderRequest {
             sampler: Sampler::Euler,
             sampler_aid: SamplerAid::None,
             curves: Vec::new(),
+            head_ratios: Vec::new(),
             size: 256,
             fit: Fit::Square,
             model: None,
@@ -220,6 +226,7 @@ impl RenderRequest {
         if !model.classes.is_empty() {
             self.mix.check_classes(&model.classes)?;
             check_curves(&self.curves, &model.classes)?;
+            check_head_ratios(&self.head_ratios, model.heads)?;
         }
         check_size(self.size, model.size_multiple, model.max_size)
     }
@@ -241,6 +248,21 @@ impl RenderRequest {
         }
     }
 
+    /// Sets the model that the run needs.
+    pub fn set_model_key(&mut self, key: &ModelKey) {
+        let ModelKey {
+            path,
+            parts,
+            device,
+            dtype,
+        } = key.clone();
+        self.model = path;
+        (self.vae, self.preview_vae) = (parts.vae, parts.preview_vae);
+        (self.text_encoder, self.tokenizer) = (parts.text_encoder, parts.tokenizer);
+        (self.adapter, self.heads) = (parts.adapter, parts.heads);
+        (self.device, self.dtype) = (device, dtype);
+    }
+
     /// What the model's sampler needs of it.
     pub(crate) fn sample_settings(&self) -> SampleSettings {
         SampleSettings {
@@ -250,6 +272,7 @@ impl RenderRequest {
             guidance: self.guidance,
             seed: self.seed,
             curves: self.curves.clone(),
+            head_ratios: self.head_ratios.clone(),
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
             moving_average: self.sampler_aid == SamplerAid::MovingAverage,
@@ -368,6 +391,7 @@ mod tests {
             dtype: "f32".to_owned(),
             device: "cpu".to_owned(),
             notes: Vec::new(),
+            ..ModelSummary::default()
         }
     }
 
@@ -399,6 +423,7 @@ mod tests {
         assert!(refusal(|r| r.guidance = f32::INFINITY).contains("guidance"));
         assert!(refusal(|r| r.device = "tpu".to_owned()).contains("tpu"));
         assert!(refusal(|r| r.dtype = "f64".to_owned()).contains("f64"));
+        assert!(refusal(|r| r.head_ratios = vec!["2=1".parse().expect("well formed")]).contains("head 2"));
         assert!(refusal(|r| r.curves = vec!["fog=1:1".parse().expect("well formed")]).contains("fog"));
         assert!(refusal(|r| r.mix = "fog=0.5".parse().expect("well formed")).contains("fog"));
     }

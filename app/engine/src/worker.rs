@@ -10,10 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use mdsd3_model::io::progress;
 
+use crate::advice::advised;
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::frames::{self, Decoded};
+use crate::inspect;
 use crate::lanes;
 use crate::loaded::{Decoder, LazyIdentity, ModelKey};
 use crate::metadata::{self, RunSettings};
@@ -52,7 +55,7 @@ pub(crate) struct Worker {
     events: EventSink,
     stop: Arc<StopSignal>,
     preview: Preview,
-    /// Model of the start; its device and dtype hold for every [`Request::LoadModel`].
+    /// Model of the start.
     options: ModelKey,
     session: Session,
     finished: VecDeque<Finished>,
@@ -79,10 +82,11 @@ impl Worker {
 
     /// The thread's body: returns when the engine is dropped.
     pub(crate) fn run(mut self) {
-        let path = self.options.path.clone();
         let first = Command {
-            ticket: 0,
-            request: Request::LoadModel { path },
+            ticket: self.stop.issue(),
+            request: Request::LoadModel {
+                key: Box::new(self.options.clone()),
+            },
         };
         self.handle_guarded(first);
         while self.wait_for_receiver() {
@@ -117,7 +121,7 @@ impl Worker {
                 self.preview.fill_in();
                 self.events.send(Event::Failed {
                     run,
-                    message: error.one_line(),
+                    message: advised(error.one_line()),
                 });
             }
             Err(payload) => {
@@ -137,20 +141,41 @@ impl Worker {
             // What the user asked to keep is kept even while the program closes; the rest has no one to look at it.
             Request::SaveResult { lane, path } => self.save(lane, path),
             _ if self.stop.is_closing() => Ok(()),
-            Request::LoadModel { path } => self.load_model(path),
+            Request::LoadModel { key } => self.load_model(&key, ticket),
             Request::OpenScene { path, size } => self.open_scene(path, size),
             Request::Render { run, lanes } => self.render(run, &lanes, ticket),
+            // The engine hands chores to their own thread.
+            Request::Chore(_) => Ok(()),
             Request::PanicForTest => panic!("a test asked for this panic"),
         }
     }
 
-    fn load_model(&mut self, path: Option<PathBuf>) -> Result<(), EngineError> {
-        self.session.load_model(&ModelKey {
-            path,
-            ..self.options.clone()
-        })?;
+    fn load_model(&mut self, key: &ModelKey, ticket: Ticket) -> Result<(), EngineError> {
+        self.ensure_model(key, ticket)?;
         self.report_model();
         Ok(())
+    }
+
+    /// Makes the model of `key` the one in memory, with progress; true when it had to be loaded.
+    fn ensure_model(&mut self, key: &ModelKey, ticket: Ticket) -> Result<bool, EngineError> {
+        let known = self.session.model().is_some_and(|model| model.key() == key);
+        if known {
+            return Ok(false);
+        }
+        // A model that can't be looked at can't be loaded either, and loading says why.
+        let total = inspect::inspect(key.path.as_deref(), &key.parts).map_or(0, |report| report.parameters_in_memory());
+        let (events, stop) = (self.events.clone(), Arc::clone(&self.stop));
+        let mut done = 0;
+        let observer = move |values| {
+            done += values;
+            events.send(Event::ModelProgress { done, total });
+            if stop.reason(ticket).is_some() || stop.is_closing() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        progress::observed(observer, || self.session.load_model(key))
     }
 
     fn report_model(&self) {
@@ -186,7 +211,7 @@ impl Worker {
         for request in &requests {
             request.check_settings()?;
         }
-        if self.session.load_model(&first.model_key())? {
+        if self.ensure_model(&first.model_key(), ticket)? {
             self.report_model();
         }
         let mut observer = RunObserver {

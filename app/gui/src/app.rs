@@ -1,8 +1,7 @@
 //! The studio as a whole: events in, panes drawn, commands carried out, requests out.
 
 mod carry_out;
-
-use std::path::PathBuf;
+mod incoming;
 
 use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
 use mdsd3_engine::protocol::{Request, Rgba8};
@@ -10,7 +9,7 @@ use mdsd3_engine::protocol::{Request, Rgba8};
 use crate::commands::Command;
 use crate::dialogs::{Choice, Dialogs};
 use crate::icons::program_icon;
-use crate::layout::Layout;
+use crate::layout::{Layout, Pane};
 use crate::link::EngineLink;
 use crate::overlays::Overlay;
 use crate::panes::{Looking, PaneContext, top_bar};
@@ -59,6 +58,7 @@ impl Studio {
         });
         state.seed_locked = prefs.seed_locked;
         state.recent = prefs.recent;
+        state.presets = prefs.presets;
         Self {
             link,
             state,
@@ -113,6 +113,7 @@ impl Studio {
             selected_lane: selected,
             seed_locked: self.state.seed_locked,
             recent: self.state.recent.clone(),
+            presets: self.state.presets.clone(),
         }
     }
 
@@ -120,7 +121,7 @@ impl Studio {
     pub fn ui(&mut self, ui: &mut Ui) {
         self.textures.begin_frame();
         self.receive(ui.input(|input| input.time));
-        self.open_dropped(ui);
+        self.open_incoming(ui);
         let mut commands = Vec::new();
         if !self.dialogs.is_modal_open() && !self.overlay.is_open() {
             commands.extend(Command::pressed(ui.ctx()));
@@ -129,9 +130,18 @@ impl Studio {
         commands.extend(self.overlay.show(ui.ctx(), &self.state));
         let suggestion = self.suggested_name();
         match self.dialogs.show(ui.ctx(), &self.state.recent, &suggestion) {
-            Some(Choice::Open(path)) => self.state.open_scene(path),
+            Some(Choice::Open(Some(path))) => self.state.open_file(path),
+            Some(Choice::Open(None)) => self.state.open_scene(None),
             Some(Choice::Save(path)) => self.state.save_result(path),
+            Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
+            Some(Choice::Model(field, path)) => {
+                *self.state.desk.draft.field(field) = path.display().to_string();
+                self.layout.focus(Pane::Model);
+            }
             None => {}
+        }
+        if let Some(purpose) = self.looking.ask_for.take() {
+            self.dialogs.open_native(ui.ctx(), purpose, "");
         }
         for command in commands {
             self.carry_out(ui.ctx(), command);
@@ -153,14 +163,6 @@ impl Studio {
             self.state.push_frame(frame);
         }
         self.state.tick(now_secs);
-    }
-
-    fn open_dropped(&mut self, ui: &Ui) {
-        let dropped: Option<PathBuf> =
-            ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
-        if let Some(path) = dropped {
-            self.state.open_scene(Some(path));
-        }
     }
 
     fn draw(&mut self, ui: &mut Ui, commands: &mut Vec<Command>) {
@@ -204,6 +206,10 @@ impl Studio {
                 Effect::Send(request) => self.link.send(request.clone()),
                 Effect::Cancel(reason) => {
                     self.link.cancel(*reason);
+                    Ok(())
+                }
+                Effect::CancelChores => {
+                    self.link.cancel_chores();
                     Ok(())
                 }
             };

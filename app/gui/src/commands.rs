@@ -2,8 +2,6 @@
 
 mod shortcuts;
 
-use egui::KeyboardShortcut;
-
 /// One thing a user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
@@ -17,8 +15,12 @@ pub enum Command {
     OpenPath,
     /// Go back to the bundled demo photo.
     OpenDemo,
+    /// Open what the clipboard holds: an image, or the path of one.
+    Paste,
     /// Save the finished image.
     SaveImage,
+    /// Save the images of all steps.
+    SaveSteps,
     /// Put the shown image on the clipboard.
     CopyImage,
     /// Take the last change of a setting back.
@@ -43,6 +45,12 @@ pub enum Command {
     NextLane,
     /// Rerun from the shown step with other settings, as a lane of its own.
     BranchHere,
+    /// Let every head follow its class again.
+    ReleaseHeads,
+    /// Make every ratio constant over sigma.
+    ClearCurves,
+    /// Render the seeds of the strip that have no image yet.
+    FillSeedStrip,
     /// Show the step before.
     PreviousStep,
     /// Show the next step.
@@ -67,6 +75,8 @@ pub enum Command {
     ZoomOriginal,
     /// Bring the Mixer to the front.
     ShowMixer,
+    /// Bring the Model pane to the front.
+    ShowModel,
     /// Bring the log to the front.
     ShowLog,
     /// Switch between the dark and the light look.
@@ -75,8 +85,22 @@ pub enum Command {
     ShowPalette,
     /// List all shortcuts.
     ShowShortcuts,
+    /// Change what the studio remembers.
+    ShowPreferences,
     /// Put the panes back where they were on the first start.
     ResetLayout,
+    /// Forget the photos opened lately.
+    ForgetRecent,
+    /// Put everything that is remembered back, presets excepted.
+    ResetPreferences,
+    /// Choose a checkpoint folder in the desktop's file dialog.
+    ChooseModelFolder,
+    /// Choose a checkpoint file in the desktop's file dialog.
+    ChooseModelFile,
+    /// Load the model that the Model pane describes.
+    LoadModel,
+    /// Go back to the bundled model.
+    LoadBundledModel,
     /// Close the studio.
     Quit,
 }
@@ -91,21 +115,31 @@ pub struct Group {
 
 impl Command {
     /// All of them, by menu heading.
-    pub const GROUPS: [Group; 6] = [
+    pub const GROUPS: [Group; 7] = [
         Group {
             title: "File",
             commands: &[
                 Self::OpenPhoto,
                 Self::OpenPath,
                 Self::OpenDemo,
+                Self::Paste,
                 Self::SaveImage,
+                Self::SaveSteps,
                 Self::CopyImage,
                 Self::Quit,
             ],
         },
         Group {
             title: "Edit",
-            commands: &[Self::Undo, Self::Redo, Self::ShowPalette, Self::ShowShortcuts],
+            commands: &[
+                Self::Undo,
+                Self::Redo,
+                Self::ShowPalette,
+                Self::ShowShortcuts,
+                Self::ShowPreferences,
+                Self::ForgetRecent,
+                Self::ResetPreferences,
+            ],
         },
         Group {
             title: "Mix",
@@ -114,7 +148,19 @@ impl Command {
                 Self::Stop,
                 Self::NewSeed,
                 Self::ToggleSeedLock,
+                Self::FillSeedStrip,
                 Self::ClearMix,
+                Self::ClearCurves,
+                Self::ReleaseHeads,
+            ],
+        },
+        Group {
+            title: "Model",
+            commands: &[
+                Self::ChooseModelFolder,
+                Self::ChooseModelFile,
+                Self::LoadModel,
+                Self::LoadBundledModel,
             ],
         },
         Group {
@@ -148,6 +194,7 @@ impl Command {
                 Self::ZoomFit,
                 Self::ZoomOriginal,
                 Self::ShowMixer,
+                Self::ShowModel,
                 Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
@@ -170,7 +217,9 @@ impl Command {
             Self::OpenPhoto => "Open photo…",
             Self::OpenPath => "Open by path…",
             Self::OpenDemo => "Open the demo photo",
+            Self::Paste => "Paste a photo or its path",
             Self::SaveImage => "Save image…",
+            Self::SaveSteps => "Save all steps…",
             Self::CopyImage => "Copy image",
             Self::Undo => "Undo",
             Self::Redo => "Redo",
@@ -183,6 +232,9 @@ impl Command {
             Self::RemoveLane => "Remove the selected lane",
             Self::NextLane => "Select the next lane",
             Self::BranchHere => "Branch from this step",
+            Self::ReleaseHeads => "Let all heads follow their class",
+            Self::ClearCurves => "Make all ratios constant",
+            Self::FillSeedStrip => "Render the strip of seeds",
             Self::PreviousStep => "Previous step",
             Self::NextStep => "Next step",
             Self::FirstStep => "First step",
@@ -195,11 +247,19 @@ impl Command {
             Self::ZoomFit => "Fit images",
             Self::ZoomOriginal => "Images at 100 %",
             Self::ShowMixer => "Show the mixer",
+            Self::ShowModel => "Show the model",
             Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",
             Self::ShowShortcuts => "Shortcuts",
+            Self::ShowPreferences => "Preferences…",
             Self::ResetLayout => "Reset the layout",
+            Self::ForgetRecent => "Forget recent photos",
+            Self::ResetPreferences => "Reset all preferences",
+            Self::ChooseModelFolder => "Choose a model folder…",
+            Self::ChooseModelFile => "Choose a model file…",
+            Self::LoadModel => "Load the model",
+            Self::LoadBundledModel => "Load the bundled model",
             Self::Quit => "Quit",
         }
     }
@@ -216,7 +276,7 @@ impl Command {
     pub fn shortcut_text(self, ctx: &egui::Context) -> String {
         self.shortcuts()
             .first()
-            .map(|shortcut| shortcut_words(ctx, shortcut))
+            .map(|shortcut| ctx.format_shortcut(shortcut))
             .unwrap_or_default()
     }
 
@@ -225,14 +285,10 @@ impl Command {
         let texts: Vec<String> = self
             .shortcuts()
             .iter()
-            .map(|shortcut| shortcut_words(ctx, shortcut))
+            .map(|shortcut| ctx.format_shortcut(shortcut))
             .collect();
         texts.join(" or ")
     }
-}
-
-fn shortcut_words(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
-    ctx.format_shortcut(shortcut)
 }
 
 #[cfg(test)]

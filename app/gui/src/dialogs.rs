@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use egui::{Align, Context, Id, Key, Layout, Modal, RichText, TextEdit, Ui};
 
-use crate::state::file_name;
+use crate::state::model::ModelField;
+use crate::state::{file_name, typed_path};
 use crate::theme;
 use crate::widgets::{caption, focus_ring};
 
@@ -23,6 +24,49 @@ pub enum Purpose {
     OpenPhoto,
     /// A file to save the result in.
     SaveImage,
+    /// A folder for the images of all steps.
+    SaveSteps,
+    /// A checkpoint's folder.
+    ModelFolder,
+    /// A checkpoint's file.
+    ModelFile,
+    /// Another part of a model: what the Model pane calls it.
+    ModelPart(ModelField),
+}
+
+impl Purpose {
+    /// Title of the dialog, and what its button says.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::OpenPhoto => ("Open photo", "Open"),
+            Self::SaveImage => ("Save image", "Save"),
+            Self::SaveSteps => ("Save all steps in a folder", "Save"),
+            Self::ModelFolder => ("Choose a model folder", "Choose"),
+            Self::ModelFile => ("Choose a model file", "Choose"),
+            Self::ModelPart(_) => ("Choose a file of the model", "Choose"),
+        }
+    }
+
+    /// What the field shows while it is empty.
+    fn example(self) -> &'static str {
+        match self {
+            Self::OpenPhoto => "~/photos/street.jpg",
+            Self::SaveImage => "~/mixes/street.png",
+            Self::SaveSteps => "~/mixes/street-steps",
+            Self::ModelFolder => "~/models/stable-diffusion-3-medium",
+            Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
+        }
+    }
+
+    fn choice(self, path: PathBuf) -> Choice {
+        match self {
+            Self::OpenPhoto => Choice::Open(Some(path)),
+            Self::SaveImage => Choice::Save(path),
+            Self::SaveSteps => Choice::SaveSteps(path),
+            Self::ModelFolder | Self::ModelFile => Choice::Model(ModelField::Model, path),
+            Self::ModelPart(field) => Choice::Model(field, path),
+        }
+    }
 }
 
 /// A choice that was made.
@@ -32,6 +76,10 @@ pub enum Choice {
     Open(Option<PathBuf>),
     /// Save the result here.
     Save(PathBuf),
+    /// Save all steps into this folder.
+    SaveSteps(PathBuf),
+    /// Write this into a field of the Model pane.
+    Model(ModelField, PathBuf),
 }
 
 /// The answer of the desktop's dialog.
@@ -100,8 +148,12 @@ impl Dialogs {
         let choice = self
             .poll_native(suggestion)
             .or_else(|| self.show_path(ctx, recent, suggestion));
-        if let Some(Choice::Open(Some(path)) | Choice::Save(path)) = &choice {
-            self.last_folder = path.parent().map(Path::to_owned);
+        match &choice {
+            Some(Choice::Open(Some(path)) | Choice::Save(path) | Choice::Model(_, path)) => {
+                self.last_folder = path.parent().map(Path::to_owned);
+            }
+            Some(Choice::SaveSteps(folder)) => self.last_folder = Some(folder.clone()),
+            Some(Choice::Open(None)) | None => {}
         }
         choice
     }
@@ -115,14 +167,17 @@ impl Dialogs {
             Err(TryRecvError::Disconnected) => Answer::Unavailable,
         };
         self.native = None;
-        match (answer, purpose) {
-            (Answer::Picked(path), Purpose::OpenPhoto) => Some(Choice::Open(Some(path))),
-            (Answer::Picked(path), Purpose::SaveImage) => Some(Choice::Save(path)),
-            (Answer::Dismissed, _) => None,
-            (Answer::Unavailable, _) => {
+        match answer {
+            Answer::Picked(path) => Some(purpose.choice(path)),
+            Answer::Dismissed => None,
+            Answer::Unavailable => {
                 let note =
                     "This desktop offers no file dialog (xdg-desktop-portal or zenity). Type or paste a path instead.";
-                let text = if purpose == Purpose::SaveImage { suggestion } else { "" };
+                let text = match purpose {
+                    Purpose::SaveImage => suggestion,
+                    Purpose::SaveSteps => suggestion.trim_end_matches(".png"),
+                    _ => "",
+                };
                 self.open_path(purpose, text, note.to_owned());
                 None
             }
@@ -169,10 +224,7 @@ enum Outcome {
 
 impl PathDialog {
     fn ui(&mut self, ui: &mut Ui, recent: &[PathBuf]) -> Outcome {
-        let (title, verb) = match self.purpose {
-            Purpose::OpenPhoto => ("Open photo", "Open"),
-            Purpose::SaveImage => ("Save image", "Save"),
-        };
+        let (title, verb) = self.purpose.words();
         ui.heading(title);
         if !self.note.is_empty() {
             ui.add(egui::Label::new(RichText::new(&self.note).color(theme::of(ui).warning)).wrap());
@@ -209,7 +261,7 @@ impl PathDialog {
         let label = ui.label("Path");
         let field = TextEdit::singleline(&mut self.text)
             .desired_width(f32::INFINITY)
-            .hint_text("~/photos/street.jpg");
+            .hint_text(self.purpose.example());
         let response = ui.add(field).labelled_by(label.id);
         focus_ring(ui, &response);
         if std::mem::take(&mut self.fresh) {
@@ -240,7 +292,6 @@ impl PathDialog {
     fn accept(&mut self) -> Outcome {
         let path = typed_path(&self.text);
         match self.purpose {
-            Purpose::OpenPhoto => Outcome::Chosen(Choice::Open(Some(path))),
             Purpose::SaveImage => {
                 let path = if path.extension().is_none() {
                     path.with_extension("png")
@@ -254,52 +305,28 @@ impl PathDialog {
                 }
                 Outcome::Chosen(Choice::Save(path))
             }
+            purpose => Outcome::Chosen(purpose.choice(path)),
         }
-    }
-}
-
-/// A path as people paste it: quoted, as a `file://` address, or with `~` for the home folder.
-pub fn typed_path(text: &str) -> PathBuf {
-    let text = text.trim().trim_matches(['"', '\'']);
-    let text = text.strip_prefix("file://").unwrap_or(text);
-    match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(text),
     }
 }
 
 fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> Answer {
     let asked = Instant::now();
-    let mut dialog = rfd::FileDialog::new();
+    let mut dialog = rfd::FileDialog::new().set_title(purpose.words().0);
     if let Some(folder) = folder {
         dialog = dialog.set_directory(folder);
     }
     let picked = match purpose {
-        Purpose::OpenPhoto => dialog
-            .set_title("Open photo")
-            .add_filter("Photos", &PHOTO_EXTENSIONS)
-            .pick_file(),
-        Purpose::SaveImage => dialog
-            .set_title("Save image")
-            .add_filter("PNG", &["png"])
-            .set_file_name(suggestion)
-            .save_file(),
+        Purpose::OpenPhoto => dialog.add_filter("Photos", &PHOTO_EXTENSIONS).pick_file(),
+        Purpose::SaveImage => dialog.add_filter("PNG", &["png"]).set_file_name(suggestion).save_file(),
+        Purpose::SaveSteps | Purpose::ModelFolder => dialog.pick_folder(),
+        Purpose::ModelFile | Purpose::ModelPart(_) => {
+            dialog.add_filter("Safetensors", &["safetensors", "json"]).pick_file()
+        }
     };
     match picked {
         Some(path) => Answer::Picked(path),
         None if asked.elapsed() < NEVER_SHOWN => Answer::Unavailable,
         None => Answer::Dismissed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pasted_paths_lose_quotes_and_schemes() {
-        assert_eq!(typed_path("  \"/a b/c.png\" "), PathBuf::from("/a b/c.png"));
-        assert_eq!(typed_path("file:///a/c.png"), PathBuf::from("/a/c.png"));
-        assert!(!typed_path("~/x.png").starts_with("~"));
     }
 }

@@ -32,6 +32,8 @@ const MIN_PANE: f32 = 120.0;
 pub enum Pane {
     /// Ratios, noise and sampling.
     Mixer,
+    /// The checkpoint, and where it runs.
+    Model,
     /// Scene and step side by side.
     Viewport,
     /// The film strip of steps.
@@ -40,6 +42,18 @@ pub enum Pane {
     Spectrum,
     /// All messages.
     Log,
+}
+
+impl Pane {
+    /// All of them.
+    const ALL: [Self; 6] = [
+        Self::Mixer,
+        Self::Model,
+        Self::Viewport,
+        Self::Timeline,
+        Self::Spectrum,
+        Self::Log,
+    ];
 }
 
 /// The docks.
@@ -54,13 +68,15 @@ impl Default for Layout {
     fn default() -> Self {
         let mut tiles = Tiles::default();
         let mixer = tiles.insert_pane(Pane::Mixer);
+        let model = tiles.insert_pane(Pane::Model);
+        let left = tiles.insert_tab_tile(vec![mixer, model]);
         let viewport = tiles.insert_pane(Pane::Viewport);
         let timeline = tiles.insert_pane(Pane::Timeline);
         let log = tiles.insert_pane(Pane::Log);
         let spectrum = tiles.insert_pane(Pane::Spectrum);
         let strip = tiles.insert_tab_tile(vec![timeline, log]);
         let middle = tiles.insert_vertical_tile(vec![viewport, strip]);
-        let root = tiles.insert_horizontal_tile(vec![mixer, middle, spectrum]);
+        let root = tiles.insert_horizontal_tile(vec![left, middle, spectrum]);
         set_shares(
             &mut tiles,
             root,
@@ -102,9 +118,7 @@ impl Layout {
 
     /// Whether every pane is there: a layout stored by another version may lack some.
     pub fn is_complete(&self) -> bool {
-        [Pane::Mixer, Pane::Viewport, Pane::Timeline, Pane::Spectrum, Pane::Log]
-            .iter()
-            .all(|pane| self.tree.tiles.find_pane(pane).is_some())
+        Pane::ALL.iter().all(|pane| self.tree.tiles.find_pane(pane).is_some())
     }
 
     /// Adapts to the window's size; while that is too small for all panes, they shrink together and nothing is remembered.
@@ -165,6 +179,7 @@ impl Behavior<Pane> for Docks<'_, '_> {
                     panes::lane_scope::show(ui, self.context);
                     panes::mixer::show(ui, self.context);
                 }
+                Pane::Model => panes::model::show(ui, self.context),
                 Pane::Viewport => panes::viewport::show(ui, self.context),
                 Pane::Timeline => panes::timeline::show(ui, self.context),
                 Pane::Spectrum => panes::spectrum::show(ui, self.context),
@@ -176,6 +191,7 @@ impl Behavior<Pane> for Docks<'_, '_> {
     fn tab_title_for_pane(&mut self, pane: &Pane) -> WidgetText {
         match pane {
             Pane::Mixer => "Mixer".into(),
+            Pane::Model => "Model".into(),
             Pane::Viewport => "Viewport".into(),
             Pane::Timeline => "Timeline".into(),
             Pane::Spectrum => "Spectrum".into(),

@@ -30,6 +30,7 @@ pub mod widgets;
 pub mod zoom;
 
 mod app;
+mod config_file;
 mod error;
 mod gpu;
 mod style;

@@ -14,6 +14,9 @@ pub trait EngineLink {
     /// Stops the run that is going on, within one step.
     fn cancel(&mut self, reason: CancelReason);
 
+    /// Cancels every chore sent so far.
+    fn cancel_chores(&mut self);
+
     /// Events since the last call, oldest first.
     fn poll_events(&mut self) -> Vec<Event>;
 
@@ -28,6 +31,10 @@ impl EngineLink for Engine {
 
     fn cancel(&mut self, reason: CancelReason) {
         Engine::cancel(self, reason);
+    }
+
+    fn cancel_chores(&mut self) {
+        Engine::cancel_chores(self);
     }
 
     fn poll_events(&mut self) -> Vec<Event> {

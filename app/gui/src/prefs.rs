@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::colormap::ColorMap;
 use crate::layout::Layout;
 use crate::state::LaneSetup;
+use crate::state::presets::Preset;
 use crate::theme::Look;
 
 /// Where preferences are kept; a new number is given when their meaning changes, so that old ones are left alone.
@@ -35,6 +36,19 @@ pub struct Prefs {
     pub seed_locked: bool,
     /// Photos opened lately.
     pub recent: Vec<PathBuf>,
+    /// The user's presets.
+    pub presets: Vec<Preset>,
+}
+
+/// What was stored, as far as it could be read.
+#[derive(Debug)]
+pub struct Remembered {
+    /// Look, settings and files.
+    pub prefs: Prefs,
+    /// The panes.
+    pub layout: Layout,
+    /// Whether something that was stored could not be read, so that its default took its place.
+    pub is_damaged: bool,
 }
 
 impl Default for Prefs {
@@ -47,18 +61,31 @@ impl Default for Prefs {
             selected_lane: 0,
             seed_locked: true,
             recent: Vec::new(),
+            presets: Vec::new(),
         }
     }
 }
 
 impl Prefs {
     /// What was stored; what is missing or unreadable takes its default.
-    pub fn load(storage: Option<&dyn Storage>) -> (Self, Layout) {
-        let prefs = storage
-            .and_then(|storage| eframe::get_value::<Self>(storage, PREFS_KEY))
-            .unwrap_or_default();
-        let layout = storage.and_then(|storage| eframe::get_value::<Layout>(storage, LAYOUT_KEY));
-        (prefs.sane(), layout.filter(Layout::is_complete).unwrap_or_default())
+    pub fn load(storage: Option<&dyn Storage>) -> Remembered {
+        let (prefs, prefs_damaged) = read::<Self>(storage, PREFS_KEY);
+        let (layout, layout_damaged) = read::<Layout>(storage, LAYOUT_KEY);
+        Remembered {
+            prefs: prefs.unwrap_or_default().sane(),
+            // A layout of an earlier version lacks panes; that is no damage.
+            layout: layout.filter(Layout::is_complete).unwrap_or_default(),
+            is_damaged: prefs_damaged || layout_damaged,
+        }
+    }
+
+    /// Whether storage holds anything of the studio's.
+    pub fn are_in(storage: Option<&dyn Storage>) -> bool {
+        storage.is_some_and(|storage| {
+            [PREFS_KEY, LAYOUT_KEY]
+                .iter()
+                .any(|key| storage.get_string(key).is_some())
+        })
     }
 
     /// Stores both.
@@ -76,6 +103,16 @@ impl Prefs {
             .retain(|lane| lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok()));
         self
     }
+}
+
+/// A stored value, and whether there was one that could not be read.
+fn read<T: serde::de::DeserializeOwned>(storage: Option<&dyn Storage>, key: &str) -> (Option<T>, bool) {
+    let Some(storage) = storage else {
+        return (None, false);
+    };
+    let value = eframe::get_value::<T>(storage, key);
+    let is_damaged = value.is_none() && storage.get_string(key).is_some();
+    (value, is_damaged)
 }
 
 #[cfg(test)]
@@ -109,11 +146,20 @@ mod tests {
         prefs.settings.beta = 0.4;
         prefs.lanes = vec![LaneSetup::new(1), LaneSetup::new(2)];
         prefs.recent.push("a.png".into());
+        prefs.presets.push(Preset {
+            name: "Drizzle".to_owned(),
+            mix: "rain=0.3".parse().expect("well formed"),
+            curves: vec!["rain=1:1,0.5:0".parse().expect("well formed")],
+            head_ratios: vec!["2=0.5".parse().expect("well formed")],
+            alpha: 1.0,
+            beta: 0.2,
+        });
         let mut memory = Memory::default();
         prefs.store(&Layout::default(), &mut memory);
-        let (loaded, layout) = Prefs::load(Some(&memory));
-        assert_eq!(loaded, prefs);
-        assert!(layout.is_complete());
+        let loaded = Prefs::load(Some(&memory));
+        assert_eq!(loaded.prefs, prefs);
+        assert!(loaded.layout.is_complete() && !loaded.is_damaged);
+        assert!(Prefs::are_in(Some(&memory)) && !Prefs::are_in(None));
     }
 
     #[test]
@@ -121,9 +167,9 @@ mod tests {
         let mut memory = Memory::default();
         memory.set_string(PREFS_KEY, "(look: Purple".to_owned());
         memory.set_string(LAYOUT_KEY, "42".to_owned());
-        let (loaded, layout) = Prefs::load(Some(&memory));
-        assert_eq!(loaded, Prefs::default());
-        assert!(layout.is_complete());
+        let loaded = Prefs::load(Some(&memory));
+        assert_eq!(loaded.prefs, Prefs::default());
+        assert!(loaded.layout.is_complete() && loaded.is_damaged);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use egui::text::LayoutJob;
+use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Align, Align2, Button, Color32, CornerRadius, DragValue, FontId, Galley, Layout, Mesh, Painter, Rect, Response,
-    RichText, Role, Sense, Slider, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align, Align2, Button, Color32, CornerRadius, DragValue, EventFilter, FontId, Galley, Key, Layout, Mesh, Modifiers,
+    Painter, Rect, Response, RichText, Role, Sense, Slider, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::icons::{self, Icon};
@@ -30,13 +30,13 @@ pub struct LabelledSlider<'a> {
     pub mark: Option<f64>,
 }
 
-/// Width of the label column of [`LabelledSlider`], in points.
-const LABEL_WIDTH: f32 = 76.0;
-
 /// Width of the number column of [`LabelledSlider`], in points.
 const NUMBER_WIDTH: f32 = 52.0;
 
 impl LabelledSlider<'_> {
+    /// Width of the column of labels, in points.
+    pub const LABEL_WIDTH: f32 = 76.0;
+
     /// Draws it over the available width; true when the user changed the value.
     pub fn show(self, ui: &mut Ui, value: &mut f64) -> bool {
         let theme = theme::of(ui);
@@ -54,7 +54,7 @@ impl LabelledSlider<'_> {
 
     fn row(&self, ui: &mut Ui, theme: &theme::Theme, value: &mut f64) {
         ui.horizontal(|ui| {
-            let (label_rect, label) = ui.allocate_exact_size(vec2(LABEL_WIDTH, space::ROW), Sense::hover());
+            let (label_rect, label) = ui.allocate_exact_size(vec2(Self::LABEL_WIDTH, space::ROW), Sense::hover());
             let mut text_x = label_rect.left();
             if let Some(color) = self.color {
                 let swatch = Rect::from_center_size(pos2(text_x + 5.0, label_rect.center().y), Vec2::splat(10.0));
@@ -133,6 +133,35 @@ impl LabelledSlider<'_> {
     }
 }
 
+/// How often each arrow key was pressed while `response` had the keyboard, to the right and downwards; the presses are used
+/// up, and the arrows stay with the control.
+pub fn arrow_steps(ui: &Ui, response: &Response) -> Vec2 {
+    if response.gained_focus() || response.has_focus() {
+        let filter = EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    }
+    if response.clicked() || response.dragged() {
+        response.request_focus();
+    }
+    if !response.has_focus() {
+        return Vec2::ZERO;
+    }
+    ui.input_mut(|input| {
+        let mut count = |key| input.count_and_consume_key(Modifiers::NONE, key) as f32;
+        let (right, left) = (count(Key::ArrowRight), count(Key::ArrowLeft));
+        vec2(right - left, count(Key::ArrowDown) - count(Key::ArrowUp))
+    })
+}
+
+/// Gives something that is dragged the role of a slider.
+pub fn slider_info(ui: &Ui, response: &Response, name: &str, value: f64) {
+    response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), value, name));
+}
+
 /// Outlines a field that has the keyboard; egui's own outline has the colour of selected text, white.
 pub fn focus_ring(ui: &Ui, field: &Response) {
     if field.has_focus() {
@@ -173,6 +202,25 @@ pub fn section_with<R>(ui: &mut Ui, title: &str, right: impl FnOnce(&mut Ui) -> 
         ui.with_layout(Layout::right_to_left(Align::Center), right).inner
     })
     .inner
+}
+
+/// A section that is folded away until it is opened; `note` says what is set in it. What is open stays open between
+/// sessions.
+pub fn folded_section(ui: &mut Ui, title: &str, note: &str, add: impl FnOnce(&mut Ui)) {
+    let theme = theme::of(ui);
+    let mut text = LayoutJob::default();
+    text.append(title, 0.0, TextFormat::simple(theme::strong_font(), theme.text_strong));
+    text.append(note, 8.0, TextFormat::simple(theme::small_font(), theme.accent_line));
+    let header = egui::CollapsingHeader::new(text)
+        .id_salt(title)
+        .show_unindented(ui, |ui| {
+            ui.add_space(2.0);
+            add(ui);
+        });
+    let open = header.fully_open();
+    header
+        .header_response
+        .widget_info(|| WidgetInfo::selected(Role::DisclosureTriangle, true, open, title));
 }
 
 /// A caption in small, weak type that wraps.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use mdsd3_engine::{Engine, EngineOptions};
 
 use crate::app::Studio;
+use crate::config_file;
 use crate::error::{GuiError, one_line};
 use crate::icons::program_icon;
-use crate::prefs::Prefs;
+use crate::notice::Level;
+use crate::prefs::{Prefs, Remembered};
 
 /// The folder of preferences, and what window managers call the program.
-const APP_ID: &str = "mdsd3-studio";
+pub(crate) const APP_ID: &str = "mdsd3-studio";
 
 /// How the studio opens.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +59,12 @@ fn native_options() -> eframe::NativeOptions {
 }
 
 fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<Studio, mdsd3_engine::EngineError> {
-    let (mut prefs, layout) = Prefs::load(cc.storage);
+    let Remembered {
+        mut prefs,
+        layout,
+        is_damaged,
+    } = Prefs::load(cc.storage);
+    let kept_aside = config_file::keep_aside_if_damaged(APP_ID, is_damaged || !Prefs::are_in(cc.storage));
     prefs.settings.model.clone_from(&options.engine_options.model);
     prefs.settings.device.clone_from(&options.engine_options.device);
     prefs.settings.dtype.clone_from(&options.engine_options.dtype);
@@ -70,7 +77,11 @@ fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<St
         ..options.engine_options
     })?;
     let target = cc.wgpu_render_state.as_ref().map(|render| render.target_format);
-    Ok(Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout))
+    let mut studio = Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout);
+    if let Some(message) = kept_aside {
+        studio.state_mut().notify(Level::Warning, message, None);
+    }
+    Ok(studio)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

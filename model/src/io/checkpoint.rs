@@ -31,6 +31,7 @@ pub use error::CheckpointError;
 use header::Entry;
 use source::Source;
 
+use super::progress;
 use crate::error::ModelError;
 
 /// How a tensor is cut out of the stored one, where a layout stores it another way than diffusers.
@@ -315,7 +316,11 @@ impl Weights {
 
     /// A tensor that must be there, in `dtype` on `device`.
     pub fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor, ModelError> {
-        self.slot(name)?.load(Some(dtype), device)
+        let tensor = self.slot(name)?.load(Some(dtype), device)?;
+        if progress::report(tensor.elem_count() as u64).is_break() {
+            return Err(ModelError::BadInput(format!("{}: loading was stopped", self.name())));
+        }
+        Ok(tensor)
     }
 
     /// A builder over these tensors, converted to `dtype` on `device`.

@@ -6,4 +6,5 @@ pub mod checkpoint;
 pub(crate) mod damage;
 pub mod layout;
 pub mod photo;
+pub mod progress;
 pub mod skeleton;

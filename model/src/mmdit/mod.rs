@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `embed` | patch, position, timestep and pooled embeddings |
 //! | `mask` | which heads a class owns; ratios to head masks |
+//! | `head_ratio` | ratios of single heads, in place of their class's |
 //! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
 //! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
 //!
@@ -12,12 +13,14 @@
 mod block;
 mod clean_path;
 mod embed;
+mod head_ratio;
 mod mask;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 pub use clean_path::{CleanCache, CleanProjections};
+pub use head_ratio::{HeadRatio, check_head_ratios, set_heads};
 pub use mask::{class_heads, head_mask};
 
 use crate::config::MmditConfig;

@@ -58,6 +58,11 @@ impl RatioCurve {
         &self.class
     }
 
+    /// Its points (sigma, factor), by ascending sigma.
+    pub fn points(&self) -> &[(f32, f32)] {
+        &self.points
+    }
+
     /// The factor at a noise level.
     pub fn factor(&self, sigma: f32) -> f32 {
         let above = self.points.partition_point(|point| point.0 < sigma);

@@ -8,9 +8,11 @@ use crate::dialogs::Purpose;
 use crate::layout::{Layout, Pane};
 use crate::notice::Level;
 use crate::overlays::Overlay;
+use crate::panes::Looking;
 use crate::state::palette::Palette;
 use crate::state::{LanePreset, ViewChoice};
 use crate::style;
+use crate::theme::Look;
 use crate::zoom::Zoom;
 
 impl Studio {
@@ -23,12 +25,20 @@ impl Studio {
             Command::OpenPhoto => self.dialogs.open_native(ctx, Purpose::OpenPhoto, ""),
             Command::OpenPath => self.dialogs.open_path(Purpose::OpenPhoto, "", String::new()),
             Command::OpenDemo => state.open_scene(None),
+            Command::Paste => ctx.send_viewport_cmd(ViewportCommand::RequestPaste),
+            Command::SaveSteps => {
+                let name = self.suggested_name();
+                self.dialogs.open_native(ctx, Purpose::SaveSteps, &name);
+            }
             Command::SaveImage => self.save_image(ctx),
             Command::CopyImage => self.copy_image(ctx),
             Command::Undo => state.undo(),
             Command::Redo => state.redo(),
             Command::NewSeed => state.new_seed(),
             Command::ToggleSeedLock => state.seed_locked = !state.seed_locked,
+            Command::ReleaseHeads => state.release_heads(),
+            Command::ClearCurves => state.clear_curves(),
+            Command::FillSeedStrip => state.fill_seed_strip(),
             Command::ClearMix => state.clear_mix(),
             Command::SingleLane => state.apply_preset(LanePreset::Single),
             Command::CompareLanes => state.apply_preset(LanePreset::Compare),
@@ -68,12 +78,20 @@ impl Studio {
                 }
             }
             Command::ShowMixer => self.layout.focus(Pane::Mixer),
+            Command::ShowModel => self.layout.focus(Pane::Model),
             Command::ShowLog => self.layout.focus(Pane::Log),
             Command::ToggleLook => {
                 self.look = self.look.toggled();
                 style::show(ctx, self.look);
             }
             Command::ShowPalette => self.overlay = Overlay::Palette(Palette::default()),
+            Command::ShowPreferences => self.overlay = Overlay::Preferences,
+            Command::ForgetRecent => state.recent.clear(),
+            Command::ResetPreferences => self.reset_preferences(ctx),
+            Command::ChooseModelFolder => self.dialogs.open_native(ctx, Purpose::ModelFolder, ""),
+            Command::ChooseModelFile => self.dialogs.open_native(ctx, Purpose::ModelFile, ""),
+            Command::LoadModel => state.load_draft(),
+            Command::LoadBundledModel => state.load_bundled_model(),
             Command::ShowShortcuts => self.overlay = Overlay::Shortcuts,
             Command::ResetLayout => self.layout = Layout::default(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -88,6 +106,22 @@ impl Studio {
             let message = "There is no finished result to save yet: press Mix and wait for it";
             self.state.notify(Level::Warning, message, None);
         }
+    }
+
+    /// Everything as on the first start, but for photo, model and presets.
+    fn reset_preferences(&mut self, ctx: &egui::Context) {
+        self.state.reset_settings();
+        self.state.recent.clear();
+        self.layout = Layout::default();
+        self.looking = Looking::default();
+        self.look = Look::default();
+        style::show(ctx, self.look);
+        ctx.set_zoom_factor(1.0);
+        self.state.notify(
+            Level::Success,
+            "Preferences are as on the first start; undo brings the settings back",
+            None,
+        );
     }
 
     /// Puts the shown image on the clipboard: the shown step's, or the photo while there is no step.

@@ -28,7 +28,9 @@ impl Command {
             Self::OpenPhoto => const { &[ctrl(Key::O)] },
             Self::OpenPath => const { &[ctrl_shift(Key::O)] },
             Self::OpenDemo => const { &[ctrl_shift(Key::D)] },
+            Self::Paste => const { &[ctrl(Key::V)] },
             Self::SaveImage => const { &[ctrl(Key::S)] },
+            Self::SaveSteps => const { &[ctrl_shift(Key::S)] },
             Self::CopyImage => const { &[ctrl(Key::C)] },
             Self::Undo => const { &[ctrl(Key::Z)] },
             Self::Redo => const { &[ctrl_shift(Key::Z), ctrl(Key::Y)] },
@@ -41,6 +43,7 @@ impl Command {
             Self::RemoveLane => const { &[ctrl(Key::W)] },
             Self::NextLane => const { &[key(Key::L)] },
             Self::BranchHere => const { &[key(Key::B)] },
+            Self::FillSeedStrip => const { &[ctrl_shift(Key::Enter)] },
             Self::PreviousStep => const { &[key(Key::ArrowLeft)] },
             Self::NextStep => const { &[key(Key::ArrowRight)] },
             Self::FirstStep => const { &[key(Key::Home)] },
@@ -52,13 +55,23 @@ impl Command {
             Self::ZoomOut => const { &[key(Key::Minus)] },
             Self::ZoomFit => const { &[key(Key::F)] },
             Self::ZoomOriginal => const { &[key(Key::Num1)] },
+            Self::ShowModel => const { &[ctrl(Key::M)] },
             Self::ShowLog => const { &[ctrl(Key::L)] },
             Self::ToggleLook => const { &[ctrl_shift(Key::L)] },
             Self::ShowPalette => const { &[ctrl_shift(Key::P)] },
             Self::ShowShortcuts => const { &[key(Key::F1), key(Key::Questionmark)] },
+            Self::ShowPreferences => const { &[ctrl(Key::Comma)] },
             Self::ResetLayout => const { &[ctrl_shift(Key::R)] },
             Self::Quit => const { &[ctrl(Key::Q)] },
-            Self::ShowMixer => &[],
+            Self::ReleaseHeads
+            | Self::ClearCurves
+            | Self::ShowMixer
+            | Self::ForgetRecent
+            | Self::ResetPreferences
+            | Self::ChooseModelFolder
+            | Self::ChooseModelFile
+            | Self::LoadModel
+            | Self::LoadBundledModel => &[],
         }
     }
 
@@ -80,7 +93,7 @@ impl Command {
         candidates.sort_by_key(|(shortcut, _)| std::cmp::Reverse(modifier_count(shortcut.modifiers)));
         candidates.into_iter().find_map(|(shortcut, command)| {
             let plain = shortcut.modifiers.is_none() && !matches!(shortcut.logical_key, Key::Escape | Key::F1);
-            let wanted_elsewhere = (plain && control_has_keyboard) || (text_is_edited && edits_text(&shortcut));
+            let wanted_elsewhere = (plain && control_has_keyboard) || (text_is_edited && edits_text(shortcut));
             (!wanted_elsewhere && ctx.input_mut(|input| input.consume_shortcut(&shortcut))).then_some(command)
         })
     }
@@ -95,7 +108,7 @@ fn clipboard_command(ctx: &egui::Context, text_is_edited: bool) -> Option<Comman
 }
 
 /// Whether a text field does something with these keys itself.
-fn edits_text(shortcut: &KeyboardShortcut) -> bool {
+fn edits_text(shortcut: KeyboardShortcut) -> bool {
     let keys = [
         Key::Z,
         Key::Y,
@@ -149,7 +162,7 @@ mod tests {
 
     #[test]
     fn keys_that_edit_text_are_left_to_it() {
-        assert!(edits_text(&ctrl(Key::Z)) && edits_text(&ctrl_shift(Key::Z)) && edits_text(&ctrl(Key::Backspace)));
-        assert!(!edits_text(&ctrl(Key::S)) && !edits_text(&key(Key::Z)));
+        assert!(edits_text(ctrl(Key::Z)) && edits_text(ctrl_shift(Key::Z)) && edits_text(ctrl(Key::Backspace)));
+        assert!(!edits_text(ctrl(Key::S)) && !edits_text(key(Key::Z)));
     }
 }

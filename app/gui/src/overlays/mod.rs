@@ -1,6 +1,7 @@
 //! What is drawn over everything and takes the keyboard: one thing at a time.
 
 pub mod palette;
+pub mod preferences;
 pub mod shortcuts;
 
 use egui::Context;
@@ -19,6 +20,8 @@ pub enum Overlay {
     Palette(Palette),
     /// The sheet of shortcuts.
     Shortcuts,
+    /// What is remembered.
+    Preferences,
 }
 
 impl Overlay {
@@ -33,9 +36,12 @@ impl Overlay {
             Self::None => return None,
             Self::Palette(palette) => palette::show(ctx, palette, state),
             Self::Shortcuts => (None, shortcuts::show(ctx)),
+            Self::Preferences => preferences::show(ctx, state),
         };
         if done {
             *self = Self::None;
+            // What lies under it is to be seen at once, not at the next event.
+            ctx.request_repaint();
         }
         chosen
     }

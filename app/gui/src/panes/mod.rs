@@ -5,6 +5,7 @@ pub mod banners;
 pub mod lane_scope;
 pub mod log;
 pub mod mixer;
+pub mod model;
 pub mod radial;
 pub mod spectrum;
 pub mod timeline;
@@ -16,6 +17,7 @@ use mdsd3_engine::protocol::Rgba8;
 use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::compare::Comparing;
+use crate::dialogs::Purpose;
 use crate::state::State;
 use crate::textures::Textures;
 use crate::zoom::Zoom;
@@ -33,6 +35,14 @@ pub struct Looking {
     pub spectrum_of: spectrum::SpectrumOf,
     /// Its colours.
     pub color_map: ColorMap,
+    /// The class whose curve is edited, by its place.
+    pub curve_of: usize,
+    /// The attention head that is set alone.
+    pub head: Option<usize>,
+    /// A file that a pane asks for; the dialog opens after the panes are drawn.
+    pub ask_for: Option<Purpose>,
+    /// The name of a preset while it is typed.
+    pub preset_name: Option<String>,
 }
 
 /// What a pane works with.

@@ -8,6 +8,7 @@ use super::PaneContext;
 use crate::commands::Command;
 use crate::icons::{self, Icon};
 use crate::run::duration_text;
+use crate::state::Activity;
 use crate::theme::{self, space};
 use crate::widgets::{icon_button, image_at, primary_button, secondary_button};
 
@@ -104,7 +105,7 @@ fn brand(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn mix_button(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    if studio.state.is_busy() {
+    if studio.state.is_busy() || studio.state.writing.is_some() {
         let stop = secondary_button(ui, Icon::Stop, "Stop", true);
         if stop.on_hover_text("Stop within one step (Esc)").clicked() {
             studio.commands.push(Command::Stop);
@@ -122,21 +123,10 @@ fn mix_button(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
     let theme = theme::of(ui);
     let state = &studio.state;
-    if let Some(active) = &state.active {
-        let (rect, response) = ui.allocate_exact_size(vec2(150.0, 6.0), Sense::hover());
-        let share = active.progress();
-        ui.painter().rect_filled(rect, 3.0, theme.control);
-        ui.painter().rect_filled(
-            rect.with_max_x(rect.left() + rect.width() * share),
-            3.0,
-            theme.accent_line,
-        );
-        response.widget_info(|| WidgetInfo {
-            value: Some(f64::from(share)),
-            ..WidgetInfo::labeled(egui::Role::ProgressIndicator, true, "Mix progress")
-        });
+    if let Some(activity) = state.activity() {
+        bar(ui, &activity);
         ui.label(
-            RichText::new(active.progress_text())
+            RichText::new(activity.text)
                 .font(theme::number_font())
                 .color(theme.text),
         );
@@ -155,6 +145,18 @@ fn progress(ui: &mut Ui, studio: &PaneContext<'_>) {
         "Ready".to_owned()
     };
     ui.add(egui::Label::new(RichText::new(text).color(theme.text_weak)).truncate());
+}
+
+fn bar(ui: &mut Ui, activity: &Activity) {
+    let theme = theme::of(ui);
+    let (rect, response) = ui.allocate_exact_size(vec2(150.0, 6.0), Sense::hover());
+    let filled = rect.with_max_x(rect.left() + rect.width() * activity.share);
+    ui.painter().rect_filled(rect, 3.0, theme.control);
+    ui.painter().rect_filled(filled, 3.0, theme.accent_line);
+    response.widget_info(|| WidgetInfo {
+        value: Some(f64::from(activity.share)),
+        ..WidgetInfo::labeled(egui::Role::ProgressIndicator, true, activity.name)
+    });
 }
 
 /// Undo, redo and the way to every other command; from right to left.

@@ -13,6 +13,7 @@ use crate::run::ActiveRun;
 impl State {
     /// Runs the mix with the settings shown; a run that is going on is replaced.
     pub fn mix(&mut self) {
+        self.abandon_strip();
         if !self.seed_locked {
             self.new_seed_without_rerun();
         }
@@ -26,6 +27,11 @@ impl State {
     /// Stops the run that is going on, and one that waits to start.
     pub fn stop(&mut self) {
         self.rerun_at_secs = None;
+        self.end_strip();
+        self.cancel_writing();
+        if self.is_loading_model() {
+            self.effects.push(Effect::Cancel(CancelReason::User));
+        }
         if let Some(active) = &mut self.active {
             active.stopping = true;
             self.effects.push(Effect::Cancel(CancelReason::User));
@@ -147,10 +153,11 @@ impl State {
             {
                 self.active = None;
             }
+            Effect::Send(Request::Chore(_)) => self.writing = None,
             Effect::Send(_) => {
                 self.outstanding.pop_back();
             }
-            Effect::Cancel(_) => {}
+            Effect::Cancel(_) | Effect::CancelChores => {}
         }
         self.notify(Level::Error, message, None);
     }

@@ -1,9 +1,10 @@
 //! Undo and redo, as the studio does them, and which commands can do anything now.
 
-use mdsd3_engine::protocol::Request;
+use mdsd3_engine::request::RenderRequest;
 
 use super::history::Undoable;
-use super::{Document, Effect, Outstanding, State};
+use super::model::ModelDraft;
+use super::{Document, LaneSetup, State};
 use crate::commands::Command;
 use crate::lane::Lane;
 use crate::notice::Level;
@@ -51,6 +52,31 @@ impl State {
         self.history.accept(&current);
     }
 
+    /// Sets everything at once, in a single lane, as one change that can be taken back.
+    pub(super) fn replace_settings(&mut self, settings: RenderRequest) {
+        let before = self.undoable();
+        self.history.complete(&before);
+        let lanes = before.lanes.first().map(|lane| LaneSetup::new(lane.id));
+        self.restore(Undoable {
+            settings,
+            lanes: lanes.into_iter().collect(),
+            ..before
+        });
+        let after = self.undoable();
+        self.history.complete(&after);
+    }
+
+    /// Puts the settings of a first start back; photo and model stay.
+    pub fn reset_settings(&mut self) {
+        let mut settings = RenderRequest {
+            scene: self.settings.scene.clone(),
+            ..RenderRequest::default()
+        };
+        settings.set_model_key(&self.settings.model_key());
+        self.seed_locked = true;
+        self.replace_settings(settings);
+    }
+
     fn restore(&mut self, to: Undoable) {
         let before = self.settings.clone();
         self.set_document(Document {
@@ -62,10 +88,10 @@ impl State {
         if self.settings.scene != before.scene || self.settings.size != before.size {
             self.open_scene(self.settings.scene.clone());
         }
-        if self.settings.model != before.model {
-            self.outstanding.push_back(Outstanding::Model);
-            let path = self.settings.model.clone();
-            self.effects.push(Effect::Send(Request::LoadModel { path }));
+        let key = self.settings.model_key();
+        if key != before.model_key() {
+            self.desk.draft = ModelDraft::of(&key);
+            self.load_model(key);
         }
         self.settings_changed();
     }
@@ -75,7 +101,7 @@ impl State {
         let has_images = || self.lead().is_some_and(Lane::has_frames);
         match command {
             Command::Mix => self.mix_blocker().is_none(),
-            Command::Stop => self.is_busy(),
+            Command::Stop => self.is_busy() || self.is_loading_model() || self.writing.is_some(),
             Command::SaveImage => self.finished_run().is_some(),
             Command::CopyImage => self.shown_frame().is_some() || self.scene.is_some(),
             Command::Undo => self.history.can_undo(&self.undoable()),
@@ -91,6 +117,13 @@ impl State {
                 lead.is_some_and(|(lane, step)| step < lane.steps())
             }
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
+            Command::SaveSteps => has_images() && self.writing.is_none(),
+            Command::ForgetRecent => !self.recent.is_empty(),
+            Command::ReleaseHeads => !self.settings.head_ratios.is_empty(),
+            Command::ClearCurves => !self.settings.curves.is_empty(),
+            Command::FillSeedStrip => self.mix_blocker().is_none() && !self.is_busy(),
+            Command::LoadModel => !self.draft_is_loaded() && !self.is_loading_model(),
+            Command::LoadBundledModel => !self.is_loading_model(),
             Command::ClearMix => !self.settings.mix.is_clean(),
             _ => true,
         }

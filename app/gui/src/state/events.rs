@@ -15,6 +15,8 @@ impl State {
     /// Takes in one event.
     pub fn apply(&mut self, event: Event) {
         match event {
+            Event::ModelProgress { done, total } => self.model_progress(done, total),
+            Event::Chore(event) => self.apply_chore(event),
             Event::ModelLoaded(summary) => self.model_loaded(summary),
             Event::SceneLoaded {
                 path,
@@ -50,6 +52,7 @@ impl State {
 
     /// Takes in one decoded step; frames of runs that were replaced are dropped.
     pub fn push_frame(&mut self, frame: StepFrame) {
+        self.keep_for_strip(&frame);
         let (run, lane) = (frame.run, frame.lane);
         let known = self
             .result_mut(lane)
@@ -84,6 +87,27 @@ impl State {
         true
     }
 
+    /// Results of the selected lane go to the strip of seeds as well.
+    fn keep_for_strip(&mut self, frame: &StepFrame) {
+        let slot = self.lanes().get(self.selected_lane());
+        let Some(slot) = slot.filter(|slot| slot.setup.id == frame.lane && slot.setup.kind == LaneKind::Sampled) else {
+            return;
+        };
+        if frame.step != frame.steps {
+            return;
+        }
+        let active = self.active.as_ref().filter(|active| active.run == frame.run);
+        let asked = active.and_then(|active| active.lanes.iter().find(|lane| lane.lane == frame.lane));
+        let finished = slot.result.as_ref().filter(|lane| lane.run == frame.run);
+        let request = asked
+            .map(|lane| &lane.request)
+            .or(finished.map(|lane| &lane.request))
+            .cloned();
+        if let Some(request) = request {
+            self.keep_seed_image(&request, &frame.image);
+        }
+    }
+
     fn with_active(&mut self, run: RunId, change: impl FnOnce(&mut ActiveRun)) {
         if let Some(active) = self.active.as_mut().filter(|active| active.run == run) {
             change(active);
@@ -115,6 +139,9 @@ impl State {
                 problems.extend(mix.set(class, settings.mix.ratio(class)).err());
             }
             settings.mix = mix;
+            settings.head_ratios.retain(|one| one.head() < summary.heads);
+            let known = |class: &str| summary.classes.iter().any(|name| name == class);
+            settings.curves.retain(|curve| known(curve.class()));
         });
         if let Some(problem) = problems.first() {
             self.log.push(self.now_secs, Level::Warning, problem.to_string());
@@ -221,6 +248,10 @@ impl State {
     fn failed(&mut self, run: Option<RunId>, message: String) {
         let Some(run) = run else {
             let failed = self.outstanding.pop_front();
+            if failed == Some(Outstanding::Model) {
+                self.model_failed(message);
+                return;
+            }
             let action =
                 matches!(failed, Some(Outstanding::Scene(_))).then_some((Command::OpenPhoto, "Open another photo"));
             self.notify(Level::Error, message, action);
@@ -247,6 +278,16 @@ impl State {
             format!("{what} ({message}). It was restarted and your settings are kept."),
             Some((Command::Mix, "Mix again")),
         );
+    }
+
+    /// A model that can't be loaded leaves none: the one before made room for it.
+    fn model_failed(&mut self, message: String) {
+        self.model = None;
+        let action = match self.settings.model {
+            Some(_) => (Command::LoadBundledModel, "Load the bundled model"),
+            None => (Command::ShowModel, "Choose a model"),
+        };
+        self.notify(Level::Error, message, Some(action));
     }
 
     fn settle(&mut self, matches: impl Fn(&Outstanding) -> bool) {

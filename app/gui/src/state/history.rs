@@ -40,11 +40,14 @@ pub struct History {
     baseline: Option<Undoable>,
     last_seen: Undoable,
     changed_at_secs: f64,
+    /// Whether the user was still at it when it was last looked at; letting go is an event of its own.
+    held: bool,
 }
 
 impl History {
     /// Looks at how things are; `held` says that the user is still at it (a button is down, or text is being edited).
     pub fn observe(&mut self, now_secs: f64, current: &Undoable, held: bool) {
+        self.held = held;
         if self.last_seen != *current {
             self.last_seen = current.clone();
             self.changed_at_secs = now_secs;
@@ -63,7 +66,7 @@ impl History {
             .baseline
             .as_ref()
             .is_some_and(|baseline| *baseline != self.last_seen);
-        pending.then(|| (self.changed_at_secs + REST_SECS - now_secs).max(0.0))
+        (pending && !self.held).then(|| (self.changed_at_secs + REST_SECS - now_secs).max(0.0))
     }
 
     /// Makes an entry of what has changed since the last one.
@@ -128,7 +131,7 @@ impl History {
 /// What two states differ in, in the Mixer's words.
 fn difference(before: &Undoable, after: &Undoable) -> &'static str {
     let (a, b) = (&before.settings, &after.settings);
-    let fields: [(&'static str, bool); 13] = [
+    let fields: [(&'static str, bool); 15] = [
         ("photo", a.scene != b.scene),
         ("ratios", a.mix != b.mix),
         ("initial noise", (a.alpha, a.beta) != (b.alpha, b.beta)),
@@ -137,6 +140,11 @@ fn difference(before: &Undoable, after: &Undoable) -> &'static str {
         ("seed", a.seed != b.seed),
         ("seed lock", before.seed_locked != after.seed_locked),
         ("curves", a.curves != b.curves),
+        ("heads", a.head_ratios != b.head_ratios),
+        (
+            "adapter strength",
+            (a.adapter_strength - b.adapter_strength).abs() > 0.0,
+        ),
         ("size", (a.size, a.fit) != (b.size, b.fit)),
         ("sampler", (a.sampler, a.sampler_aid) != (b.sampler, b.sampler_aid)),
         (
@@ -200,6 +208,8 @@ mod tests {
         history.observe(0.0, &with_steps(1), false);
         history.observe(0.1, &with_steps(2), false);
         assert_eq!(history.wake_after_secs(0.1), Some(REST_SECS));
+        history.observe(0.1, &with_steps(2), true);
+        assert_eq!(history.wake_after_secs(0.1), None, "letting go will wake it");
         assert_eq!(history.undo(&with_steps(2)).map(|(_, to)| to), Some(with_steps(1)));
     }
 

@@ -390,6 +390,7 @@ impl State {
             scene: self.scene.as_ref().and_then(|scene| scene.path.clone()),
             mix: Mix::new(),
             curves: Vec::new(),
+            head_ratios: Vec::new(),
             branch: None,
             ..self.shared()
         }
@@ -516,6 +517,7 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
     let RenderRequest {
         mix,
         curves,
+        head_ratios,
         alpha,
         beta,
         steps,
@@ -530,6 +532,7 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
     RenderRequest {
         mix,
         curves,
+        head_ratios,
         alpha,
         beta,
         steps,

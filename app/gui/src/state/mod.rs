@@ -5,13 +5,19 @@
 //! run) is tested here without a window.
 
 mod actions;
+pub mod curves;
 mod edit;
 mod events;
+pub mod files;
+mod heads;
 pub mod history;
 mod lanes;
+pub mod model;
 pub mod palette;
 mod playback;
+pub mod presets;
 mod queries;
+pub mod seeds;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +31,8 @@ use mdsd3_engine::request::RenderRequest;
 use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
 use crate::run::ActiveRun;
+pub use files::typed_path;
+pub use queries::Activity;
 
 pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes, same_noise};
 
@@ -41,6 +49,8 @@ pub enum Effect {
     Send(Request),
     /// Stop the run that is going on, ahead of the queue.
     Cancel(CancelReason),
+    /// Cancel every chore sent so far.
+    CancelChores,
 }
 
 /// The photo as the model sees it.
@@ -95,6 +105,13 @@ pub struct State {
     pub log: Log,
     /// Photos opened lately, newest first.
     pub recent: Vec<PathBuf>,
+    /// The user's presets.
+    pub presets: Vec<presets::Preset>,
+    /// What the Model pane shows.
+    pub desk: model::ModelDesk,
+    /// Files that are being written.
+    pub writing: Option<files::Writing>,
+    seeds: seeds::SeedStrip,
     history: history::History,
     outstanding: VecDeque<Outstanding>,
     next_run: RunId,
@@ -142,6 +159,7 @@ impl State {
             seed_locked: true,
             ..Self::default()
         };
+        state.desk.draft = model::ModelDraft::of(&state.settings.model_key());
         state.outstanding.push_back(Outstanding::Model);
         state.open_scene(state.settings.scene.clone());
         state
@@ -171,6 +189,7 @@ impl State {
         } else if self.rerun_at_secs.is_none() {
             self.start_missing_clean();
         }
+        self.next_of_strip();
     }
 
     /// How long until [`Self::tick`] has something to do without a new event.

@@ -5,8 +5,50 @@ use mdsd3_engine::request::RenderRequest;
 
 use super::{Outstanding, State};
 use crate::lane::{Cursor, Lane};
+use crate::run::duration_text;
+
+/// Something that takes a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// What it is, for screen readers.
+    pub name: &'static str,
+    /// Share that is done, 0 to 1.
+    pub share: f32,
+    /// How far it is, and how long it will take.
+    pub text: String,
+}
 
 impl State {
+    /// The work that is going on: a run, files being written, or a model being read.
+    pub fn activity(&self) -> Option<Activity> {
+        if let Some(active) = &self.active {
+            let strip = match self.seeds_to_do() {
+                0 => String::new(),
+                seeds => format!(" · {seeds} seeds to go"),
+            };
+            return Some(Activity {
+                name: "Mix progress",
+                share: active.progress(),
+                text: active.progress_text() + &strip,
+            });
+        }
+        if let Some(writing) = &self.writing {
+            let left = writing.remaining_secs(self.now_secs);
+            let left = left.map_or_else(String::new, |secs| format!(" · {} left", duration_text(secs as f32)));
+            return Some(Activity {
+                name: "Saving progress",
+                share: writing.done as f32 / writing.total.max(1) as f32,
+                text: format!("Saving {}/{}{left}", writing.done, writing.total),
+            });
+        }
+        let share = self.load_progress()?;
+        Some(Activity {
+            name: "Model loading progress",
+            share,
+            text: format!("Loading the model · {:.0} %", share * 100.0),
+        })
+    }
+
     /// Class names in checkpoint order; empty until a model is loaded.
     pub fn classes(&self) -> &[String] {
         self.model.as_ref().map_or(&[], |model| model.classes.as_slice())
@@ -88,7 +130,7 @@ impl State {
             .map(|lane| lane.run)
     }
 
-    /// The window's title: photo, mix and seed.
+    /// The window's title: what goes on, photo, mix and seed.
     pub fn window_title(&self) -> String {
         let Some(scene) = &self.scene else {
             return "MDSD3 Studio".to_owned();
@@ -104,7 +146,14 @@ impl State {
         } else {
             active.join(",")
         };
-        format!("{}: {mix}, seed {} · MDSD3 Studio", scene.name(), self.settings.seed)
+        let progress = self.active.as_ref().map_or_else(String::new, |active| {
+            format!("Mixing {}/{} · ", active.steps_done, active.steps())
+        });
+        format!(
+            "{progress}{}: {mix}, seed {} · MDSD3 Studio",
+            scene.name(),
+            self.settings.seed
+        )
     }
 
     /// Whether the model's answer is outstanding.

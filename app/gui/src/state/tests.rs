@@ -22,6 +22,7 @@ fn model(classes: &[&str]) -> ModelSummary {
         dtype: "f32".to_owned(),
         device: "cpu".to_owned(),
         notes: Vec::new(),
+        ..ModelSummary::default()
     }
 }
 

@@ -1,0 +1,114 @@
+//! Work beside the runs: looking at models, reading settings, writing many files.
+//!
+//! None of it needs the loaded model, so it has a thread of its own and never waits for a run. Each chore answers with one
+//! event, and those that can take seconds report progress and can be cancelled between two files.
+
+mod thread;
+
+use std::path::PathBuf;
+
+use crate::device::DeviceReport;
+use crate::inspect::ModelReport;
+use crate::loaded::ModelKey;
+use crate::metadata::RunSettings;
+use crate::protocol::Rgba8;
+
+pub(crate) use thread::Chores;
+
+/// Something to do beside the runs.
+#[derive(Debug, Clone)]
+pub enum Chore {
+    /// Look at a model without loading it; answered by [`ChoreEvent::Inspected`].
+    InspectModel(Box<ModelKey>),
+    /// Try every kind of device once; answered by [`ChoreEvent::Devices`].
+    ListDevices,
+    /// Read the settings that an image was made with; answered by [`ChoreEvent::Settings`].
+    ReadSettings {
+        /// The image.
+        path: PathBuf,
+    },
+    /// Keep an image from the clipboard as a file named after its contents, so that runs on it can be repeated; answered
+    /// by [`ChoreEvent::Kept`].
+    KeepImage {
+        /// The image.
+        image: Rgba8,
+        /// Where such files are kept; made when it is missing.
+        folder: PathBuf,
+    },
+    /// Write images into a folder; answered by [`ChoreEvent::Progress`] and [`ChoreEvent::Written`].
+    WriteImages {
+        /// The folder; made when it is missing.
+        folder: PathBuf,
+        /// What to write.
+        images: Vec<NamedImage>,
+    },
+}
+
+/// An image with the name of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedImage {
+    /// File name with its extension.
+    pub name: String,
+    /// The image.
+    pub image: Rgba8,
+    /// What people read in the PNG's `parameters` chunk.
+    pub words: String,
+}
+
+/// What a look at a model found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspection {
+    /// What was looked at.
+    pub key: ModelKey,
+    /// What it is.
+    pub report: ModelReport,
+    /// Memory of the machine in bytes (total, available); `None` where the system doesn't tell.
+    pub memory_bytes: Option<(u64, u64)>,
+}
+
+/// Answers of chores.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChoreEvent {
+    /// A model was looked at, or the reason why it can't be: one line.
+    Inspected {
+        /// What was looked at.
+        key: Box<ModelKey>,
+        /// What it is, or why it can't be told.
+        outcome: Result<Box<Inspection>, String>,
+    },
+    /// The devices of this machine and build.
+    Devices(Vec<DeviceReport>),
+    /// An image's settings; `None` for an image that carries none.
+    Settings {
+        /// The image.
+        path: PathBuf,
+        /// Its settings.
+        settings: Option<Box<RunSettings>>,
+    },
+    /// An image from the clipboard is a file now.
+    Kept {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Some files are written.
+    Progress {
+        /// Files written.
+        done: usize,
+        /// Files in all.
+        total: usize,
+    },
+    /// All files are written, or those before the chore was cancelled.
+    Written {
+        /// The folder.
+        folder: PathBuf,
+        /// Files written.
+        count: usize,
+        /// Whether it was cancelled.
+        cancelled: bool,
+    },
+    /// A chore failed: one line that says what, where and what to do.
+    Failed {
+        /// The message.
+        message: String,
+    },
+}

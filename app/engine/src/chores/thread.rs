@@ -1,0 +1,283 @@
+//! The thread that does chores.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::{Chore, ChoreEvent, Inspection, NamedImage};
+use crate::error::EngineError;
+use crate::events::EventSink;
+use crate::inspect;
+use crate::loaded::ModelKey;
+use crate::metadata;
+use crate::protocol::{Event, Rgba8};
+use crate::worker::panic_message;
+use crate::{device, memory};
+
+/// Chores that may wait.
+const CAPACITY: usize = 16;
+
+/// The sending end: chores down, and what was sent so far cancelled.
+pub(crate) struct Chores {
+    queue: Sender<(u64, Chore)>,
+    sent: AtomicU64,
+    /// Chores up to this number are cancelled.
+    cancelled: Arc<AtomicU64>,
+}
+
+/// What the thread owns.
+pub(crate) struct ChoreThread {
+    queue: Receiver<(u64, Chore)>,
+    cancelled: Arc<AtomicU64>,
+    events: EventSink,
+}
+
+impl Chores {
+    /// Both ends.
+    pub(crate) fn new(events: EventSink) -> (Self, ChoreThread) {
+        let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
+        let cancelled = Arc::new(AtomicU64::new(0));
+        let thread = ChoreThread {
+            queue: receiver,
+            cancelled: Arc::clone(&cancelled),
+            events,
+        };
+        let chores = Self {
+            queue: sender,
+            sent: AtomicU64::new(0),
+            cancelled,
+        };
+        (chores, thread)
+    }
+
+    /// Queues a chore; never waits.
+    pub(crate) fn send(&self, chore: Chore) -> Result<(), EngineError> {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+        self.queue.try_send((number, chore)).map_err(|error| match error {
+            TrySendError::Full(_) => EngineError::Busy { waiting: CAPACITY },
+            TrySendError::Disconnected(_) => EngineError::Stopped,
+        })
+    }
+
+    /// Cancels every chore sent so far.
+    pub(crate) fn cancel(&self) {
+        self.cancelled
+            .store(self.sent.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl ChoreThread {
+    /// The thread's body: returns when the sending end is dropped.
+    pub(crate) fn run(self) {
+        while let Ok((number, chore)) = self.queue.recv() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.handle(number, chore)));
+            let event = match outcome {
+                Ok(Ok(event)) => event,
+                Ok(Err(error)) => ChoreEvent::Failed {
+                    message: error.one_line(),
+                },
+                Err(payload) => panicked(payload.as_ref()),
+            };
+            self.events.send(Event::Chore(event));
+            // Nothing that was sent waits for the next chore.
+            self.events.flush();
+        }
+    }
+
+    fn handle(&self, number: u64, chore: Chore) -> Result<ChoreEvent, EngineError> {
+        match chore {
+            Chore::InspectModel(key) => Ok(inspected(*key)),
+            Chore::ListDevices => Ok(ChoreEvent::Devices(device::available())),
+            Chore::ReadSettings { path } => {
+                let settings = metadata::find_settings(&path)?.map(Box::new);
+                Ok(ChoreEvent::Settings { path, settings })
+            }
+            Chore::KeepImage { image, folder } => keep(&image, &folder),
+            Chore::WriteImages { folder, images } => self.write(number, folder, &images),
+        }
+    }
+
+    fn write(&self, number: u64, folder: PathBuf, images: &[NamedImage]) -> Result<ChoreEvent, EngineError> {
+        make_folder(&folder)?;
+        let mut count = 0;
+        for one in images {
+            if self.cancelled.load(Ordering::Relaxed) >= number {
+                break;
+            }
+            metadata::write_png_with_parameters(&folder.join(&one.name), &one.image, one.words.clone())?;
+            count += 1;
+            self.events.send(Event::Chore(ChoreEvent::Progress {
+                done: count,
+                total: images.len(),
+            }));
+        }
+        Ok(ChoreEvent::Written {
+            folder,
+            count,
+            cancelled: count < images.len(),
+        })
+    }
+}
+
+fn inspected(key: ModelKey) -> ChoreEvent {
+    let outcome = inspect::inspect(key.path.as_deref(), &key.parts)
+        .map(|report| {
+            Box::new(Inspection {
+                key: key.clone(),
+                report,
+                memory_bytes: memory::machine_bytes(),
+            })
+        })
+        .map_err(|error| error.one_line());
+    ChoreEvent::Inspected {
+        key: Box::new(key),
+        outcome,
+    }
+}
+
+/// Writes the image under a name made of its pixels' hash: pasting it twice gives one file.
+fn keep(image: &Rgba8, folder: &Path) -> Result<ChoreEvent, EngineError> {
+    make_folder(folder)?;
+    let hash = metadata::sha256_hex(&image.pixels);
+    let path = folder.join(format!("pasted-{hash:.12}.png"));
+    if !path.exists() {
+        metadata::write_png(&path, image, None)?;
+    }
+    Ok(ChoreEvent::Kept { path })
+}
+
+fn make_folder(folder: &Path) -> Result<(), EngineError> {
+    std::fs::create_dir_all(folder).map_err(|source| EngineError::Io {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> ChoreEvent {
+    ChoreEvent::Failed {
+        message: EngineError::Panicked {
+            message: panic_message(payload),
+        }
+        .one_line(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loaded::ModelParts;
+
+    /// Does the chores on this thread and returns the answers.
+    fn done(chores: Vec<Chore>, cancel: bool) -> Vec<ChoreEvent> {
+        let (sender, receiver) = crossbeam_channel::bounded(64);
+        let (queue, thread) = Chores::new(EventSink::new(sender, None));
+        for chore in chores {
+            queue.send(chore).expect("there is room");
+        }
+        if cancel {
+            queue.cancel();
+        }
+        drop(queue);
+        thread.run();
+        let chore = |event| match event {
+            Event::Chore(event) => event,
+            other => panic!("{other:?} is no chore's"),
+        };
+        receiver.try_iter().map(chore).collect()
+    }
+
+    fn image() -> Rgba8 {
+        Rgba8 {
+            width: 2,
+            height: 1,
+            pixels: vec![1, 2, 3, 255, 4, 5, 6, 255].into(),
+        }
+    }
+
+    fn two_images(folder: &Path) -> Chore {
+        let image = |name: &str| NamedImage {
+            name: name.to_owned(),
+            image: image(),
+            words: "step 1".to_owned(),
+        };
+        Chore::WriteImages {
+            folder: folder.join("steps"),
+            images: vec![image("a.png"), image("b.png")],
+        }
+    }
+
+    #[test]
+    fn images_are_written_with_progress() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let events = done(vec![two_images(folder.path())], false);
+        assert_eq!(events.len(), 3);
+        assert_eq!(events[1], ChoreEvent::Progress { done: 2, total: 2 });
+        let steps = folder.path().join("steps");
+        assert_eq!(
+            events[2],
+            ChoreEvent::Written {
+                folder: steps.clone(),
+                count: 2,
+                cancelled: false
+            }
+        );
+        assert_eq!(image::image_dimensions(steps.join("b.png")).expect("a PNG"), (2, 1));
+    }
+
+    #[test]
+    fn a_cancelled_chore_writes_nothing_more() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let events = done(vec![two_images(folder.path())], true);
+        assert!(matches!(
+            events[..],
+            [ChoreEvent::Written {
+                count: 0,
+                cancelled: true,
+                ..
+            }]
+        ));
+    }
+
+    #[test]
+    fn the_same_image_is_kept_once_and_has_no_settings() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let keep = || Chore::KeepImage {
+            image: image(),
+            folder: folder.path().to_owned(),
+        };
+        let events = done(vec![keep(), keep()], false);
+        let [ChoreEvent::Kept { path }, second] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(*second, ChoreEvent::Kept { path: path.clone() });
+        let events = done(vec![Chore::ReadSettings { path: path.clone() }], false);
+        assert!(matches!(&events[..], [ChoreEvent::Settings { settings: None, .. }]));
+    }
+
+    #[test]
+    fn what_is_no_model_is_said_in_one_line() {
+        let key = ModelKey {
+            path: Some("no/such/model".into()),
+            parts: ModelParts::default(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+        };
+        let events = done(vec![Chore::InspectModel(Box::new(key))], false);
+        let [
+            ChoreEvent::Inspected {
+                outcome: Err(message), ..
+            },
+        ] = &events[..]
+        else {
+            panic!("{events:?}");
+        };
+        assert!(
+            message.contains("no/such/model") && message.lines().count() == 1,
+            "{message}"
+        );
+    }
+}

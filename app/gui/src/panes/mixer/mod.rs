@@ -1,0 +1,182 @@
+//! The Mixer: how much of each class, what the noise starts from, and how it is sampled.
+
+mod curves;
+mod heads;
+mod noise;
+mod presets;
+mod ratios;
+mod seeds;
+
+use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
+use mdsd3_engine::request::SamplerAid;
+
+use super::PaneContext;
+use crate::run::duration_text;
+use crate::theme::{self, space};
+use crate::widgets::{LabelledSlider, caption, focus_ring, section};
+
+/// Sides offered, in pixels; those that the model can't take are left out.
+const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
+
+/// Draws the pane.
+pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+        ratios::show(ui, studio);
+        ui.add_space(space::SECTION);
+        curves::show(ui, studio);
+        heads::show(ui, studio);
+        ui.add_space(space::SECTION);
+        noise::show(ui, studio);
+        ui.add_space(space::SECTION);
+        sampling(ui, studio);
+    });
+}
+
+fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    section(ui, "Sampling");
+    let settings = &mut studio.state.settings;
+    let (mut steps, mut guidance) = (settings.steps as f64, f64::from(settings.guidance));
+    let mut changed = LabelledSlider {
+        label: "Steps",
+        name: "steps",
+        help: "Denoising steps; more are slower and finer",
+        range: 1.0..=100.0,
+        decimals: 0,
+        color: None,
+        mark: None,
+    }
+    .show(ui, &mut steps);
+    changed |= LabelledSlider {
+        label: "Guidance",
+        name: "guidance",
+        help: "How far the mix is pushed away from the clean branch; 1 is not at all",
+        range: 0.0..=8.0,
+        decimals: 1,
+        color: None,
+        mark: Some(1.0),
+    }
+    .show(ui, &mut guidance);
+    (settings.steps, settings.guidance) = (steps.round().max(1.0) as usize, guidance as f32);
+    changed |= seeds::row(ui, studio);
+    if changed {
+        studio.state.settings_changed();
+    }
+    size(ui, studio);
+    prompt(ui, studio);
+    aid(ui, studio);
+    cost(ui, studio);
+    ui.add_space(space::ITEM);
+    seeds::strip(ui, studio);
+}
+
+/// The prompt of a checkpoint with text encoders; empty, the classes' names are taken.
+fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    if studio.state.settings.model.is_none() {
+        return;
+    }
+    let active: Vec<&str> = studio.state.settings.mix.active().map(|(class, _)| class).collect();
+    let hint = if active.is_empty() {
+        "clean".to_owned()
+    } else {
+        active.join(" ")
+    };
+    let mut text = studio.state.settings.prompt.clone().unwrap_or_default();
+    let changed = ui.horizontal(|ui| {
+        row_label(ui, "Prompt");
+        let edit = TextEdit::singleline(&mut text)
+            .desired_width(f32::INFINITY)
+            .hint_text(hint);
+        let response = ui.add(edit);
+        response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "prompt"));
+        focus_ring(ui, &response);
+        response.changed()
+    });
+    if changed.inner {
+        studio.state.settings.prompt = Some(text).filter(|text| !text.trim().is_empty());
+        studio.state.settings_changed();
+    }
+}
+
+fn aid(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let settings = &mut studio.state.settings;
+    let mut average = settings.sampler_aid == SamplerAid::MovingAverage;
+    let help =
+        "Averages the prediction over steps, each wavelet band by itself (Qian et al. 2024); steadier, a little softer";
+    let response = ui.add(Checkbox::new(&mut average, "Moving average of predictions"));
+    if response.on_hover_text(help).changed() {
+        settings.sampler_aid = if average {
+            SamplerAid::MovingAverage
+        } else {
+            SamplerAid::None
+        };
+        studio.state.settings_changed();
+    }
+}
+
+fn size(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let current = studio.state.settings.size;
+    let fits = |side: u32| {
+        studio
+            .state
+            .model
+            .as_ref()
+            .is_none_or(|model| side.is_multiple_of(model.size_multiple) && side <= model.max_size)
+    };
+    let choices: Vec<u32> = SIZES_PX.into_iter().filter(|&side| fits(side)).collect();
+    let mut chosen = current;
+    ui.horizontal(|ui| {
+        row_label(ui, "Size");
+        let text = |side: u32| format!("{side} × {side} px");
+        let combo = ComboBox::from_id_salt("size")
+            .selected_text(text(current))
+            .width(ui.available_width());
+        let response = combo.show_ui(ui, |ui| {
+            for side in choices {
+                ui.selectable_value(&mut chosen, side, text(side));
+            }
+        });
+        response
+            .response
+            .widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, "size"));
+    });
+    if chosen != current {
+        studio.state.set_size(chosen);
+    }
+}
+
+pub(super) fn row_label(ui: &mut Ui, text: &str) {
+    let (rect, _) = ui.allocate_exact_size(
+        egui::vec2(LabelledSlider::LABEL_WIDTH, space::ROW),
+        egui::Sense::hover(),
+    );
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let color = theme::of(ui).text;
+    ui.painter()
+        .text(rect.left_center(), egui::Align2::LEFT_CENTER, text, font, color);
+}
+
+/// What a run will take, from what the last one took.
+fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
+    let state = &studio.state;
+    let is_guided = |guidance: f32| (guidance - 1.0).abs() > 1e-6;
+    let guided = is_guided(state.settings.guidance);
+    let pace = state.lane().and_then(|lane| {
+        let same_cost = lane.request.size == state.settings.size && is_guided(lane.request.guidance) == guided;
+        (same_cost && !lane.step_secs.is_empty())
+            .then(|| lane.step_secs.iter().sum::<f32>() / lane.step_secs.len() as f32)
+    });
+    let per_step = if guided {
+        "Two evaluations per step"
+    } else {
+        "One evaluation per step"
+    };
+    let text = match pace {
+        Some(secs) => format!(
+            "{per_step}; about {} for {} steps.",
+            duration_text(secs * state.settings.steps as f32),
+            state.settings.steps
+        ),
+        None => format!("{per_step}."),
+    };
+    caption(ui, text);
+}

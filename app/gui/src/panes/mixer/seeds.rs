@@ -1,0 +1,119 @@
+//! The seed with its dice and lock, and the strip of seeds.
+
+use egui::{Align2, DragValue, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, vec2};
+
+use super::row_label;
+use crate::commands::Command;
+use crate::icons::Icon;
+use crate::panes::PaneContext;
+use crate::state::seeds::{SEEDS, SeedImage};
+use crate::theme::{self, space};
+use crate::widgets::{caption, icon_button, image_at, section_with, text_button};
+
+/// Draws the row of the seed; true when it was edited.
+pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) -> bool {
+    let mut changed = false;
+    ui.horizontal(|ui| {
+        row_label(ui, "Seed");
+        let seed = &mut studio.state.settings.seed;
+        let width = (ui.available_width() - 2.0 * space::ROW - 2.0 * ui.spacing().item_spacing.x).max(60.0);
+        let response = ui.add_sized([width, space::ROW], DragValue::new(seed).speed(1.0));
+        let value = *seed as f64;
+        response.widget_info(|| WidgetInfo {
+            label: Some("seed".to_owned()),
+            ..WidgetInfo::drag_value(true, value)
+        });
+        changed = response
+            .on_hover_text("The same seed and settings give the same image")
+            .changed();
+        if icon_button(ui, Icon::Dice, Command::NewSeed.label()).clicked() {
+            studio.commands.push(Command::NewSeed);
+        }
+        let (icon, name) = if studio.state.seed_locked {
+            (
+                Icon::Locked,
+                "Seed locked: every mix uses it. Click to draw another for each mix",
+            )
+        } else {
+            (
+                Icon::Unlocked,
+                "Seed unlocked: every mix draws another. Click to keep this one",
+            )
+        };
+        if icon_button(ui, icon, name).clicked() {
+            studio.commands.push(Command::ToggleSeedLock);
+        }
+    });
+    changed
+}
+
+/// Draws the strip: a few seeds, each with what was made of it.
+pub fn strip(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let seeds = studio.state.seed_strip();
+    let to_do = studio.state.seeds_to_do();
+    let all_current = seeds.iter().all(|one| one.is_current);
+    section_with(ui, "Seeds", |ui| {
+        if to_do > 0 {
+            caption(ui, format!("{to_do} to go"));
+        } else if !all_current {
+            let ready = studio.state.mix_blocker().is_none();
+            let fill = ui.add_enabled_ui(ready, |ui| text_button(ui, "Render", Command::FillSeedStrip.label()));
+            if fill.inner.clicked() {
+                studio.commands.push(Command::FillSeedStrip);
+            }
+        }
+    });
+    let gap = 4.0;
+    let side = ((ui.available_width() - gap * (SEEDS - 1) as f32) / SEEDS as f32).clamp(20.0, 64.0);
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.x = gap;
+        ui.horizontal(|ui| {
+            for one in &seeds {
+                chip(ui, studio, one, side);
+            }
+        });
+    });
+}
+
+fn chip(ui: &mut Ui, studio: &mut PaneContext<'_>, one: &SeedImage, side: f32) {
+    let theme = theme::of(ui);
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side + 14.0), Sense::click());
+    let picture = Rect::from_min_size(rect.min, vec2(side, side));
+    ui.painter().rect_filled(picture, 3.0, theme.slot);
+    if let Some(image) = &one.image {
+        let texture = studio.textures.thumbnail(ui.ctx(), image);
+        image_at(ui, picture, picture, texture);
+        if !one.is_current {
+            ui.painter()
+                .rect_filled(picture, 3.0, theme.surface.gamma_multiply(0.6));
+        }
+    }
+    let selected = studio.state.settings.seed == one.seed;
+    if selected || response.has_focus() || response.hovered() {
+        let color = if selected { theme.accent_line } else { theme.text_weak };
+        let stroke = Stroke::new(if selected { 2.0 } else { 1.0 }, color);
+        ui.painter().rect_stroke(picture, 3.0, stroke, StrokeKind::Inside);
+    }
+    let color = if selected { theme.text_strong } else { theme.text_weak };
+    let at = rect.center_bottom();
+    let galley = ui
+        .painter()
+        .layout_no_wrap(one.seed.to_string(), theme::small_number_font(), color);
+    if galley.size().x <= side {
+        ui.painter()
+            .text(at, Align2::CENTER_BOTTOM, one.seed, theme::small_number_font(), color);
+    } else {
+        let tail = format!("…{:03}", one.seed % 1000);
+        ui.painter()
+            .text(at, Align2::CENTER_BOTTOM, tail, theme::small_number_font(), color);
+    }
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, format!("seed {}", one.seed)));
+    let state = match (one.image.is_some(), one.is_current) {
+        (true, true) => "",
+        (true, false) => ", made with other settings",
+        (false, _) => ", not made yet",
+    };
+    if response.on_hover_text(format!("Seed {}{state}", one.seed)).clicked() {
+        studio.state.choose_seed(one.seed);
+    }
+}

@@ -1,0 +1,318 @@
+//! The Model pane's behaviour: a draft of what to load, what a look at it found, and loading.
+
+use std::path::PathBuf;
+
+use mdsd3_engine::chores::{Chore, Inspection};
+use mdsd3_engine::device::DeviceReport;
+use mdsd3_engine::inspect::MemoryReport;
+use mdsd3_engine::loaded::{ModelKey, ModelParts};
+use mdsd3_engine::protocol::Request;
+
+use super::{Effect, Outstanding, State, typed_path};
+use crate::notice::Level;
+
+/// How long the draft must rest before the model is looked at.
+const LOOK_DELAY_SECS: f64 = 0.5;
+
+/// What is written in the Model pane; empty fields mean "none" or "as in the checkpoint".
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelDraft {
+    /// Checkpoint folder or file; empty for the bundled model.
+    pub model: String,
+    /// Adapter file.
+    pub adapter: String,
+    /// Autoencoder.
+    pub vae: String,
+    /// Tiny autoencoder for previews.
+    pub preview_vae: String,
+    /// Text encoders.
+    pub text_encoder: String,
+    /// Tokenizers.
+    pub tokenizer: String,
+    /// Attention heads, for a file whose shapes do not tell them; 0 when they do.
+    pub heads: usize,
+    /// Compute device.
+    pub device: String,
+    /// Compute dtype.
+    pub dtype: String,
+}
+
+/// A path of the draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModelField {
+    /// The checkpoint.
+    Model,
+    /// The adapter.
+    Adapter,
+    /// The autoencoder.
+    Vae,
+    /// The tiny autoencoder for previews.
+    PreviewVae,
+    /// The text encoders.
+    TextEncoder,
+    /// The tokenizers.
+    Tokenizer,
+}
+
+impl ModelField {
+    /// What the pane calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Model => "Checkpoint",
+            Self::Adapter => "Adapter",
+            Self::Vae => "Autoencoder",
+            Self::PreviewVae => "Preview decoder",
+            Self::TextEncoder => "Text encoders",
+            Self::Tokenizer => "Tokenizers",
+        }
+    }
+}
+
+impl ModelDraft {
+    /// A path of the draft, to be edited.
+    pub fn field(&mut self, field: ModelField) -> &mut String {
+        match field {
+            ModelField::Model => &mut self.model,
+            ModelField::Adapter => &mut self.adapter,
+            ModelField::Vae => &mut self.vae,
+            ModelField::PreviewVae => &mut self.preview_vae,
+            ModelField::TextEncoder => &mut self.text_encoder,
+            ModelField::Tokenizer => &mut self.tokenizer,
+        }
+    }
+
+    /// The draft that describes a model.
+    pub fn of(key: &ModelKey) -> Self {
+        let text = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map_or_else(String::new, |path| path.display().to_string())
+        };
+        Self {
+            model: text(&key.path),
+            adapter: text(&key.parts.adapter),
+            vae: text(&key.parts.vae),
+            preview_vae: text(&key.parts.preview_vae),
+            text_encoder: text(&key.parts.text_encoder),
+            tokenizer: text(&key.parts.tokenizer),
+            heads: key.parts.heads.unwrap_or(0),
+            device: key.device.clone(),
+            dtype: key.dtype.clone(),
+        }
+    }
+
+    /// The model that the draft describes.
+    pub fn key(&self) -> ModelKey {
+        let path = |text: &str| (!text.trim().is_empty()).then(|| typed_path(text));
+        ModelKey {
+            path: path(&self.model),
+            parts: ModelParts {
+                vae: path(&self.vae),
+                preview_vae: path(&self.preview_vae),
+                text_encoder: path(&self.text_encoder),
+                tokenizer: path(&self.tokenizer),
+                adapter: path(&self.adapter),
+                heads: Some(self.heads).filter(|heads| *heads > 0),
+            },
+            device: self.device.clone(),
+            dtype: self.dtype.clone(),
+        }
+    }
+}
+
+/// What the pane knows beside the draft.
+#[derive(Debug, Default)]
+pub struct ModelDesk {
+    /// The draft; the controls edit it.
+    pub draft: ModelDraft,
+    /// The devices of this machine; empty until they were asked for.
+    pub devices: Vec<DeviceReport>,
+    /// The newest look at a model, and whether it succeeded.
+    looked: Option<(ModelKey, Result<Box<Inspection>, String>)>,
+    asked: Option<ModelKey>,
+    seen: ModelDraft,
+    changed_at_secs: f64,
+    asked_devices: bool,
+    /// Parameters read so far and in all, while a model is loaded.
+    loading: Option<(u64, u64)>,
+}
+
+/// What a load would take, against what there is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemoryVerdict {
+    /// Bytes for the weights, a scene and a step.
+    pub needed_bytes: u64,
+    /// Bytes available; `None` where the system doesn't tell, or for another device than the processor.
+    pub available_bytes: Option<u64>,
+    /// What to do when it does not fit.
+    pub advice: Option<String>,
+}
+
+impl State {
+    /// To be called while the pane is on screen: looks at the model of a draft that has come to rest, and asks for the
+    /// devices once.
+    pub fn tend_model_desk(&mut self) {
+        if !std::mem::replace(&mut self.desk.asked_devices, true) {
+            self.effects
+                .push(Effect::Send(Request::Chore(Box::new(Chore::ListDevices))));
+        }
+        if self.desk.seen != self.desk.draft {
+            self.desk.seen = self.desk.draft.clone();
+            self.desk.changed_at_secs = self.now_secs;
+        }
+        let key = self.desk.draft.key();
+        let rested = self.now_secs - self.desk.changed_at_secs >= LOOK_DELAY_SECS || self.desk.asked.is_none();
+        if rested && self.desk.asked.as_ref() != Some(&key) {
+            self.desk.asked = Some(key.clone());
+            let chore = Chore::InspectModel(Box::new(key));
+            self.effects.push(Effect::Send(Request::Chore(Box::new(chore))));
+        }
+    }
+
+    /// Whether a look at the draft's model is outstanding.
+    pub fn is_looking_at_model(&self) -> bool {
+        self.look().is_none()
+    }
+
+    /// What a look at the draft's model found.
+    pub fn look(&self) -> Option<&Result<Box<Inspection>, String>> {
+        let (key, outcome) = self.desk.looked.as_ref()?;
+        (*key == self.desk.draft.key()).then_some(outcome)
+    }
+
+    /// Whether the draft describes the model that is loaded.
+    pub fn draft_is_loaded(&self) -> bool {
+        self.model.is_some() && self.desk.draft.key() == self.settings.model_key()
+    }
+
+    /// Loads the model of the draft.
+    pub fn load_draft(&mut self) {
+        let key = self.desk.draft.key();
+        self.load_model(key);
+        let current = self.undoable();
+        self.history.complete(&current);
+    }
+
+    /// Goes back to the bundled model.
+    pub fn load_bundled_model(&mut self) {
+        let key = ModelKey {
+            path: None,
+            parts: ModelParts::default(),
+            device: self.desk.draft.device.clone(),
+            dtype: self.desk.draft.dtype.clone(),
+        };
+        self.desk.draft = ModelDraft::of(&key);
+        self.load_draft();
+    }
+
+    /// Loads a model in place of the present one.
+    pub fn load_model(&mut self, key: ModelKey) {
+        self.stop();
+        self.for_each_settings(|settings| {
+            settings.set_model_key(&key);
+            if settings.adapter.is_none() {
+                settings.adapter_strength = 1.0;
+            }
+        });
+        self.model = None;
+        self.desk.loading = None;
+        self.outstanding.push_back(Outstanding::Model);
+        self.log
+            .push(self.now_secs, Level::Info, format!("Loading {}", model_name(&key)));
+        self.effects
+            .push(Effect::Send(Request::LoadModel { key: Box::new(key) }));
+    }
+
+    /// Share of the model that is read, 0 to 1, while one is loaded.
+    pub fn load_progress(&self) -> Option<f32> {
+        let (done, total) = self.desk.loading.filter(|_| self.is_loading_model())?;
+        (total > 0).then(|| (done as f64 / total as f64).min(1.0) as f32)
+    }
+
+    /// What the draft's model would take at the Mixer's size and the draft's dtype.
+    pub fn memory_verdict(&self) -> Option<MemoryVerdict> {
+        let inspection = self.look()?.as_ref().ok()?;
+        let row = memory_row(&inspection.report.memory, &self.desk.draft.dtype, self.settings.size)?;
+        let needed_bytes = row.weights_bytes + row.scene_bytes + row.working_bytes;
+        let on_processor = self.desk.draft.device == "cpu";
+        let available_bytes = inspection
+            .memory_bytes
+            .filter(|_| on_processor)
+            .map(|(_, available)| available);
+        let is_short = available_bytes.is_some_and(|available| needed_bytes > available);
+        Some(MemoryVerdict {
+            needed_bytes,
+            available_bytes,
+            advice: is_short.then(|| self.memory_advice(row)),
+        })
+    }
+
+    fn memory_advice(&self, row: &MemoryReport) -> String {
+        let mut ways = Vec::new();
+        if self.desk.draft.dtype == "f32" {
+            ways.push("bf16 halves the weights".to_owned());
+        }
+        if row.size_px > 256 {
+            ways.push("a smaller size needs less while working".to_owned());
+        }
+        ways.push("closing other programs frees memory".to_owned());
+        format!("It will probably not fit: {}.", ways.join("; "))
+    }
+
+    pub(super) fn model_looked_at(&mut self, key: ModelKey, outcome: Result<Box<Inspection>, String>) {
+        self.desk.looked = Some((key, outcome));
+    }
+
+    pub(super) fn model_progress(&mut self, done: u64, total: u64) {
+        self.desk.loading = Some((done, total));
+    }
+}
+
+/// What a model is called while it is loaded.
+fn model_name(key: &ModelKey) -> String {
+    key.path
+        .as_ref()
+        .map_or_else(|| "the bundled model".to_owned(), |path| path.display().to_string())
+}
+
+/// The row of a dtype whose size is nearest to `size_px`.
+fn memory_row<'a>(rows: &'a [MemoryReport], dtype: &str, size_px: u32) -> Option<&'a MemoryReport> {
+    rows.iter()
+        .filter(|row| row.dtype == dtype)
+        .min_by_key(|row| row.size_px.abs_diff(u64::from(size_px)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_and_the_model_it_describes_agree() {
+        let draft = ModelDraft {
+            model: " /models/sd3 ".to_owned(),
+            adapter: "'/models/rain.safetensors'".to_owned(),
+            heads: 24,
+            device: "cuda:0".to_owned(),
+            dtype: "bf16".to_owned(),
+            ..ModelDraft::default()
+        };
+        let key = draft.key();
+        assert_eq!(key.path.as_deref(), Some(std::path::Path::new("/models/sd3")));
+        assert_eq!((key.parts.heads, key.parts.vae.clone()), (Some(24), None));
+        assert_eq!(ModelDraft::of(&key).key(), key);
+    }
+
+    #[test]
+    fn the_nearest_size_is_taken_for_the_estimate() {
+        let row = |dtype, size_px| MemoryReport {
+            dtype,
+            size_px,
+            weights_bytes: 1,
+            scene_bytes: 1,
+            working_bytes: 1,
+        };
+        let rows = [row("f32", 512), row("f32", 1024), row("bf16", 512)];
+        assert_eq!(memory_row(&rows, "f32", 900).map(|row| row.size_px), Some(1024));
+        assert_eq!(memory_row(&rows, "bf16", 900).map(|row| row.size_px), Some(512));
+        assert_eq!(memory_row(&rows, "f16", 900), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! Curves, single heads, the pad, presets and the strip of seeds.
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::request::RenderRequest;
+use mdsd3_gui::Studio;
+use mdsd3_gui::prefs::Prefs;
+
+use crate::support::{FakeEngine, WINDOW, run_until, studio};
+
+fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
+    // Tall enough for the whole Mixer, so that nothing has to be scrolled into view.
+    let mut harness = studio(engine, Prefs::default(), WINDOW + egui::vec2(0.0, 700.0));
+    harness.run();
+    for section in ["Ratios over sigma", "Attention heads"] {
+        harness.get_by_role_and_label(Role::DisclosureTriangle, section).click();
+        harness.run();
+    }
+    harness
+}
+
+fn settings<'a>(harness: &'a Harness<'static, Studio>) -> &'a RenderRequest {
+    &harness.state().state().settings
+}
+
+fn mix_and_wait(harness: &mut Harness<'static, Studio>) {
+    harness.get_by_role_and_label(Role::Button, "Mix").click();
+    run_until(harness, 60, |studio| studio.state().finished_run().is_some());
+}
+
+#[test]
+fn a_curve_is_drawn_by_dragging_points_and_reaches_the_run() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness
+        .get_by_role_and_label(Role::RadioButton, "curve of: haze")
+        .click();
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Early").click();
+    harness.run();
+    let point = harness.get_by_role_and_label(Role::Slider, "haze curve point 1 at sigma 0.40");
+    let from = point.rect().center();
+    harness.drag_at(from);
+    harness.run();
+    harness.hover_at(from + egui::vec2(20.0, -20.0));
+    harness.run();
+    harness.drop_at(from + egui::vec2(20.0, -20.0));
+    harness.run();
+    let [(sigma, factor), (0.6, 1.0)] = harness.state().state().curve_points("haze")[..] else {
+        panic!("two points");
+    };
+    assert!(
+        sigma < 0.39 && factor > 0.2,
+        "moved right (less noise) and up: {sigma} {factor}"
+    );
+    mix_and_wait(&mut harness);
+    let (_, request) = engine.renders().pop().expect("a run");
+    assert_eq!(request.curves.len(), 1);
+    assert_eq!(request.curves[0].class(), "haze");
+}
+
+#[test]
+fn curve_points_are_moved_and_removed_by_keys() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness.get_by_role_and_label(Role::Button, "Late").click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::Slider, "rain curve point 1 at sigma 0.40")
+        .focus();
+    harness.run();
+    harness.key_press(Key::ArrowRight);
+    harness.key_press(Key::ArrowDown);
+    harness.run();
+    assert_eq!(harness.state().state().curve_points("rain")[0], (0.38, 0.95));
+    harness.key_press(Key::Delete);
+    harness.run();
+    assert_eq!(harness.state().state().curve_points("rain"), [(0.6, 0.0)]);
+    harness.get_by_role_and_label(Role::Button, "All constant").click();
+    harness.run();
+    assert!(settings(&harness).curves.is_empty());
+}
+
+#[test]
+fn a_single_head_is_set_and_follows_its_class_again() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness
+        .get_by_role_and_label(Role::Button, "head 4, haze, ratio 0.60")
+        .click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::Slider, "head 4 ratio")
+        .set_value_accesskit(0.0);
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "head 4, haze, ratio 0.00");
+    harness.get_by_role_and_label(Role::Button, "head 3, haze, ratio 0.60");
+    mix_and_wait(&mut harness);
+    let (_, request) = engine.renders().pop().expect("a run");
+    assert_eq!(
+        request.head_ratios.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["4=0"]
+    );
+    harness
+        .get_by_role_and_label(Role::Button, "Follow its class again")
+        .click();
+    harness.run();
+    assert!(settings(&harness).head_ratios.is_empty());
+}
+
+#[test]
+fn the_pad_sets_both_weights_and_snaps_to_the_line() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    let pad = harness.get_by_role_and_label(Role::Slider, "alpha and beta pad").rect();
+    // A third of 1.5 from the left and, a little off, from below.
+    harness.drag_at(pad.left_bottom() + egui::vec2(pad.width() / 3.0, -pad.height() / 3.0 - 1.0));
+    harness.run();
+    harness.drop_at(pad.left_bottom() + egui::vec2(pad.width() / 3.0, -pad.height() / 3.0 - 1.0));
+    harness.run();
+    let (alpha, beta) = (settings(&harness).alpha, settings(&harness).beta);
+    assert!((alpha + beta - 1.0).abs() < 1e-5, "{alpha} + {beta}");
+    assert!((alpha - 0.5).abs() < 0.03);
+    harness.get_by_label("α + β = 1");
+    harness.key_press(Key::ArrowUp);
+    harness.run();
+    assert!(settings(&harness).beta > beta, "arrow keys move it as well");
+    harness.get_by_label("α + β > 1");
+}
+
+#[test]
+fn measured_strengths_stand_under_the_sliders() {
+    let engine = FakeEngine::new();
+    let harness = ready(&engine);
+    harness.get_by_label("41 % veiled · physical 41 %");
+    harness.get_by_label("5.7 / 255 RMS · physical 7.1");
+}
+
+#[test]
+fn presets_are_taken_over_saved_and_removed() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness.get_by_role_and_label(Role::Button, "Presets").click();
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Snow alone").click();
+    harness.run();
+    assert_eq!(settings(&harness).mix.active().collect::<Vec<_>>(), [("snow", 1.0)]);
+    harness.get_by_role_and_label(Role::Button, "Presets").click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::Button, "Save these settings…")
+        .click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::TextInput, "preset name")
+        .type_text("Blizzard");
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Save preset").click();
+    harness.run();
+    assert_eq!(harness.state().prefs().presets[0].name, "Blizzard");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Backspace);
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Presets").click();
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Blizzard").click();
+    harness.run();
+    assert!((settings(&harness).mix.ratio("snow") - 1.0).abs() < 1e-6);
+    harness.get_by_role_and_label(Role::Button, "Presets").click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::Button, "Remove the preset Blizzard")
+        .click();
+    harness.run();
+    assert!(harness.state().prefs().presets.is_empty());
+}
+
+#[test]
+fn the_strip_renders_its_seeds_and_a_click_chooses_one() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness
+        .get_by_role_and_label(Role::Slider, "steps")
+        .set_value_accesskit(1.0);
+    harness.run();
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Enter);
+    run_until(&mut harness, 120, |studio| {
+        engine.renders().len() == 6 && !studio.state().is_busy() && studio.state().seeds_to_do() == 0
+    });
+    let seeds: Vec<u64> = engine.renders().iter().map(|(_, request)| request.seed).collect();
+    assert_eq!(seeds, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(settings(&harness).seed, 0, "the seed it began with");
+    harness.get_by_role_and_label(Role::Button, "seed 3").click();
+    harness.run();
+    assert_eq!(settings(&harness).seed, 3);
+    assert!(
+        harness
+            .state_mut()
+            .state_mut()
+            .seed_strip()
+            .iter()
+            .all(|one| one.is_current)
+    );
+}
+
+#[test]
+fn escape_ends_the_strip() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Enter);
+    run_until(&mut harness, 10, |studio| studio.state().is_busy());
+    harness.key_press(Key::Escape);
+    harness.run();
+    assert_eq!(harness.state().state().seeds_to_do(), 0);
+    assert_eq!(engine.renders().len(), 1);
+}

@@ -1,0 +1,204 @@
+//! Random input for a while: nothing panics, and memory does not grow.
+//!
+//! A few seconds by default; `MDSD3_SOAK_SECS=600` for the ten minutes before a release. `MDSD3_SOAK_SEED` repeats a run.
+
+use std::time::{Duration, Instant};
+
+use egui::{
+    Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, Vec2, pos2, vec2,
+};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::memory::resident_bytes;
+use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::{Engine, EngineOptions, bundled};
+use mdsd3_gui::Studio;
+use mdsd3_gui::prefs::Prefs;
+
+use crate::support::{FakeEngine, WINDOW, studio};
+
+/// Keys that are pressed; those that would close the window or write files are left out.
+const KEYS: [Key; 26] = [
+    Key::Space,
+    Key::Escape,
+    Key::Tab,
+    Key::Enter,
+    Key::ArrowLeft,
+    Key::ArrowRight,
+    Key::ArrowUp,
+    Key::ArrowDown,
+    Key::Home,
+    Key::End,
+    Key::X,
+    Key::F,
+    Key::B,
+    Key::L,
+    Key::Plus,
+    Key::Minus,
+    Key::Num1,
+    Key::F1,
+    Key::Delete,
+    Key::Backspace,
+    Key::Z,
+    Key::Y,
+    Key::D,
+    Key::K,
+    Key::M,
+    Key::P,
+];
+
+/// A multiplicative generator: the same seed presses the same keys.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn within(&mut self, size: Vec2) -> Pos2 {
+        let mut share = || self.next() as f32 / (1_u64 << 31) as f32;
+        pos2(share() * size.x, share() * size.y)
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// The studio over the real engine where there is a model, else over recorded answers.
+fn any_studio() -> Harness<'static, Studio> {
+    let settings = RenderRequest {
+        size: 128,
+        steps: 4,
+        ..RenderRequest::default()
+    };
+    let prefs = Prefs {
+        settings,
+        ..Prefs::default()
+    };
+    if bundled::model_bytes().is_none() {
+        return studio(&FakeEngine::new(), prefs, WINDOW);
+    }
+    Harness::builder()
+        .with_size(WINDOW)
+        .with_step_dt(0.05)
+        .build_eframe(move |cc| {
+            let engine = Engine::start(EngineOptions::default()).expect("the engine starts");
+            Studio::new(&cc.egui_ctx, Box::new(engine), prefs, None)
+        })
+}
+
+#[test]
+fn random_input_finds_no_panic_and_no_leak() {
+    let seconds = number("MDSD3_SOAK_SECS", 6);
+    let seed = number("MDSD3_SOAK_SEED", 1);
+    let mut random = Random(seed);
+    let mut harness = any_studio();
+    let (start, length) = (Instant::now(), Duration::from_secs(seconds));
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    let mut inputs = 0_u64;
+    while start.elapsed() < length {
+        act(&mut harness, &mut random);
+        harness.step();
+        inputs += 1;
+        if inputs.is_multiple_of(64) {
+            let share = start.elapsed().as_secs_f64() / length.as_secs_f64();
+            let samples = if (0.25..0.4).contains(&share) {
+                Some(&mut early)
+            } else if share > 0.85 {
+                Some(&mut late)
+            } else {
+                None
+            };
+            if let Some(samples) = samples {
+                samples.extend(resident_bytes());
+            }
+        }
+    }
+    report(inputs, seconds, &early, &late);
+}
+
+fn report(inputs: u64, seconds: u64, early: &[u64], late: &[u64]) {
+    let mean = |bytes: &[u64]| bytes.iter().sum::<u64>() as f64 / bytes.len().max(1) as f64 / 1e6;
+    let (before, after) = (mean(early), mean(late));
+    let growth = (after / before - 1.0) * 100.0;
+    println!("{inputs} inputs in {seconds} s; memory {before:.0} MB, later {after:.0} MB ({growth:+.1} %)");
+    // A short run is still filling its caches.
+    if seconds >= 120 && !early.is_empty() && !late.is_empty() {
+        assert!(growth <= 5.0, "memory grew by {growth:.1} % over {seconds} s");
+    }
+}
+
+fn act(harness: &mut Harness<'static, Studio>, random: &mut Random) {
+    // Nothing may be written where the tests run.
+    let saves = ["Save image", "Save all steps in a folder"];
+    if saves.iter().any(|title| harness.query_by_label(title).is_some()) {
+        harness.key_press(Key::Escape);
+        return;
+    }
+    let size = harness.ctx.content_rect().size();
+    match random.below(20) {
+        0..6 => harness.hover_at(random.within(size)),
+        6..12 => click(harness, random.within(size)),
+        12..14 => {
+            harness.drag_at(random.within(size));
+            harness.step();
+            harness.hover_at(random.within(size));
+            harness.step();
+            harness.drop_at(random.within(size));
+        }
+        14..18 => press(harness, random),
+        18 => harness.event(Event::MouseWheel {
+            unit: MouseWheelUnit::Line,
+            delta: vec2(0.0, random.below(7) as f32 - 3.0),
+            phase: TouchPhase::Move,
+            source: MouseWheelSource::Wheel,
+            modifiers: Modifiers::NONE,
+        }),
+        _ if random.below(40) == 0 => {
+            let sizes = [
+                vec2(1.0, 1.0),
+                vec2(720.0, 480.0),
+                vec2(1280.0, 800.0),
+                vec2(2560.0, 1440.0),
+                WINDOW,
+            ];
+            harness.set_size(sizes[random.below(sizes.len())]);
+        }
+        _ => {}
+    }
+}
+
+fn click(harness: &Harness<'static, Studio>, pos: Pos2) {
+    harness.hover_at(pos);
+    for pressed in [true, false] {
+        harness.event(Event::PointerButton {
+            pos,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        });
+    }
+}
+
+fn press(harness: &Harness<'static, Studio>, random: &mut Random) {
+    let key = KEYS[random.below(KEYS.len())];
+    let modifiers = [
+        Modifiers::NONE,
+        Modifiers::NONE,
+        Modifiers::COMMAND,
+        Modifiers::COMMAND.plus(Modifiers::SHIFT),
+    ];
+    harness.key_press_modifiers(modifiers[random.below(modifiers.len())], key);
+}

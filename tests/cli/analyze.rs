@@ -23,24 +23,33 @@ fn an_analysis_writes_tables_figures_images_and_a_report() {
     let said = mdsd3(folder.path(), args.into_iter().chain(SMALL)).succeeded();
     assert!(said.contains("haze") && said.ends_with("report.html\n"), "{said}");
     let out = folder.path().join("out");
-    let expected = [
-        "formation-between-seeds.png",
-        "formation-between-seeds.svg",
-        "formation-latents.png",
-        "formation-latents.svg",
-        "formation.csv",
-        "formation.png",
-        "formation.svg",
-        "measures.csv",
-        "report.html",
-        "spectra.png",
-        "spectra.svg",
-        "steps",
-        "summary.csv",
+    let figures = [
+        "formation",
+        "formation-between-seeds",
+        "formation-latents",
+        "formation-over-log-snr",
+        "formation-over-step",
+        "samplers",
+        "spectra",
+        "spectra-2d",
+        "structure",
     ];
+    let tables = ["formation", "measures", "radial", "summary"];
+    let mut expected: Vec<String> = ["report.html", "steps"].map(str::to_owned).into();
+    expected.extend(
+        figures
+            .iter()
+            .flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]),
+    );
+    expected.extend(
+        tables
+            .iter()
+            .flat_map(|name| [format!("{name}.csv"), format!("{name}.parquet")]),
+    );
+    expected.sort();
     assert_eq!(files_in(&out), expected);
     assert_eq!(files_in(&out.join("steps")), ["haze", "haze_rain_0_5", "rain_0_5"]);
-    assert_eq!(files_in(&out.join("steps/haze")).len(), 6);
+    assert_eq!(files_in(&out.join("steps/haze")).len(), 9);
 
     let table = fs::read_to_string(out.join("formation.csv")).expect("readable");
     let mut lines = table.lines();
@@ -60,7 +69,7 @@ fn an_analysis_writes_tables_figures_images_and_a_report() {
         })
         .collect();
     assert!(
-        last_shares.iter().all(|share| share.is_empty() || *share == "1.00000"),
+        last_shares.iter().all(|share| share.is_empty() || *share == "1.0"),
         "{last_shares:?}"
     );
     let report = fs::read_to_string(out.join("report.html")).expect("readable");

@@ -1,5 +1,6 @@
 //! The engine's protocol, as the studio sees it.
 
+mod analysis;
 mod driver;
 mod lanes;
 

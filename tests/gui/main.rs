@@ -12,4 +12,5 @@ mod real_engine;
 mod shaders;
 mod snapshots;
 mod soak;
+mod spectrum;
 mod support;

@@ -4,13 +4,17 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use eframe::egui_wgpu::RenderState;
 use egui::{Vec2, vec2};
 use egui_kittest::{Harness, SnapshotOptions};
+use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneFormation};
 use mdsd3_engine::calibration::{Calibration, Figure};
 use mdsd3_engine::chores::{Chore, ChoreEvent};
 use mdsd3_engine::device::DeviceReport;
+use mdsd3_engine::figure::table::Kind;
+use mdsd3_engine::figure::{self, Table};
 use mdsd3_engine::loaded::ModelKey;
 use mdsd3_engine::protocol::{
     CancelReason, Event, LaneBatch, LaneKind, LaneRequest, ModelSummary, Request, Rgba8, RunId, SpectrumFrame,
@@ -54,6 +58,8 @@ pub struct Wire {
     running: Option<(RunId, Vec<LaneRequest>, usize)>,
     /// How often chores were cancelled.
     pub chores_cancelled: usize,
+    /// What a measurement that is going on will find.
+    measured: Option<(RunId, Formation)>,
     /// Whether runs answer at all.
     pub stalled: bool,
     /// Asked for a new frame when there is an answer, as the engine's wake function is.
@@ -122,6 +128,15 @@ impl EngineLink for FakeEngine {
                     wire.frames.push_back(frame(*run, lane, 0, StepView::X0Hat));
                 }
             }
+            Request::Analyze { run, request } => {
+                wire.events.push_back(Event::AnalysisStep {
+                    run: *run,
+                    done: 3,
+                    total: 12,
+                });
+                let lanes = request.lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>();
+                wire.measured = Some((*run, formation(&lanes, request.seeds)));
+            }
             Request::SaveResult { path, .. } => wire.events.push_back(Event::Saved { path: path.clone() }),
             Request::PanicForTest => {
                 let run = wire.running.take().map(|(run, ..)| run);
@@ -141,6 +156,13 @@ impl EngineLink for FakeEngine {
     fn cancel(&mut self, reason: CancelReason) {
         let mut wire = self.0.borrow_mut();
         wire.cancels.push(reason);
+        if let Some((run, _)) = wire.measured.take() {
+            wire.events.push_back(Event::Cancelled {
+                run,
+                reason,
+                steps_done: 3,
+            });
+        }
         if let Some((run, _, steps_done)) = wire.running.take() {
             wire.events.push_back(Event::Cancelled {
                 run,
@@ -232,6 +254,10 @@ impl Wire {
     fn advance(&mut self) {
         if self.stalled {
             return;
+        }
+        if let Some((run, formation)) = self.measured.take() {
+            let formation = Arc::new(formation);
+            self.events.push_back(Event::Analyzed { run, formation });
         }
         let Some((run, lanes, step)) = self.running.take() else {
             return;
@@ -421,6 +447,51 @@ pub fn spectrum(noise: f32) -> SpectrumFrame {
         radial: (0..=SIDE_PX / 2)
             .map(|bin| (bin as f32 / side, power(bin as f32 / side)))
             .collect(),
+    }
+}
+
+/// Lanes that form one after the other, the first at sigma 0.8.
+fn formation(lanes: &[&str], seeds: u64) -> Formation {
+    let sigmas: Vec<f32> = (0..10).map(|step| 1.0 - step as f32 / 10.0).collect();
+    let interval = |mean: f64| Interval {
+        mean,
+        low: mean - 0.03,
+        high: mean + 0.03,
+    };
+    let band = |name: &str, edges_per_px, formed: f64| {
+        let share = |sigma: &f32| interval(1.0 / (1.0 + (12.0 * (f64::from(*sigma) - formed)).exp()));
+        BandFormation {
+            name: name.to_owned(),
+            edges_per_px,
+            final_share: 0.5,
+            shares: sigmas.iter().map(|sigma| Some(share(sigma))).collect(),
+            formed_at_sigma: Some(interval(formed)),
+            runs_at_start: 0,
+        }
+    };
+    let lane = |(index, name): (usize, &&str)| {
+        let formed = 0.8 - 0.2 * index as f64;
+        LaneFormation {
+            name: (*name).to_owned(),
+            bands: vec![
+                band("mean", (0.0, 0.0), formed),
+                band("1/4-1/2 cycles/px", (0.25, 0.5), formed - 0.1),
+                band("all", (0.0, 0.5), formed),
+            ],
+        }
+    };
+    Formation {
+        seeds,
+        lanes: lanes.iter().enumerate().map(lane).collect(),
+        findings: vec!["On the same noise, haze forms before rain, by 0.20 [0.17, 0.23] in sigma.".to_owned()],
+        figure: figure::Figure {
+            panels: Vec::new(),
+            legend_title: "Band".to_owned(),
+            color_scale: None,
+        },
+        table: Table::new(&[("step", Kind::Whole)]),
+        elapsed_secs: 12.0,
+        sigmas,
     }
 }
 

@@ -22,8 +22,8 @@ pub enum EngineError {
         /// The reason.
         source: std::io::Error,
     },
-    /// A PNG could not be encoded.
-    #[error("{path}: the PNG could not be encoded: {reason}")]
+    /// An image or a table could not be encoded.
+    #[error("{path}: could not be encoded: {reason}")]
     Encode {
         /// The target file.
         path: PathBuf,

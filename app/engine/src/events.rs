@@ -38,7 +38,10 @@ impl EventSink {
             let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
             let droppable = matches!(
                 event,
-                Event::StepDone { .. } | Event::ModelProgress { .. } | Event::Chore(ChoreEvent::Progress { .. })
+                Event::StepDone { .. }
+                    | Event::AnalysisStep { .. }
+                    | Event::ModelProgress { .. }
+                    | Event::Chore(ChoreEvent::Progress { .. })
             );
             if !(droppable && (self.channel.is_full() || !delayed.is_empty())) {
                 delayed.push_back(event);

@@ -1,7 +1,7 @@
 //! From float images to what the studio shows and the CLI writes: 8-bit pixels and spectra.
 
 use image::Rgb32FImage;
-use mdsd3_model::spectrum::{self, Window};
+use mdsd3_model::spectrum::{self, Spectrum, Window};
 
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents};
@@ -53,17 +53,45 @@ pub fn rgba8_from_rgb(rgb: &Rgb32FImage) -> Rgba8 {
 /// The 2-D log power spectrum of luma and its radial average, under a Hann window.
 pub fn spectrum_from_rgb(rgb: &Rgb32FImage) -> Result<SpectrumFrame, EngineError> {
     let (width, height) = rgb.dimensions();
-    let luma = spectrum::luma_from_rgb(rgb);
-    let full = spectrum::log_power_spectrum(&luma, width as usize, height as usize, Window::Hann)?;
+    spectrum_of_luma(&spectrum::luma_from_rgb(rgb), width, height)
+}
+
+fn spectrum_of_luma(luma: &[f32], width: u32, height: u32) -> Result<SpectrumFrame, EngineError> {
+    let full = spectrum::log_power_spectrum(luma, width as usize, height as usize, Window::Hann)?;
     // More rings than half the shorter side would leave some empty.
     let rings = (width.min(height) / 2).max(1) as usize;
-    let radial = spectrum::radial_average(&full, rings).into();
-    Ok(SpectrumFrame {
-        width,
-        height,
-        log_power: full.log_power.into(),
-        radial,
-    })
+    Ok(spectrum_frame(full, rings))
+}
+
+/// The spectrum of the difference of two images of one size, as the studio has them: 8 bits per channel, so that the
+/// rounding of both leaves a floor of about 10^-5.8 in every bin. `None` when the sizes differ.
+pub fn difference_spectrum(image: &Rgba8, minus: &Rgba8) -> Option<SpectrumFrame> {
+    if (image.width, image.height) != (minus.width, minus.height) {
+        return None;
+    }
+    let luma = |image: &Rgba8| Some(spectrum::luma_from_rgb(&rgb_from_rgba8(image)?));
+    let difference: Vec<f32> = luma(image)?.iter().zip(luma(minus)?).map(|(a, b)| a - b).collect();
+    spectrum_of_luma(&difference, image.width, image.height).ok()
+}
+
+/// Values of an 8-bit image in `0..=1`.
+fn rgb_from_rgba8(image: &Rgba8) -> Option<Rgb32FImage> {
+    let channels = image
+        .pixels
+        .chunks_exact(4)
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]);
+    let values = channels.map(|value| f32::from(value) / 255.0).collect();
+    Rgb32FImage::from_raw(image.width, image.height, values)
+}
+
+/// A spectrum as plain data, with a radial average of at most `rings`.
+pub(crate) fn spectrum_frame(spectrum: Spectrum, rings: usize) -> SpectrumFrame {
+    SpectrumFrame {
+        width: spectrum.width as u32,
+        height: spectrum.height as u32,
+        radial: spectrum::radial_average(&spectrum, rings).into(),
+        log_power: spectrum.log_power.into(),
+    }
 }
 
 #[cfg(test)]
@@ -75,5 +103,27 @@ mod tests {
         let rgb = Rgb32FImage::from_raw(2, 1, vec![-0.1, 0.5, 1.2, 0.0, 1.0, f32::NAN]).expect("two pixels");
         let image = rgba8_from_rgb(&rgb);
         assert_eq!(&image.pixels[..], &[0, 128, 255, 255, 0, 255, 0, 255]);
+    }
+
+    #[test]
+    fn a_difference_of_images_has_the_spectrum_of_what_differs() {
+        let image =
+            |of: &dyn Fn(u32) -> f32| rgba8_from_rgb(&Rgb32FImage::from_fn(64, 64, |x, _| image::Rgb([of(x); 3])));
+        let wave = |x: u32| 0.2 * (std::f32::consts::TAU * 0.25 * x as f32).cos();
+        let ramp = |x: u32| 0.3 + 0.4 * x as f32 / 64.0;
+        let spectrum = difference_spectrum(&image(&|x| ramp(x) + wave(x)), &image(&ramp)).expect("one size");
+        let peak = spectrum
+            .radial
+            .iter()
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .expect("rings");
+        assert!((peak.0 - 0.25).abs() < 0.02, "{peak:?}");
+        assert!(
+            spectrum.radial[0].1 < 1e-3 * peak.1,
+            "the ramp is gone: {:?}",
+            spectrum.radial[0]
+        );
+        let other = rgba8_from_rgb(&Rgb32FImage::new(32, 64));
+        assert!(difference_spectrum(&image(&ramp), &other).is_none());
     }
 }

@@ -23,6 +23,7 @@ pub mod device;
 pub mod engine;
 pub mod error;
 pub mod export;
+pub mod figure;
 pub mod frames;
 pub mod inspect;
 pub mod lanes;

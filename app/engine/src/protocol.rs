@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analyze::AnalyzeRequest;
+use crate::analyze::formation::Formation;
 use crate::calibration::Calibration;
 use crate::chores::{Chore, ChoreEvent};
 use crate::loaded::ModelKey;
@@ -176,6 +178,14 @@ pub enum Request {
         /// Target file; written to a temporary name, then renamed.
         path: PathBuf,
     },
+    /// Measure when degradations form; answered by `AnalysisStep` as it goes on, then one of `Analyzed`, `Cancelled`,
+    /// `Failed`.
+    Analyze {
+        /// Chosen by the caller, from the numbers of runs.
+        run: RunId,
+        /// What to analyse.
+        request: Box<AnalyzeRequest>,
+    },
     /// Test hook: makes the worker panic, to show that it becomes a message and a restarted worker.
     #[doc(hidden)]
     PanicForTest,
@@ -261,6 +271,22 @@ pub enum Event {
         run: Option<RunId>,
         /// The message.
         message: String,
+    },
+    /// A denoising step of an analysis is complete.
+    AnalysisStep {
+        /// The analysis.
+        run: RunId,
+        /// Steps that are complete.
+        done: usize,
+        /// Steps in total.
+        total: usize,
+    },
+    /// An analysis is complete.
+    Analyzed {
+        /// The analysis.
+        run: RunId,
+        /// What it found.
+        formation: Arc<Formation>,
     },
     /// A file was written.
     Saved {

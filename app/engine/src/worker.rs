@@ -1,5 +1,7 @@
 //! The worker thread: takes requests one by one, and survives what goes wrong in them.
 
+mod analysis;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -111,7 +113,7 @@ impl Worker {
     /// Handles a request; errors and panics become events.
     fn handle_guarded(&mut self, command: Command) {
         let run = match &command.request {
-            Request::Render { run, .. } => Some(*run),
+            Request::Render { run, .. } | Request::Analyze { run, .. } => Some(*run),
             _ => None,
         };
         // Unwind safety: after a panic everything that the request could have left half-done is made anew.
@@ -146,6 +148,7 @@ impl Worker {
             Request::Render { run, lanes } => self.render(run, &lanes, ticket),
             // The engine hands chores to their own thread.
             Request::Chore(_) => Ok(()),
+            Request::Analyze { run, request } => self.analyze(run, &request, ticket),
             Request::PanicForTest => panic!("a test asked for this panic"),
         }
     }

@@ -138,6 +138,7 @@ impl Studio {
                 *self.state.desk.draft.field(field) = path.display().to_string();
                 self.layout.focus(Pane::Model);
             }
+            Some(Choice::SaveFigure(path)) => self.save_figure(&path),
             None => {}
         }
         if let Some(purpose) = self.looking.ask_for.take() {

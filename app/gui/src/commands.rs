@@ -21,6 +21,8 @@ pub enum Command {
     SaveImage,
     /// Save the images of all steps.
     SaveSteps,
+    /// Save what the Spectrum shows as a figure or a table.
+    SaveFigure,
     /// Put the shown image on the clipboard.
     CopyImage,
     /// Take the last change of a setting back.
@@ -77,6 +79,8 @@ pub enum Command {
     ShowMixer,
     /// Bring the Model pane to the front.
     ShowModel,
+    /// Bring the Spectrum to the front.
+    ShowSpectrum,
     /// Bring the log to the front.
     ShowLog,
     /// Switch between the dark and the light look.
@@ -125,6 +129,7 @@ impl Command {
                 Self::Paste,
                 Self::SaveImage,
                 Self::SaveSteps,
+                Self::SaveFigure,
                 Self::CopyImage,
                 Self::Quit,
             ],
@@ -195,6 +200,7 @@ impl Command {
                 Self::ZoomOriginal,
                 Self::ShowMixer,
                 Self::ShowModel,
+                Self::ShowSpectrum,
                 Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
@@ -220,6 +226,7 @@ impl Command {
             Self::Paste => "Paste a photo or its path",
             Self::SaveImage => "Save image…",
             Self::SaveSteps => "Save all steps…",
+            Self::SaveFigure => "Save the spectrum's figure…",
             Self::CopyImage => "Copy image",
             Self::Undo => "Undo",
             Self::Redo => "Redo",
@@ -248,6 +255,7 @@ impl Command {
             Self::ZoomOriginal => "Images at 100 %",
             Self::ShowMixer => "Show the mixer",
             Self::ShowModel => "Show the model",
+            Self::ShowSpectrum => "Show the spectrum",
             Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use egui::{Align, Context, Id, Key, Layout, Modal, RichText, TextEdit, Ui};
 
+use mdsd3_engine::figure;
+
 use crate::state::model::ModelField;
 use crate::state::{file_name, typed_path};
 use crate::theme;
@@ -24,6 +26,8 @@ pub enum Purpose {
     OpenPhoto,
     /// A file to save the result in.
     SaveImage,
+    /// A file for what the Spectrum shows.
+    SaveFigure,
     /// A folder for the images of all steps.
     SaveSteps,
     /// A checkpoint's folder.
@@ -40,6 +44,7 @@ impl Purpose {
         match self {
             Self::OpenPhoto => ("Open photo", "Open"),
             Self::SaveImage => ("Save image", "Save"),
+            Self::SaveFigure => ("Save figure", "Save"),
             Self::SaveSteps => ("Save all steps in a folder", "Save"),
             Self::ModelFolder => ("Choose a model folder", "Choose"),
             Self::ModelFile => ("Choose a model file", "Choose"),
@@ -52,6 +57,7 @@ impl Purpose {
         match self {
             Self::OpenPhoto => "~/photos/street.jpg",
             Self::SaveImage => "~/mixes/street.png",
+            Self::SaveFigure => "~/figures/spectra.svg",
             Self::SaveSteps => "~/mixes/street-steps",
             Self::ModelFolder => "~/models/stable-diffusion-3-medium",
             Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
@@ -62,6 +68,7 @@ impl Purpose {
         match self {
             Self::OpenPhoto => Choice::Open(Some(path)),
             Self::SaveImage => Choice::Save(path),
+            Self::SaveFigure => Choice::SaveFigure(path),
             Self::SaveSteps => Choice::SaveSteps(path),
             Self::ModelFolder | Self::ModelFile => Choice::Model(ModelField::Model, path),
             Self::ModelPart(field) => Choice::Model(field, path),
@@ -76,6 +83,8 @@ pub enum Choice {
     Open(Option<PathBuf>),
     /// Save the result here.
     Save(PathBuf),
+    /// Save what the Spectrum shows here.
+    SaveFigure(PathBuf),
     /// Save all steps into this folder.
     SaveSteps(PathBuf),
     /// Write this into a field of the Model pane.
@@ -149,7 +158,7 @@ impl Dialogs {
             .poll_native(suggestion)
             .or_else(|| self.show_path(ctx, recent, suggestion));
         match &choice {
-            Some(Choice::Open(Some(path)) | Choice::Save(path) | Choice::Model(_, path)) => {
+            Some(Choice::Open(Some(path)) | Choice::Save(path) | Choice::SaveFigure(path) | Choice::Model(_, path)) => {
                 self.last_folder = path.parent().map(Path::to_owned);
             }
             Some(Choice::SaveSteps(folder)) => self.last_folder = Some(folder.clone()),
@@ -175,6 +184,7 @@ impl Dialogs {
                     "This desktop offers no file dialog (xdg-desktop-portal or zenity). Type or paste a path instead.";
                 let text = match purpose {
                     Purpose::SaveImage => suggestion,
+                    Purpose::SaveFigure => "spectra.svg",
                     Purpose::SaveSteps => suggestion.trim_end_matches(".png"),
                     _ => "",
                 };
@@ -292,7 +302,7 @@ impl PathDialog {
     fn accept(&mut self) -> Outcome {
         let path = typed_path(&self.text);
         match self.purpose {
-            Purpose::SaveImage => {
+            Purpose::SaveImage | Purpose::SaveFigure => {
                 let path = if path.extension().is_none() {
                     path.with_extension("png")
                 } else {
@@ -303,7 +313,7 @@ impl PathDialog {
                     self.confirmed_overwrite = Some(path);
                     return Outcome::Open;
                 }
-                Outcome::Chosen(Choice::Save(path))
+                Outcome::Chosen(self.purpose.choice(path))
             }
             purpose => Outcome::Chosen(purpose.choice(path)),
         }
@@ -319,6 +329,10 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
     let picked = match purpose {
         Purpose::OpenPhoto => dialog.add_filter("Photos", &PHOTO_EXTENSIONS).pick_file(),
         Purpose::SaveImage => dialog.add_filter("PNG", &["png"]).set_file_name(suggestion).save_file(),
+        Purpose::SaveFigure => dialog
+            .add_filter("SVG, PNG, CSV or Parquet", &figure::EXTENSIONS)
+            .set_file_name(suggestion)
+            .save_file(),
         Purpose::SaveSteps | Purpose::ModelFolder => dialog.pick_folder(),
         Purpose::ModelFile | Purpose::ModelPart(_) => {
             dialog.add_filter("Safetensors", &["safetensors", "json"]).pick_file()

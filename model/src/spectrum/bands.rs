@@ -1,5 +1,7 @@
 //! Energy in a fixed set of octave bands of radial frequency, and how an image's bands hang together with another's.
 
+use rustfft::num_complex::Complex32;
+
 use super::fourier::HalfPlane;
 use super::{Window, check_size};
 use crate::error::ModelError;
@@ -81,11 +83,7 @@ impl Banded {
     /// # Errors
     /// Bad input when the sizes differ.
     pub fn coherence(&self, other: &Self) -> Result<[f64; BANDS], ModelError> {
-        if (self.plane.width, self.plane.height) != (other.plane.width, other.plane.height) {
-            return Err(ModelError::BadInput(
-                "coherence of images of different sizes: give them the same size".into(),
-            ));
-        }
+        self.check_same_size(other)?;
         let (own, others, cross) = (self.energies(), other.energies(), self.products(&other.plane));
         Ok(std::array::from_fn(|band| {
             let norm = (own[band] * others[band]).sqrt();
@@ -93,22 +91,65 @@ impl Banded {
         }))
     }
 
+    /// Phase coherence with another image of the same size per band, -1 to 1: the cosine of the phase difference, averaged
+    /// over the band's bins whatever their power (as in the phase-only correlation of Kuglin and Hines 1975). 1 where
+    /// structures lie in the same places, -1 where they are negatives, 0 where places have nothing in common. Unlike
+    /// [`Self::coherence`] it isn't decided by the few strongest bins. 0 for a band without bins.
+    ///
+    /// # Errors
+    /// Bad input when the sizes differ.
+    pub fn phase_coherence(&self, other: &Self) -> Result<[f64; BANDS], ModelError> {
+        self.check_same_size(other)?;
+        let mut bins = [0.0; BANDS];
+        let mut cosines = [0.0; BANDS];
+        self.for_each_bin(&other.plane, |band, weight, product, a, b| {
+            let norm = (a.norm_sqr() * b.norm_sqr()).sqrt();
+            bins[band] += weight;
+            cosines[band] += if norm > 0.0 {
+                weight * product / f64::from(norm)
+            } else {
+                0.0
+            };
+        });
+        Ok(std::array::from_fn(|band| {
+            if bins[band] > 0.0 {
+                cosines[band] / bins[band]
+            } else {
+                0.0
+            }
+        }))
+    }
+
+    fn check_same_size(&self, other: &Self) -> Result<(), ModelError> {
+        if (self.plane.width, self.plane.height) == (other.plane.width, other.plane.height) {
+            return Ok(());
+        }
+        Err(ModelError::BadInput(
+            "coherence of images of different sizes: give them the same size".into(),
+        ))
+    }
+
     /// Mean product per band; the imaginary parts of mirrored bins cancel.
     fn products(&self, other: &HalfPlane) -> [f64; BANDS] {
-        let plane = &self.plane;
         let mut sums = [0.0; BANDS];
+        self.for_each_bin(other, |band, weight, product, _, _| sums[band] += weight * product);
+        let samples = (self.plane.width * self.plane.height) as f64;
+        sums.map(|sum| sum / samples)
+    }
+
+    /// Calls with band, number of mirrored bins, real product and both coefficients of every stored bin.
+    fn for_each_bin(&self, other: &HalfPlane, mut call: impl FnMut(usize, f64, f64, Complex32, Complex32)) {
+        let plane = &self.plane;
         for column in 0..=plane.width / 2 {
             let weight = plane.multiplicity(column) as f64;
             for row in 0..plane.height {
                 let (across, down) = plane.frequency(column, row);
                 if let Some(band) = band_of(across.hypot(down)) {
                     let (a, b) = (plane.coefficient(column, row), other.coefficient(column, row));
-                    sums[band] += weight * f64::from(a.re * b.re + a.im * b.im);
+                    call(band, weight, f64::from(a.re * b.re + a.im * b.im), a, b);
                 }
             }
         }
-        let samples = (plane.width * plane.height) as f64;
-        sums.map(|sum| sum / samples)
     }
 }
 
@@ -198,6 +239,17 @@ mod tests {
         let unrelated = of(&shifted).coherence(&of(&scene)).unwrap();
         assert!(veiled[4..].iter().all(|c| (c + 1.0).abs() < 1e-4), "{veiled:?}");
         assert!(unrelated[5..].iter().all(|c| c.abs() < 0.15), "{unrelated:?}");
+        let phase = |image: &[f32]| of(image).phase_coherence(&of(&scene)).unwrap();
+        assert!(
+            phase(&veil)[4..].iter().all(|c| (c + 1.0).abs() < 1e-3),
+            "{:?}",
+            phase(&veil)
+        );
+        assert!(
+            phase(&shifted)[5..].iter().all(|c| c.abs() < 0.15),
+            "{:?}",
+            phase(&shifted)
+        );
         assert!(
             of(&scene)
                 .coherence(&Banded::new(&scene[..64 * 32], 64, 32).unwrap())

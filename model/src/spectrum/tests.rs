@@ -1,4 +1,5 @@
 use super::*;
+use rustfft::num_complex::Complex32;
 use std::f32::consts::TAU;
 
 /// Values in `-0.5..0.5` that look random and are the same everywhere.
@@ -83,6 +84,28 @@ fn a_circular_shift_changes_no_power() {
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max);
     assert!(largest < 1e-4, "power differs by {largest}");
+}
+
+#[test]
+fn a_circular_shift_turns_every_phase_by_its_frequency() {
+    let (width, height, right, down) = (24, 18, 5, 7);
+    let luma = texture(width, height);
+    let shifted: Vec<f32> = (0..luma.len())
+        .map(|i| {
+            let (row, column) = (i / width, i % width);
+            luma[(row + height - down) % height * width + (column + width - right) % width]
+        })
+        .collect();
+    let of = |image: &[f32]| HalfPlane::new(image, width, height, Window::None);
+    let (before, after) = (of(&luma), of(&shifted));
+    for column in 0..=width / 2 {
+        for row in 0..height {
+            let (across, along) = before.frequency(column, row);
+            let turn = Complex32::from_polar(1.0, -TAU * (across * right as f32 + along * down as f32));
+            let error = after.coefficient(column, row) - before.coefficient(column, row) * turn;
+            assert!(error.norm() < 1e-4, "bin {column}, {row}: off by {}", error.norm());
+        }
+    }
 }
 
 #[test]
@@ -174,26 +197,4 @@ fn spectra_and_bands_agree_with_numpy() {
             );
         }
     }
-}
-
-/// Not run by default, as other work on the machine decides what it measures: run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn megapixel_speed() {
-    let luma = texture(1024, 1024);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
-    let mut secs: Vec<f64> = pool.install(|| {
-        let once = |_| {
-            let start = std::time::Instant::now();
-            std::hint::black_box(HalfPlane::new(&luma, 1024, 1024, Window::Hann).centred_power());
-            start.elapsed().as_secs_f64()
-        };
-        (0..30).map(once).collect()
-    });
-    secs.sort_by(f64::total_cmp);
-    eprintln!(
-        "1024 px spectrum on one core: best {:.1} ms, median {:.1} ms",
-        secs[0] * 1e3,
-        secs[15] * 1e3
-    );
 }

@@ -8,6 +8,7 @@ use mdsd3_model::spectrum::bootstrap::Estimate;
 
 use super::Analysis;
 use super::summary::{ALL_BANDS, Measure};
+use super::tables::HIGH_BAND_RMS;
 use super::trajectory::Space;
 
 /// Least share of a lane's energy that a band needs to be spoken of.
@@ -34,6 +35,9 @@ pub fn findings(analysis: &Analysis) -> Vec<String> {
         for part in parts {
             sentences.extend(crispness(analysis, *part, *mix));
         }
+    }
+    for (lane, variant) in analysis.variant_kinds() {
+        sentences.extend(intervention(analysis, lane, variant));
     }
     sentences
 }
@@ -169,6 +173,31 @@ fn crispness(analysis: &Analysis, part: usize, mix: usize) -> Option<String> {
         analysis.lanes.names[mix],
         shown(alone_direction, 2),
         shown(mixed_direction, 2)
+    ))
+}
+
+/// Whether another way of sampling makes the new detail of a mix crisper: more of it above 1/4 cycle per pixel without
+/// losing its direction.
+fn intervention(analysis: &Analysis, lane: usize, variant: &str) -> Option<String> {
+    let change = |of: Measure| analysis.variant_change(lane, variant, of);
+    let streak = change(|m| m.streak)?;
+    let fine = change(HIGH_BAND_RMS)?;
+    let direction = change(|m| m.anisotropy)?;
+    let verdict = match (sign(fine), sign(direction)) {
+        (Some(true), Some(true) | None) => "crisper",
+        (Some(true), Some(false)) => "finer but less directed, so not crisper",
+        (Some(false), _) => "less crisp",
+        (None, Some(false)) => "less directed",
+        (None, Some(true)) => "more directed, but not finer",
+        (None, None) => "as crisp as without, as far as can be told",
+    };
+    Some(format!(
+        "Sampled with {variant}, the new detail of {} is {verdict}: against the plain sampler on the same seeds it changes by {} (RMS of \
+         255), above 1/4 cycle per pixel by {}, its anisotropy by {}.",
+        analysis.lanes.names[lane],
+        shown(streak, 2),
+        shown(fine, 2),
+        shown(direction, 3)
     ))
 }
 

@@ -13,9 +13,12 @@
 //! | [`variants`] | the same mixes with sampling aids, and over alpha and beta |
 //! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
 //! | [`findings`] | sentences computed from them |
-//! | [`tables`], `figures`, [`report`] | the files |
+//! | [`formation`] | what the studio shows of it |
+//! | [`tables`], [`figures`], [`report`] | the files; [`crate::figure`] writes them |
 
+pub mod figures;
 pub mod findings;
+pub mod formation;
 pub mod lanes;
 pub mod report;
 pub mod request;
@@ -24,11 +27,7 @@ pub mod tables;
 pub mod trajectory;
 pub mod variants;
 
-mod chart;
-mod figures;
-mod raster;
 mod sampled;
-mod svg;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -39,8 +38,10 @@ use std::time::Instant;
 use image::Rgb32FImage;
 use mdsd3_model::pipeline::SampleSettings;
 
+use crate::colormap::spectrum_image;
 use crate::error::EngineError;
-use crate::frames::rgba8_from_rgb;
+use crate::figure::heat::MeanSpectrum;
+use crate::frames::{self, rgba8_from_rgb};
 use crate::loaded::LoadedModel;
 use crate::metadata::{self, ModelIdentity};
 use crate::scene::FittedScene;
@@ -50,6 +51,9 @@ pub use request::AnalyzeRequest;
 use sampled::SeedSums;
 use trajectory::{Ending, SceneInput, StepImages, Trajectory};
 use variants::{GridEnding, VariantEnding};
+
+/// log10 power that is black, and that is pale yellow, in the spectra of steps: the same in all, so that they compare.
+const STEP_SPECTRUM_RANGE: (f32, f32) = (-6.0, 2.0);
 
 /// Everything that was measured.
 pub struct Analysis {
@@ -69,6 +73,8 @@ pub struct Analysis {
     pub trajectories: Vec<Trajectory>,
     /// Where they end.
     pub endings: Vec<Ending>,
+    /// Mean power spectrum of every lane's final residual.
+    pub mean_spectra: Vec<MeanSpectrum>,
     /// Endings under sampling aids; empty unless asked for.
     pub variants: Vec<VariantEnding>,
     /// Endings over alpha and beta; empty unless asked for.
@@ -103,50 +109,77 @@ pub fn run(
     folder: &Path,
     observer: &mut dyn AnalyzeObserver,
 ) -> Result<Option<Analysis>, EngineError> {
-    let start = Instant::now();
-    request.check_settings()?;
-    let plan = LanePlan::new(request)?;
-    let scenes = load_scenes(session, request)?;
-    let names = scene_names(request);
-    fs::create_dir_all(folder).map_err(|source| EngineError::Io {
-        path: folder.to_owned(),
-        source,
-    })?;
-    let first = request.scenes().swap_remove(0);
-    let (model, _) = session.prepare(&request.lane_run(first, &request.lanes[0])?)?;
-    observer.planned(planned_steps(request, &plan, scenes.len()));
-    let mut analysis = Analysis {
-        request: request.clone(),
-        model: model.identity().resolve()?,
-        scenes: names,
-        lanes: plan,
-        sigmas: model.pipeline().sigmas(request.run.steps)?,
-        latent_factor: 1,
-        trajectories: Vec::new(),
-        endings: Vec::new(),
-        variants: Vec::new(),
-        grid: Vec::new(),
-        elapsed_secs: 0.0,
+    let Some(analysis) = measure(session, request, Some(folder), observer)? else {
+        return Ok(None);
     };
-    analysis.sigmas.truncate(request.run.steps);
-    for (index, scene) in scenes.iter().enumerate() {
-        if analysis.add_scene(model, index, scene, folder, observer)?.is_break() {
-            return Ok(None);
-        }
-    }
-    analysis.elapsed_secs = start.elapsed().as_secs_f32();
     report::write(&analysis, folder)?;
     Ok(Some(analysis))
 }
 
+/// Analyses; `None` when the observer stopped it. The images of the first run's steps are written into `steps_folder`.
+///
+/// # Errors
+/// As [`run`].
+pub fn measure(
+    session: &mut Session,
+    request: &AnalyzeRequest,
+    steps_folder: Option<&Path>,
+    observer: &mut dyn AnalyzeObserver,
+) -> Result<Option<Analysis>, EngineError> {
+    let start = Instant::now();
+    request.check_settings()?;
+    let plan = LanePlan::new(request)?;
+    let scenes = load_scenes(session, request)?;
+    if let Some(folder) = steps_folder {
+        fs::create_dir_all(folder).map_err(|source| EngineError::Io {
+            path: folder.to_owned(),
+            source,
+        })?;
+    }
+    let first = request.scenes().swap_remove(0);
+    let (model, _) = session.prepare(&request.lane_run(first, &request.lanes[0])?)?;
+    observer.planned(planned_steps(request, &plan, scenes.len()));
+    let mut analysis = Analysis::empty(request, plan, model)?;
+    for (index, scene) in scenes.iter().enumerate() {
+        if analysis
+            .add_scene(model, index, scene, steps_folder, observer)?
+            .is_break()
+        {
+            return Ok(None);
+        }
+    }
+    analysis.elapsed_secs = start.elapsed().as_secs_f32();
+    Ok(Some(analysis))
+}
+
 impl Analysis {
+    /// Nothing measured yet.
+    fn empty(request: &AnalyzeRequest, plan: LanePlan, model: &LoadedModel) -> Result<Self, EngineError> {
+        let mut sigmas = model.pipeline().sigmas(request.run.steps)?;
+        sigmas.truncate(request.run.steps);
+        Ok(Self {
+            request: request.clone(),
+            model: model.identity().resolve()?,
+            scenes: scene_names(request),
+            mean_spectra: vec![MeanSpectrum::default(); plan.names.len()],
+            lanes: plan,
+            sigmas,
+            latent_factor: 1,
+            trajectories: Vec::new(),
+            endings: Vec::new(),
+            variants: Vec::new(),
+            grid: Vec::new(),
+            elapsed_secs: 0.0,
+        })
+    }
+
     /// All seeds of one scene.
     fn add_scene(
         &mut self,
         model: &mut LoadedModel,
         index: usize,
         scene: &Arc<FittedScene>,
-        folder: &Path,
+        steps_folder: Option<&Path>,
         observer: &mut dyn AnalyzeObserver,
     ) -> Result<ControlFlow<()>, EngineError> {
         model.set_adapter_strength(self.request.run.adapter_strength)?;
@@ -159,7 +192,7 @@ impl Analysis {
         };
         let mut sums = SeedSums::new(scene.rgb.dimensions(), self.lanes.names.len(), self.request.run.steps);
         for seed in self.request.seeds() {
-            let images = (index == 0 && seed == self.request.run.seed).then_some(folder);
+            let images = steps_folder.filter(|_| index == 0 && seed == self.request.run.seed);
             let plan = &self.lanes;
             let mut on_step = |step: &StepImages<'_>| {
                 if let Some(folder) = images {
@@ -168,13 +201,15 @@ impl Analysis {
                 Ok(observer.step_done())
             };
             let settings = sample_settings(&self.request, seed);
-            let Some((trajectories, endings)) =
-                trajectory::run(model.pipeline(), &input, plan, &settings, &mut sums, &mut on_step)?
+            let Some(measured) = trajectory::run(model.pipeline(), &input, plan, &settings, &mut sums, &mut on_step)?
             else {
                 return Ok(ControlFlow::Break(()));
             };
-            self.trajectories.extend(trajectories);
-            self.endings.extend(endings);
+            self.trajectories.extend(measured.trajectories);
+            self.endings.extend(measured.endings);
+            for (mean, spectrum) in self.mean_spectra.iter_mut().zip(&measured.spectra) {
+                mean.add(spectrum);
+            }
             let mut step_done = || observer.step_done();
             let more = variants::run(model.pipeline(), &input, &self.request, plan, seed, &mut step_done)?;
             let Some((variants, grid)) = more else {
@@ -239,12 +274,13 @@ fn latent_factor(rgb: &Rgb32FImage, latent_width: Option<usize>) -> u32 {
     rgb.width() / latent_width.unwrap_or(1).max(1) as u32
 }
 
-/// `steps/LANE/step-00-x0_hat.png` and `step-00-difference.png`: half the difference to the clean branch around grey.
+/// `steps/LANE/step-000-x0_hat.png`, `-difference.png` (half the difference to the clean branch around grey) and
+/// `-spectrum.png` (log10 power of that difference's luma over [`STEP_SPECTRUM_RANGE`]).
 fn write_step(folder: &Path, plan: &LanePlan, step: &StepImages<'_>) -> Result<(), EngineError> {
     let Some((clean, lanes)) = step.x0_hat.split_last() else {
         return Ok(());
     };
-    for (name, image) in plan.names.iter().zip(lanes) {
+    for ((name, image), spectrum) in plan.names.iter().zip(lanes).zip(step.spectra) {
         let lane = folder.join("steps").join(folder_name(name));
         fs::create_dir_all(&lane).map_err(|source| EngineError::Io {
             path: lane.clone(),
@@ -256,8 +292,10 @@ fn write_step(folder: &Path, plan: &LanePlan, step: &StepImages<'_>) -> Result<(
             .iter_mut()
             .zip(clean.iter())
             .for_each(|(value, clean)| *value = 0.5 + 0.5 * (*value - clean));
+        let spectrum = frames::spectrum_frame(spectrum.clone(), 1);
         metadata::write_png(&file("x0_hat"), &rgba8_from_rgb(image), None)?;
         metadata::write_png(&file("difference"), &rgba8_from_rgb(&difference), None)?;
+        metadata::write_png(&file("spectrum"), &spectrum_image(&spectrum, STEP_SPECTRUM_RANGE), None)?;
     }
     Ok(())
 }
@@ -268,3 +306,6 @@ fn folder_name(name: &str) -> String {
         .map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,93 +3,130 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use mdsd3_model::spectrum::bands::BANDS;
+use mdsd3_model::spectrum::bootstrap::Estimate;
+
 use super::Analysis;
-use super::chart::Figure;
+use super::figures::{self, Over};
 use super::findings::{findings, in_words, shown, sign};
 use super::summary::{ALL_BANDS, THRESHOLDS};
-use super::svg::{escaped, svg};
 use super::tables::{self, MEASURES};
 use super::trajectory::Space;
-use super::{figures, raster};
 use crate::error::EngineError;
+use crate::figure::{self, Figure, escaped, svg};
 use crate::metadata;
-use mdsd3_model::spectrum::bands::BANDS;
-
-/// Pixels to a point in PNG figures: 192 per inch.
-const PNG_SCALE: usize = 2;
 
 /// Writes tables, figures and `report.html`.
 ///
 /// # Errors
 /// When a file can't be written.
 pub fn write(analysis: &Analysis, folder: &Path) -> Result<(), EngineError> {
-    let text = |name: &str, content: String| metadata::write_file(&folder.join(name), content.as_bytes());
-    text("formation.csv", tables::formation_csv(analysis))?;
-    text("summary.csv", tables::summary_csv(analysis))?;
-    text("measures.csv", tables::measures_csv(analysis))?;
-    if !analysis.grid.is_empty() {
-        text("alpha-beta.csv", tables::grid_csv(analysis))?;
-    }
     let figures = all_figures(analysis);
-    for (name, _, figure) in &figures {
-        text(&format!("{name}.svg"), svg(figure))?;
-        let image = raster::rasterize(figure, PNG_SCALE);
-        metadata::write_png(&folder.join(format!("{name}.png")), &image, None)?;
+    for (name, table) in tables::all(analysis) {
+        for extension in ["csv", "parquet"] {
+            figure::write_table(&folder.join(name).with_extension(extension), &table)?;
+        }
     }
-    text("report.html", html(analysis, &figures)?)
+    for (name, _, figure) in &figures {
+        for extension in ["svg", "png"] {
+            figure::write_figure(&folder.join(name).with_extension(extension), figure)?;
+        }
+    }
+    metadata::write_file(&folder.join("report.html"), html(analysis, &figures)?.as_bytes())
 }
 
-/// Name, caption and content of every figure.
-fn all_figures(analysis: &Analysis) -> Vec<(String, String, Figure)> {
+/// A figure with the name of its files and its caption.
+type Captioned = (String, String, Figure);
+
+fn all_figures(analysis: &Analysis) -> Vec<Captioned> {
     let (runs, scenes) = (
         analysis.request.seeds as usize * analysis.scenes.len(),
         analysis.scenes.len(),
     );
     let over = format!("Mean and bootstrap 95 % interval over {runs} runs ({scenes} scenes).");
-    let formation = "Energy of the residual (prediction of the mix minus prediction of the clean branch on the same noise) per band, as a \
-                     share of its final value, in";
-    let mut all = vec![
-        (
-            "formation".to_owned(),
-            format!("{formation} luma. {over}"),
-            figures::formation(analysis, Space::Pixels),
+    let mut all = formation_figures(analysis, &over);
+    let mut add = |name: &str, caption: String, figure| all.push((name.to_owned(), caption, figure));
+    add(
+        "spectra",
+        format!(
+            "Left: radially averaged power of the final residuals. Right: sigma at which half of a band's final energy is there. {over}"
         ),
-        (
-            "formation-latents".to_owned(),
-            format!("{formation} latents. {over}"),
-            figures::formation(analysis, Space::Latents),
+        figures::spectra(analysis),
+    );
+    let averaged = analysis.mean_spectra.first().map_or(0, |mean| mean.runs);
+    add(
+        "spectra-2d",
+        format!("Power spectrum of the final residuals' luma, zero frequency in the middle; mean of {averaged} runs."),
+        figures::spectra_2d(analysis),
+    );
+    add(
+        "structure",
+        format!(
+            "Left: phase coherence of the final residual with the scene per band (-1: the scene's negative, 0: nothing in common). Right: \
+             energy of what a mix does beyond the sum of its parts, as a share of the mix's in the band. {over}"
         ),
-        (
-            "formation-between-seeds".to_owned(),
-            format!(
-                "The same for what differs between the seeds of a scene: what is sampled, apart from what scene and class imply by \
-                 themselves. Mean and interval over {scenes} scenes."
-            ),
-            figures::formation(analysis, Space::BetweenSeeds),
-        ),
-        (
-            "spectra".to_owned(),
-            format!(
-                "Left: radially averaged power of the final residuals. Right: sigma at which half of a band's final energy is there. {over}"
-            ),
-            figures::spectra(analysis),
-        ),
-    ];
+        figures::structure(analysis),
+    );
+    if !analysis.variants.is_empty() {
+        add(
+            "samplers",
+            format!("Results of each way of sampling, on the same scenes and seeds. {over}"),
+            figures::samplers(analysis),
+        );
+    }
     if !analysis.grid.is_empty() {
         for lane in analysis.lanes.singles() {
             let name = &analysis.lanes.names[lane];
-            let caption = format!("{name} over alpha and beta of the initial noise alpha * noise + beta * scene.");
-            all.push((
-                format!("alpha-beta-{}", super::folder_name(name)),
-                caption,
+            add(
+                &format!("alpha-beta-{}", super::folder_name(name)),
+                format!("{name} over alpha and beta of the initial noise alpha * noise + beta * scene."),
                 figures::alpha_beta(analysis, lane),
-            ));
+            );
         }
     }
     all
 }
 
-fn html(analysis: &Analysis, figures: &[(String, String, Figure)]) -> Result<String, EngineError> {
+fn formation_figures(analysis: &Analysis, over: &str) -> Vec<Captioned> {
+    let energy = "Energy of the residual (prediction of the mix minus prediction of the clean branch on the same noise) per band, as a \
+                  share of its final value, in";
+    let between = format!(
+        "The same for what differs between the seeds of a scene: what is sampled, apart from what scene and class imply by themselves. \
+         Mean and interval over {} scenes.",
+        analysis.scenes.len()
+    );
+    [
+        (
+            "formation",
+            format!("{energy} luma. {over}"),
+            Space::Pixels,
+            Over::Sigma,
+        ),
+        (
+            "formation-over-step",
+            "The same over the step.".to_owned(),
+            Space::Pixels,
+            Over::Step,
+        ),
+        (
+            "formation-over-log-snr",
+            "The same over the log signal-to-noise ratio; the first step, of pure noise, has none.".to_owned(),
+            Space::Pixels,
+            Over::LogSnr,
+        ),
+        (
+            "formation-latents",
+            format!("{energy} latents. {over}"),
+            Space::Latents,
+            Over::Sigma,
+        ),
+        ("formation-between-seeds", between, Space::BetweenSeeds, Over::Sigma),
+    ]
+    .map(|(name, caption, space, axis)| (name.to_owned(), caption, figures::formation(analysis, space, axis)))
+    .into()
+}
+
+fn html(analysis: &Analysis, figures: &[Captioned]) -> Result<String, EngineError> {
     let mut out = String::from(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>When degradations form</title>\n<style>body{font:16px/1.5 \
          Ubuntu,Arial,sans-serif;max-width:1060px;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse;margin:1rem 0}\
@@ -111,6 +148,8 @@ fn html(analysis: &Analysis, figures: &[(String, String, Figure)]) -> Result<Str
         );
     }
     out += &formed_table(analysis);
+    out += &residuals_table(analysis);
+    out += &interactions_table(analysis);
     out += &measures_table(analysis);
     out += &variants_table(analysis);
     out += &settings(analysis)?;
@@ -131,19 +170,16 @@ fn formed_table(analysis: &Analysis) -> String {
             let formed = analysis.formed(lane, Space::Pixels, band, threshold);
             formed.map_or("never".to_owned(), |formed| shown(formed.sigma, 2))
         });
-        let coherence = if band < BANDS {
-            analysis
-                .final_coherence(lane, band)
-                .map(|c| shown(c, 2))
-                .unwrap_or_default()
-        } else {
-            String::new()
+        let of_band = |estimate: &dyn Fn() -> Option<Estimate>| {
+            let estimate = (band < BANDS).then(estimate).flatten();
+            estimate.map(|estimate| shown(estimate, 2)).unwrap_or_default()
         };
         let sampled = analysis.formed(lane, Space::BetweenSeeds, band, 0.5);
         let mut cells = vec![analysis.lanes.names[lane].clone(), in_words(band), share];
         cells.extend(formed);
         cells.push(sampled.map_or("never".to_owned(), |formed| shown(formed.sigma, 2)));
-        cells.push(coherence);
+        cells.push(of_band(&|| analysis.final_coherence(lane, band)));
+        cells.push(of_band(&|| analysis.final_phase_coherence(lane, band)));
         Some(cells)
     });
     let heads = [
@@ -154,9 +190,50 @@ fn formed_table(analysis: &Analysis) -> String {
         "50 % at sigma",
         "90 % at sigma",
         "50 % of what differs between seeds",
-        "coherence with scene",
+        "correlation with scene",
+        "phase coherence with scene",
     ];
     table("When each band forms (luma)", &heads, rows)
+}
+
+/// How much each lane adds and how its power falls with frequency.
+fn residuals_table(analysis: &Analysis) -> String {
+    let rows = (0..analysis.lanes.names.len()).map(|lane| {
+        let energy = analysis.final_energy(lane, Space::Pixels, ALL_BANDS);
+        let cell = |estimate: Option<Estimate>, decimals| estimate.map(|e| shown(e, decimals)).unwrap_or_default();
+        vec![
+            analysis.lanes.names[lane].clone(),
+            cell(energy, 5),
+            cell(analysis.final_slope(lane), 2),
+        ]
+    });
+    let heads = [
+        "residual",
+        "energy (mean square of luma)",
+        "spectral slope (exponent of power)",
+    ];
+    table("Final residuals", &heads, rows)
+}
+
+/// What mixes do beyond the sum of their parts, per band.
+fn interactions_table(analysis: &Analysis) -> String {
+    if analysis.lanes.interactions.is_empty() {
+        return String::new();
+    }
+    let rows = (0..=ALL_BANDS).map(|band| {
+        let shares = (0..analysis.lanes.interactions.len()).map(|index| {
+            let share = analysis.interaction_share(index, Space::Pixels, band);
+            share.map(|share| shown(share, 4)).unwrap_or_default()
+        });
+        std::iter::once(in_words(band)).chain(shares).collect()
+    });
+    let names = analysis.lanes.names[analysis.lanes.mixes.len()..].iter();
+    let heads: Vec<&str> = std::iter::once("band").chain(names.map(String::as_str)).collect();
+    table(
+        "Beyond the sum of the parts, as a share of the mix's energy (luma)",
+        &heads,
+        rows,
+    )
 }
 
 /// What came out of each lane.
@@ -178,12 +255,7 @@ fn measures_table(analysis: &Analysis) -> String {
 /// What each sampling aid changes against the plain sampler on the same scenes and seeds; bold where the interval is on
 /// one side of 0.
 fn variants_table(analysis: &Analysis) -> String {
-    let mut kinds: Vec<(usize, &str)> = Vec::new();
-    for ending in &analysis.variants {
-        if !kinds.contains(&(ending.lane, &ending.variant)) {
-            kinds.push((ending.lane, &ending.variant));
-        }
-    }
+    let kinds = analysis.variant_kinds();
     if kinds.is_empty() {
         return String::new();
     }

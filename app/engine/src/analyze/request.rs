@@ -72,7 +72,7 @@ impl fmt::Display for LaneSpec {
 }
 
 /// What to analyse.
-#[derive(Debug, Clone, Serialize, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, clap::Args)]
 pub struct AnalyzeRequest {
     /// Clean photos, each cropped to a square; the bundled demo photo when absent
     #[arg(value_name = "PHOTO")]
@@ -104,6 +104,43 @@ pub struct AnalyzeRequest {
 }
 
 impl AnalyzeRequest {
+    /// How a run's mix forms: each of its classes alone and all together at the run's ratios, on its photo, over `seeds`
+    /// seeds from the run's own.
+    ///
+    /// # Errors
+    /// Bad input when the mix has no class above 0.
+    pub fn of_run(run: &RenderRequest, seeds: u64) -> Result<Self, EngineError> {
+        let classes: Vec<(String, Option<f32>)> = run
+            .mix
+            .active()
+            .map(|(class, ratio)| (class.to_owned(), Some(ratio)))
+            .collect();
+        if classes.is_empty() {
+            return Err(bad("no class is above 0: raise one to see when it forms".to_owned()));
+        }
+        let lane = |classes: Vec<(String, Option<f32>)>| LaneSpec {
+            name: classes
+                .iter()
+                .map(|(class, _)| class.as_str())
+                .collect::<Vec<_>>()
+                .join("+"),
+            classes,
+        };
+        let mut lanes: Vec<LaneSpec> = classes.iter().map(|class| lane(vec![class.clone()])).collect();
+        if classes.len() > 1 {
+            lanes.push(lane(classes));
+        }
+        Ok(Self {
+            photos: run.scene.clone().into_iter().collect(),
+            lanes,
+            ratio: 1.0,
+            seeds,
+            run: run.clone(),
+            compare: false,
+            alpha_beta: false,
+        })
+    }
+
     /// Checks what can be judged without a model.
     ///
     /// # Errors
@@ -205,6 +242,33 @@ pub(super) mod tests {
         assert_eq!(
             (&settings["vae"], settings.get("mix")),
             (&Value::from("v.safetensors"), None)
+        );
+    }
+
+    #[test]
+    fn a_run_is_analysed_class_by_class_at_its_own_ratios() {
+        let run = RenderRequest {
+            mix: "haze=0.8,rain=0.5,snow=0".parse().expect("well formed"),
+            scene: Some("a.png".into()),
+            seed: 7,
+            ..RenderRequest::default()
+        };
+        let request = AnalyzeRequest::of_run(&run, 3).expect("two classes");
+        let mixes: Vec<String> = request
+            .lanes
+            .iter()
+            .map(|lane| format!("{lane}: {}", lane.mix(request.ratio).expect("in range")))
+            .collect();
+        assert_eq!(
+            mixes,
+            ["haze: haze=0.8", "rain: rain=0.5", "haze+rain: haze=0.8,rain=0.5"]
+        );
+        assert_eq!((request.seeds(), request.scenes()), (7..10, vec![run.scene.clone()]));
+        let clean = RenderRequest { mix: Mix::new(), ..run };
+        assert!(
+            AnalyzeRequest::of_run(&clean, 3)
+                .expect_err("nothing to analyse")
+                .is_bad_input()
         );
     }
 

@@ -74,6 +74,7 @@ impl SeedSums {
                 space: Space::BetweenSeeds,
                 energies,
                 coherence: Vec::new(),
+                phase: Vec::new(),
                 slope: Vec::new(),
             })
         };

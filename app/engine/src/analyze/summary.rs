@@ -112,6 +112,13 @@ impl Analysis {
         })
     }
 
+    /// Phase coherence of the residual with the scene in a band at the end.
+    pub fn final_phase_coherence(&self, lane: usize, band: usize) -> Option<Estimate> {
+        self.over_runs(lane, Space::Pixels, |trajectory| {
+            trajectory.phase.last()?.get(band).copied()
+        })
+    }
+
     /// Exponent of the residual's radial power at the end.
     pub fn final_slope(&self, lane: usize) -> Option<Estimate> {
         self.over_runs(lane, Space::Pixels, |trajectory| *trajectory.slope.last()?)
@@ -141,6 +148,26 @@ impl Analysis {
             groups[ending.scene].extend(ending.measures.as_ref().map(of));
         }
         estimate(&groups)
+    }
+
+    /// A measure of a variant's results.
+    pub fn variant_measured(&self, lane: usize, variant: &str, of: Measure) -> Option<Estimate> {
+        let mut groups = self.groups();
+        for ending in self.variants.iter().filter(|v| v.lane == lane && v.variant == variant) {
+            groups[ending.scene].push(of(&ending.measures));
+        }
+        estimate(&groups)
+    }
+
+    /// Lane and name of every variant that was run, in the order of running.
+    pub fn variant_kinds(&self) -> Vec<(usize, &str)> {
+        let mut kinds: Vec<(usize, &str)> = Vec::new();
+        for ending in &self.variants {
+            if !kinds.contains(&(ending.lane, &ending.variant)) {
+                kinds.push((ending.lane, &ending.variant));
+            }
+        }
+        kinds
     }
 
     /// A measure of a variant's results minus that of the plain sampler's on the same scene and seed.

@@ -10,7 +10,8 @@ use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Step};
 use mdsd3_model::spectrum::bands::{BANDS, Banded, channel_mean_energies};
 use mdsd3_model::spectrum::formation::spectral_slope;
 use mdsd3_model::spectrum::measures::{Measures, measure};
-use mdsd3_model::spectrum::{Window, log_power_spectrum, luma_from_rgb, radial_average};
+use mdsd3_model::spectrum::{Spectrum, Window, log_power_spectrum, luma_from_rgb, radial_average};
+use rayon::prelude::*;
 
 use super::lanes::LanePlan;
 use super::sampled::SeedSums;
@@ -28,6 +29,9 @@ pub enum Space {
 }
 
 impl Space {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pixels, Self::Latents, Self::BetweenSeeds];
+
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -53,6 +57,8 @@ pub struct Trajectory {
     pub energies: Vec<[f64; BANDS]>,
     /// Per step and band the correlation with the scene; empty in latents.
     pub coherence: Vec<[f64; BANDS]>,
+    /// Per step and band the phase coherence with the scene; empty in latents.
+    pub phase: Vec<[f64; BANDS]>,
     /// Per step the exponent of the residual's radial power; empty in latents.
     pub slope: Vec<Option<f64>>,
 }
@@ -78,10 +84,46 @@ pub struct StepImages<'a> {
     pub step: usize,
     /// The clean-data prediction of each mix, and last the clean branch.
     pub x0_hat: &'a [Rgb32FImage],
+    /// Spectrum of the residual's luma of each mix and interaction.
+    pub spectra: &'a [Spectrum],
 }
 
 /// How the lanes of a run grow, and where they end.
-type Measured = (Vec<Trajectory>, Vec<Ending>);
+#[derive(Default)]
+pub(super) struct Measured {
+    /// Pixels of every lane, then latents of every lane.
+    pub trajectories: Vec<Trajectory>,
+    /// The end of every lane.
+    pub endings: Vec<Ending>,
+    /// Spectrum of every lane's final residual.
+    pub spectra: Vec<Spectrum>,
+}
+
+/// What a residual's luma is measured by at a step.
+struct PixelMeasures {
+    energies: [f64; BANDS],
+    coherence: [f64; BANDS],
+    phase: [f64; BANDS],
+    slope: Option<f64>,
+    radial: Vec<(f32, f32)>,
+    spectrum: Spectrum,
+}
+
+impl PixelMeasures {
+    fn new(residual: &[f32], scene: &Banded, (width, height): (usize, usize)) -> Result<Self, ModelError> {
+        let bands = Banded::new(residual, width, height)?;
+        let spectrum = log_power_spectrum(residual, width, height, Window::Hann)?;
+        let radial = radial_average(&spectrum, (width.min(height) / 4).max(1));
+        Ok(Self {
+            energies: bands.energies(),
+            coherence: bands.coherence(scene)?,
+            phase: bands.phase_coherence(scene)?,
+            slope: spectral_slope(&radial),
+            radial,
+            spectrum,
+        })
+    }
+}
 
 /// What happens while a run goes on.
 pub(super) type OnStep<'a> = dyn FnMut(&StepImages<'_>) -> Result<ControlFlow<()>, EngineError> + 'a;
@@ -113,12 +155,7 @@ pub(super) fn run(
         })
         .collect();
     let mut failure = None;
-    let mut observer = |step: &Step| match watch.step_done(step).and_then(|images| {
-        on_step(&StepImages {
-            step: step.index,
-            x0_hat: &images,
-        })
-    }) {
+    let mut observer = |step: &Step| match watch.step_done(step, on_step) {
         Ok(flow) => flow,
         Err(error) => {
             failure = Some(error);
@@ -128,7 +165,7 @@ pub(super) fn run(
     let finished = pipeline.sample(scene.encoded, &lanes, settings, &mut observer)?;
     match failure {
         Some(error) => Err(error),
-        None => Ok(finished.map(|_| (watch.trajectories, watch.endings))),
+        None => Ok(finished.map(|_| watch.measured)),
     }
 }
 
@@ -139,9 +176,7 @@ struct Watch<'a> {
     plan: &'a LanePlan,
     settings: &'a SampleSettings,
     sums: &'a mut SeedSums,
-    /// Pixels of every lane, then latents of every lane.
-    trajectories: Vec<Trajectory>,
-    endings: Vec<Ending>,
+    measured: Measured,
 }
 
 impl<'a> Watch<'a> {
@@ -160,6 +195,7 @@ impl<'a> Watch<'a> {
             space,
             energies: Vec::new(),
             coherence: Vec::new(),
+            phase: Vec::new(),
             slope: Vec::new(),
         };
         let of = |space| (0..plan.names.len()).map(move |lane| empty(lane, space));
@@ -170,62 +206,74 @@ impl<'a> Watch<'a> {
             plan,
             settings,
             sums,
-            trajectories: of(Space::Pixels).chain(of(Space::Latents)).collect(),
-            endings: Vec::new(),
+            measured: Measured {
+                trajectories: of(Space::Pixels).chain(of(Space::Latents)).collect(),
+                ..Measured::default()
+            },
         })
     }
 
-    /// Measures a step; the decoded predictions, the clean branch last.
-    fn step_done(&mut self, step: &Step) -> Result<Vec<Rgb32FImage>, EngineError> {
+    /// Measures a step and shows it.
+    fn step_done(&mut self, step: &Step, on_step: &mut OnStep<'_>) -> Result<ControlFlow<()>, EngineError> {
         let images = self.pipeline.rgb_from_latents(&step.x0_hat)?;
-        let lumas: Vec<Vec<f32>> = images.iter().map(luma_from_rgb).collect();
-        let (width, height) = (images[0].width() as usize, images[0].height() as usize);
+        let size = (images[0].width() as usize, images[0].height() as usize);
+        let lumas: Vec<Vec<f32>> = images.par_iter().map(luma_from_rgb).collect();
+        let residuals = self.plan.residuals(&lumas);
+        let measures = residuals
+            .par_iter()
+            .map(|residual| PixelMeasures::new(residual, &self.scene_bands, size))
+            .collect::<Result<Vec<_>, _>>()?;
         let is_last = step.index + 1 == self.settings.steps;
-        for (lane, residual) in self.plan.residuals(&lumas).into_iter().enumerate() {
-            self.pixels_done(
-                (step.index, lane),
-                &residual,
-                (width, height),
-                is_last.then_some(&images),
-            )?;
+        let mut spectra = Vec::new();
+        for (lane, (of_pixels, residual)) in measures.into_iter().zip(&residuals).enumerate() {
+            self.sums.add(step.index, lane, residual, &of_pixels.energies);
+            if is_last {
+                self.lane_ended(lane, of_pixels.radial.clone(), &images)?;
+            }
+            spectra.push(self.pixels_measured(lane, of_pixels));
         }
         let (latents, width, height) = latent_rows(&step.x0_hat)?;
-        let offset = self.plan.names.len();
-        for (lane, residual) in self.plan.residuals(&latents).into_iter().enumerate() {
-            let energies = channel_mean_energies(&residual, width, height)?;
-            self.trajectories[offset + lane].energies.push(energies);
+        let residuals = self.plan.residuals(&latents);
+        let energies = residuals
+            .par_iter()
+            .map(|residual| channel_mean_energies(residual, width, height))
+            .collect::<Result<Vec<_>, _>>()?;
+        let of_latents = self.measured.trajectories.iter_mut().skip(self.plan.names.len());
+        for (trajectory, energies) in of_latents.zip(energies) {
+            trajectory.energies.push(energies);
         }
-        Ok(images)
+        let flow = on_step(&StepImages {
+            step: step.index,
+            x0_hat: &images,
+            spectra: &spectra,
+        })?;
+        if is_last {
+            self.measured.spectra = spectra;
+        }
+        Ok(flow)
     }
 
-    fn pixels_done(
-        &mut self,
-        (step, lane): (usize, usize),
-        residual: &[f32],
-        (width, height): (usize, usize),
-        results: Option<&Vec<Rgb32FImage>>,
-    ) -> Result<(), EngineError> {
-        let bands = Banded::new(residual, width, height)?;
-        let spectrum = log_power_spectrum(residual, width, height, Window::Hann)?;
-        let radial = radial_average(&spectrum, (width.min(height) / 4).max(1));
-        let trajectory = &mut self.trajectories[lane];
-        let energies = bands.energies();
-        trajectory.energies.push(energies);
-        self.sums.add(step, lane, residual, &energies);
-        trajectory.coherence.push(bands.coherence(&self.scene_bands)?);
-        trajectory.slope.push(spectral_slope(&radial));
-        if let Some(results) = results {
-            let measures = (lane < self.plan.mixes.len())
-                .then(|| measure(self.scene.rgb, &results[lane]))
-                .transpose()?;
-            self.endings.push(Ending {
-                scene: self.scene.index,
-                seed: self.settings.seed,
-                lane,
-                measures,
-                radial,
-            });
-        }
+    /// Adds a step to a lane's trajectory; its spectrum is what is left.
+    fn pixels_measured(&mut self, lane: usize, measures: PixelMeasures) -> Spectrum {
+        let trajectory = &mut self.measured.trajectories[lane];
+        trajectory.energies.push(measures.energies);
+        trajectory.coherence.push(measures.coherence);
+        trajectory.phase.push(measures.phase);
+        trajectory.slope.push(measures.slope);
+        measures.spectrum
+    }
+
+    fn lane_ended(&mut self, lane: usize, radial: Vec<(f32, f32)>, results: &[Rgb32FImage]) -> Result<(), ModelError> {
+        let measures = (lane < self.plan.mixes.len())
+            .then(|| measure(self.scene.rgb, &results[lane]))
+            .transpose()?;
+        self.measured.endings.push(Ending {
+            scene: self.scene.index,
+            seed: self.settings.seed,
+            lane,
+            measures,
+            radial,
+        });
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What each command does.
 
+use std::path::Path;
+
 use egui::{ColorImage, ViewportCommand};
 
 use super::Studio;
@@ -9,6 +11,7 @@ use crate::layout::{Layout, Pane};
 use crate::notice::Level;
 use crate::overlays::Overlay;
 use crate::panes::Looking;
+use crate::panes::spectrum;
 use crate::state::palette::Palette;
 use crate::state::{LanePreset, ViewChoice};
 use crate::style;
@@ -31,6 +34,10 @@ impl Studio {
                 self.dialogs.open_native(ctx, Purpose::SaveSteps, &name);
             }
             Command::SaveImage => self.save_image(ctx),
+            Command::SaveFigure => {
+                let name = spectrum::suggested_name(self.looking.spectrum.view);
+                self.dialogs.open_native(ctx, Purpose::SaveFigure, name);
+            }
             Command::CopyImage => self.copy_image(ctx),
             Command::Undo => state.undo(),
             Command::Redo => state.redo(),
@@ -79,6 +86,7 @@ impl Studio {
             }
             Command::ShowMixer => self.layout.focus(Pane::Mixer),
             Command::ShowModel => self.layout.focus(Pane::Model),
+            Command::ShowSpectrum => self.layout.focus(Pane::Spectrum),
             Command::ShowLog => self.layout.focus(Pane::Log),
             Command::ToggleLook => {
                 self.look = self.look.toggled();
@@ -122,6 +130,16 @@ impl Studio {
             "Preferences are as on the first start; undo brings the settings back",
             None,
         );
+    }
+
+    /// Writes what the Spectrum shows.
+    pub fn save_figure(&mut self, path: &Path) {
+        let saved = spectrum::save(&self.state, &mut self.looking.spectrum, path);
+        let (level, message) = match saved {
+            Ok(()) => (Level::Success, format!("Saved {}", path.display())),
+            Err(error) => (Level::Error, error.one_line()),
+        };
+        self.state.notify(level, message, None);
     }
 
     /// Puts the shown image on the clipboard: the shown step's, or the photo while there is no step.

@@ -66,6 +66,8 @@ impl Command {
             Self::ReleaseHeads
             | Self::ClearCurves
             | Self::ShowMixer
+            | Self::SaveFigure
+            | Self::ShowSpectrum
             | Self::ForgetRecent
             | Self::ResetPreferences
             | Self::ChooseModelFolder

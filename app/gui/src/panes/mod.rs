@@ -6,7 +6,6 @@ pub mod lane_scope;
 pub mod log;
 pub mod mixer;
 pub mod model;
-pub mod radial;
 pub mod spectrum;
 pub mod timeline;
 pub mod top_bar;
@@ -31,9 +30,9 @@ pub struct Looking {
     pub shown_scale: f32,
     /// How lanes are compared.
     pub comparing: Comparing,
-    /// Whose 2-D spectrum is shown.
-    pub spectrum_of: spectrum::SpectrumOf,
-    /// Its colours.
+    /// What the Spectrum shows.
+    pub spectrum: spectrum::SpectrumLook,
+    /// Colours of spectra.
     pub color_map: ColorMap,
     /// The class whose curve is edited, by its place.
     pub curve_of: usize,

@@ -32,6 +32,7 @@ impl State {
         if self.is_loading_model() {
             self.effects.push(Effect::Cancel(CancelReason::User));
         }
+        self.stop_formation();
         if let Some(active) = &mut self.active {
             active.stopping = true;
             self.effects.push(Effect::Cancel(CancelReason::User));
@@ -154,6 +155,9 @@ impl State {
                 self.active = None;
             }
             Effect::Send(Request::Chore(_)) => self.writing = None,
+            Effect::Send(Request::Analyze { run, .. }) => {
+                self.formation_ended(Some(*run));
+            }
             Effect::Send(_) => {
                 self.outstanding.pop_back();
             }
@@ -167,6 +171,7 @@ impl State {
             self.notify(Level::Warning, blocker, None);
             return;
         }
+        self.stop_formation();
         self.notices.retain(|notice| notice.level < Level::Warning);
         self.send_run(self.lanes_to_run());
     }

@@ -42,6 +42,8 @@ impl State {
                 steps_done,
             } => self.cancelled(run, reason, steps_done),
             Event::Failed { run, message } => self.failed(run, message),
+            Event::AnalysisStep { run, done, total } => self.formation_step(run, done, total),
+            Event::Analyzed { run, formation } => self.formation_measured(run, formation),
             Event::Saved { path } => {
                 self.settle(|pending| matches!(pending, Outstanding::Save(_)));
                 self.notify(Level::Success, format!("Saved {}", path.display()), None);
@@ -233,6 +235,14 @@ impl State {
     }
 
     fn cancelled(&mut self, run: RunId, reason: CancelReason, steps_done: usize) {
+        if self.formation_ended(Some(run)) {
+            self.log.push(
+                self.now_secs,
+                Level::Info,
+                format!("Measurement stopped after {steps_done} steps"),
+            );
+            return;
+        }
         let Some(active) = self.active.take_if(|active| active.run == run) else {
             return;
         };
@@ -257,13 +267,16 @@ impl State {
             self.notify(Level::Error, message, action);
             return;
         };
-        if self.active.take_if(|active| active.run == run).is_some() {
+        if self.formation_ended(Some(run)) {
+            self.notify(Level::Error, message, None);
+        } else if self.active.take_if(|active| active.run == run).is_some() {
             self.notify(Level::Error, message, Some((Command::Mix, "Mix again")));
         }
     }
 
     fn worker_restarted(&mut self, run: Option<RunId>, message: &str) {
         self.outstanding.clear();
+        self.formation_ended(None);
         let was_running = self
             .active
             .take_if(|active| run.is_none_or(|run| active.run == run))

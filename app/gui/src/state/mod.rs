@@ -9,6 +9,7 @@ pub mod curves;
 mod edit;
 mod events;
 pub mod files;
+pub mod formation;
 mod heads;
 pub mod history;
 mod lanes;
@@ -95,6 +96,8 @@ pub struct State {
     /// The run that is going on.
     pub active: Option<ActiveRun>,
     lanes: Lanes,
+    /// The measurement of when classes form.
+    pub formation: formation::FormationStudy,
     /// Which step is shown, counted in the lead lane.
     pub cursor: Cursor,
     /// Which image of a step is shown.

@@ -77,7 +77,7 @@ fn frame(run: RunId, step: usize, view: StepView) -> StepFrame {
 }
 
 /// A state with a model and a photo, and nothing left to send.
-fn ready() -> State {
+pub(super) fn ready() -> State {
     let mut state = State::new(RenderRequest {
         steps: 3,
         ..RenderRequest::default()

@@ -29,7 +29,10 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     compare_bar::show(ui, studio);
     ui.add_space(space::TIGHT);
     let comparing = studio.looking.comparing;
-    studio.state.set_wants_clean(comparing.needs_clean());
+    let spectrum_needs_clean = studio.looking.spectrum.needs_clean();
+    studio
+        .state
+        .set_wants_clean(comparing.needs_clean() || spectrum_needs_clean);
     if comparing.mode == CompareMode::Flicker {
         ui.ctx()
             .request_repaint_after(Duration::from_secs_f64(FLICKER_SECS / 2.0));

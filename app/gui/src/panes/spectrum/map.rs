@@ -1,115 +1,16 @@
-//! The Spectrum: power over frequency, in two dimensions and averaged over rings.
+//! A 2-D log spectrum with its axes, its colour bar and the values under the pointer.
 
-use egui::{Align, Align2, Color32, ComboBox, Layout, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Color32, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
 use mdsd3_engine::protocol::SpectrumFrame;
 
-use super::{PaneContext, radial};
 use crate::colormap::ColorMap;
-use crate::icons::Icon;
+use crate::panes::PaneContext;
 use crate::spectrum_gpu::SpectrumImage;
-use crate::theme::{self, space};
-use crate::widgets::{empty_state, gradient, image_at, segmented};
+use crate::theme;
+use crate::widgets::{gradient, image_at};
 
-/// Whose 2-D spectrum is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpectrumOf {
-    /// The chosen step's.
-    #[default]
-    Step,
-    /// The scene's.
-    Scene,
-}
-
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let Some(scene) = studio.state.scene.as_ref().map(|scene| scene.spectrum.clone()) else {
-        let rect = ui.available_rect_before_wrap();
-        let color = theme::of(ui).text_weak;
-        empty_state(
-            ui,
-            rect,
-            Icon::Picture,
-            "No spectrum",
-            "Open a photo to see its spectrum, and a mix to compare with it.",
-            color,
-        );
-        return;
-    };
-    let step = studio.state.shown_frame().map(|frame| frame.spectrum.clone());
-    let step_name = step_name(studio);
-    controls(ui, studio);
-    ui.add_space(space::TIGHT);
-    // The scene sets the colours, so that they mean the same at every step.
-    let range = log_range(&scene);
-    let of_step = studio.looking.spectrum_of == SpectrumOf::Step;
-    let (shown, name) = match (&step, of_step) {
-        (Some(step), true) => (step, step_name.as_str()),
-        _ => (&scene, "scene"),
-    };
-    map_2d(ui, studio, shown, name, range);
-    ui.add_space(space::PANE);
-    radial::show(ui, &scene, step.as_ref(), &step_name, range);
-}
-
-fn step_name(studio: &PaneContext<'_>) -> String {
-    let Some((lane, step)) = studio
-        .state
-        .lane()
-        .and_then(|lane| Some((lane, studio.state.step_of(lane)?)))
-    else {
-        return "step".to_owned();
-    };
-    if step == lane.steps() {
-        "result".to_owned()
-    } else {
-        format!("step {}", step + 1)
-    }
-}
-
-fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    ui.horizontal(|ui| {
-        let choices = [
-            (
-                SpectrumOf::Step,
-                "Step",
-                "Spectrum of the chosen step; of the scene until there is one",
-            ),
-            (SpectrumOf::Scene, "Scene", "Spectrum of the scene"),
-        ];
-        segmented(ui, "spectrum of", &mut studio.looking.spectrum_of, &choices);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let map = &mut studio.looking.color_map;
-            let combo = ComboBox::from_id_salt("colours").selected_text(map.name()).width(96.0);
-            let response = combo.show_ui(ui, |ui| {
-                for choice in ColorMap::ALL {
-                    ui.selectable_value(map, choice, choice.name());
-                }
-            });
-            response
-                .response
-                .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "spectrum colours"));
-        });
-    });
-}
-
-/// Whole powers of ten that enclose the radial average, with one below for the bins under the mean.
-fn log_range(spectrum: &SpectrumFrame) -> (f32, f32) {
-    let logs = spectrum
-        .radial
-        .iter()
-        .filter(|(_, power)| *power > 0.0)
-        .map(|(_, power)| power.log10());
-    let (low, high) = logs.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), log| {
-        (low.min(log), high.max(log))
-    });
-    if low > high {
-        (-6.0, 0.0)
-    } else {
-        (low.floor() - 1.0, high.ceil().max(low.floor() + 1.0))
-    }
-}
-
-fn map_2d(ui: &mut Ui, studio: &mut PaneContext<'_>, spectrum: &SpectrumFrame, name: &str, range: (f32, f32)) {
+/// Draws the spectrum, `range` of log10 power being the ends of its colours.
+pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>, spectrum: &SpectrumFrame, name: &str, range: (f32, f32)) {
     let side = ui
         .available_width()
         .min((ui.available_height() - 120.0) * 0.55)
@@ -204,29 +105,21 @@ fn tick(value: f32) -> String {
 mod tests {
     use super::*;
 
-    fn spectrum(radial: Vec<(f32, f32)>) -> SpectrumFrame {
+    fn spectrum() -> SpectrumFrame {
         SpectrumFrame {
             width: 4,
             height: 4,
             log_power: (0..16).map(|v| v as f32).collect(),
-            radial: radial.into(),
+            radial: Vec::new().into(),
         }
-    }
-
-    #[test]
-    fn the_range_is_whole_powers_of_ten() {
-        assert_eq!(log_range(&spectrum(vec![(0.0, 2000.0), (0.5, 0.02)])), (-3.0, 4.0));
-        assert_eq!(log_range(&spectrum(vec![])), (-6.0, 0.0));
-        let (low, high) = log_range(&spectrum(vec![(0.1, 1.0)]));
-        assert!(low < high);
     }
 
     #[test]
     fn the_middle_of_the_image_is_frequency_zero() {
         let rect = Rect::from_min_size(pos2(0.0, 0.0), vec2(40.0, 40.0));
-        let text = read_out(&spectrum(vec![]), rect, pos2(21.0, 21.0));
+        let text = read_out(&spectrum(), rect, pos2(21.0, 21.0));
         assert_eq!(text, "fx +0.000  fy +0.000  radius 0.000  power +10.00");
-        let text = read_out(&spectrum(vec![]), rect, pos2(1.0, 21.0));
+        let text = read_out(&spectrum(), rect, pos2(1.0, 21.0));
         assert!(text.starts_with("fx -0.500  fy +0.000  radius 0.500"));
     }
 }

@@ -1,10 +1,10 @@
 //! Charts as pixels: polygons by scanline at several samples per pixel, text from the embedded font's outlines.
 
-use skrifa::instance::{LocationRef, Size};
-use skrifa::outline::{DrawSettings, OutlinePen};
-use skrifa::{FontRef, MetadataProvider};
+use skrifa::FontRef;
 
 use super::chart::{Anchor, Figure, INK, Shape};
+use super::glyphs::text_outline;
+use super::heat;
 use crate::protocol::Rgba8;
 
 /// Samples per pixel and direction.
@@ -22,7 +22,8 @@ pub fn rasterize(figure: &Figure, scale: usize) -> Rgba8 {
     canvas.averaged(width, height)
 }
 
-type Contour = Vec<(f64, f64)>;
+/// A closed polygon.
+pub(super) type Contour = Vec<(f64, f64)>;
 
 struct Canvas {
     width: usize,
@@ -60,6 +61,12 @@ impl Canvas {
                     self.fill(&[stroke(from, to, *width / 2.0)], *color, 1.0);
                 }
             }
+            Shape::Image {
+                corner,
+                size,
+                columns,
+                indices,
+            } => self.paint(*corner, *size, *columns, indices),
             Shape::Text {
                 at,
                 text,
@@ -116,6 +123,27 @@ impl Canvas {
         for sample in self.samples.get_mut(from..to).unwrap_or_default() {
             for (old, new) in sample.iter_mut().zip(color) {
                 *old = (f64::from(*old) + (f64::from(new) - f64::from(*old)) * opacity).round() as u8;
+            }
+        }
+    }
+
+    /// An image without interpolation.
+    fn paint(&mut self, corner: (f64, f64), size: (f64, f64), columns: usize, indices: &[u8]) {
+        let palette = heat::palette();
+        let rows = indices.len() / columns.max(1);
+        let range = |start: f64, length: f64, end: usize| {
+            let at = |value: f64| ((value * self.scale).round().max(0.0) as usize).min(end);
+            at(start)..at(start + length)
+        };
+        let (xs, ys) = (
+            range(corner.0, size.0, self.width),
+            range(corner.1, size.1, self.height),
+        );
+        for y in ys.clone() {
+            for x in xs.clone() {
+                let column = (x - xs.start) * columns / xs.len();
+                let row = (y - ys.start) * rows / ys.len();
+                self.samples[y * self.width + x] = palette[usize::from(indices[row * columns + column])];
             }
         }
     }
@@ -186,96 +214,10 @@ fn dashes(points: &[(f64, f64)]) -> Vec<((f64, f64), (f64, f64))> {
     pieces
 }
 
-/// Outlines of a text from the origin to the right, y up, and its width.
-fn text_outline(font: &FontRef<'_>, text: &str, size: f64) -> (Vec<Contour>, f64) {
-    let (charmap, outlines) = (font.charmap(), font.outline_glyphs());
-    let size = Size::new(size as f32);
-    let metrics = font.glyph_metrics(size, LocationRef::default());
-    let mut pen = Pen::default();
-    for character in text.chars() {
-        let glyph = charmap.map(character).unwrap_or_default();
-        if let Some(outline) = outlines.get(glyph) {
-            // A glyph that can't be drawn leaves its space blank.
-            let _ = outline.draw(DrawSettings::unhinted(size, LocationRef::default()), &mut pen);
-        }
-        pen.offset += f64::from(metrics.advance_width(glyph).unwrap_or_default());
-    }
-    (pen.contours, pen.offset)
-}
-
-/// Collects outlines as polygons.
-#[derive(Default)]
-struct Pen {
-    offset: f64,
-    contours: Vec<Contour>,
-}
-
-impl Pen {
-    fn add(&mut self, x: f64, y: f64) {
-        if let Some(contour) = self.contours.last_mut() {
-            contour.push((x, y));
-        }
-    }
-
-    /// Where the pen is.
-    fn here(&self) -> (f64, f64) {
-        self.contours
-            .last()
-            .and_then(|contour| contour.last())
-            .copied()
-            .unwrap_or_default()
-    }
-
-    fn curve(&mut self, along: impl Fn(f64) -> (f64, f64)) {
-        const PIECES: usize = 5;
-        for piece in 1..=PIECES {
-            let (x, y) = along(piece as f64 / PIECES as f64);
-            self.add(x, y);
-        }
-    }
-
-    fn point(&self, x: f32, y: f32) -> (f64, f64) {
-        (f64::from(x) + self.offset, f64::from(y))
-    }
-}
-
-impl OutlinePen for Pen {
-    fn move_to(&mut self, x: f32, y: f32) {
-        self.contours.push(vec![self.point(x, y)]);
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.point(x, y);
-        self.add(x, y);
-    }
-
-    fn quad_to(&mut self, cx: f32, cy: f32, x: f32, y: f32) {
-        let (a, b, c) = (self.here(), self.point(cx, cy), self.point(x, y));
-        let mix = |a: f64, b: f64, c: f64, t: f64| (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
-        self.curve(|t| (mix(a.0, b.0, c.0, t), mix(a.1, b.1, c.1, t)));
-    }
-
-    fn curve_to(&mut self, cx0: f32, cy0: f32, cx1: f32, cy1: f32, x: f32, y: f32) {
-        let (a, b, c, d) = (
-            self.here(),
-            self.point(cx0, cy0),
-            self.point(cx1, cy1),
-            self.point(x, y),
-        );
-        let mix = |a: f64, b: f64, c: f64, d: f64, t: f64| {
-            let s = 1.0 - t;
-            s.powi(3) * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t.powi(3) * d
-        };
-        self.curve(|t| (mix(a.0, b.0, c.0, d.0, t), mix(a.1, b.1, c.1, d.1, t)));
-    }
-
-    fn close(&mut self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyze::chart::{Axis, Panel, Series};
+    use crate::figure::chart::{Axis, Panel, Series};
 
     #[test]
     fn a_figure_has_its_colours_and_its_text() {
@@ -292,11 +234,13 @@ mod tests {
             x: axis(),
             y: axis(),
             level: None,
+            heat: None,
             series: vec![red],
         };
         let figure = Figure {
             panels: vec![panel],
             legend_title: "lane".to_owned(),
+            color_scale: None,
         };
         let image = rasterize(&figure, 1);
         let (width, height) = figure.size();

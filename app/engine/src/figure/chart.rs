@@ -1,89 +1,10 @@
-//! Line charts as plain shapes, which the SVG and the PNG writer draw alike.
+//! Charts as plain shapes, which the SVG and the PNG writer draw alike.
 
-/// How numbers map to a length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// Proportional.
-    Linear,
-    /// By the decimal logarithm.
-    Log,
-}
-
-/// One axis of a panel.
-#[derive(Debug, Clone)]
-pub struct Axis {
-    /// What it shows, with the unit.
-    pub label: String,
-    /// How.
-    pub scale: Scale,
-    /// Value at the left or bottom, value at the right or top; the first may be the larger.
-    pub range: (f64, f64),
-    /// Where labels stand, and what they say.
-    pub ticks: Vec<(f64, String)>,
-}
-
-impl Axis {
-    /// A linear axis with a label at each of `ticks`.
-    pub fn linear(label: &str, range: (f64, f64), ticks: &[f64]) -> Self {
-        let ticks = ticks.iter().map(|tick| (*tick, tick.to_string())).collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Linear,
-            range,
-            ticks,
-        }
-    }
-
-    /// A linear axis from 0 to a round number that holds `largest`, with up to six labels.
-    pub fn from_zero(label: &str, largest: f64) -> Self {
-        let rough = largest.max(1e-9) / 5.0;
-        let magnitude = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|m| m * magnitude)
-            .into_iter()
-            .find(|step| *step >= rough)
-            .unwrap_or(rough);
-        let decimals = (-step.log10().floor()).max(0.0) as usize;
-        let count = (largest / step).ceil().max(1.0) as usize;
-        let ticks = (0..=count)
-            .map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step)))
-            .collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Linear,
-            range: (0.0, count as f64 * step),
-            ticks,
-        }
-    }
-
-    /// A logarithmic axis over whole decades that hold `range`.
-    pub fn decades(label: &str, range: (f64, f64)) -> Self {
-        let (low, high) = (range.0.log10().floor() as i32, range.1.log10().ceil() as i32);
-        let every = ((high - low) / 6 + 1) as usize;
-        let ticks = (low..=high)
-            .step_by(every)
-            .map(|power| (10f64.powi(power), format!("1e{power}")))
-            .collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Log,
-            range: (10f64.powi(low), 10f64.powi(high.max(low + 1))),
-            ticks,
-        }
-    }
-
-    /// Position of a value, 0 to 1 within the range.
-    fn position(&self, value: f64) -> f64 {
-        let (a, b) = self.range;
-        match self.scale {
-            Scale::Linear => (value - a) / (b - a),
-            Scale::Log => (value / a).log10() / (b / a).log10(),
-        }
-    }
-}
+pub use super::axis::{Axis, Scale};
+use super::heat::{Heat, PALETTE_LEN};
 
 /// One line of a panel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// Its name in the legend.
     pub label: String,
@@ -98,7 +19,7 @@ pub struct Series {
 }
 
 /// One plot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
     /// Above it.
     pub title: String,
@@ -108,22 +29,26 @@ pub struct Panel {
     pub y: Axis,
     /// A dashed level across.
     pub level: Option<f64>,
+    /// An image under the lines, over -0.5 to 0.5 of both axes.
+    pub heat: Option<Heat>,
     /// Its lines.
     pub series: Vec<Series>,
 }
 
 /// Panels side by side with one legend per distinct label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
     /// From left to right.
     pub panels: Vec<Panel>,
     /// What the legend is about.
     pub legend_title: String,
+    /// What the first and the last colour of the images stand for; the legend is a colour bar then.
+    pub color_scale: Option<[String; 2]>,
 }
 
 /// How a text is placed on its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
+pub(super) enum Anchor {
     /// Begins there.
     Start,
     /// Centred there.
@@ -133,8 +58,8 @@ pub enum Anchor {
 }
 
 /// What a writer can draw; lengths in points of 1/96 inch, y down.
-#[derive(Debug, Clone)]
-pub enum Shape {
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
     /// A filled polygon.
     Area {
         points: Vec<(f64, f64)>,
@@ -148,6 +73,13 @@ pub enum Shape {
         width: f64,
         dashed: bool,
     },
+    /// An image whose values are indices into the palette of [`super::heat`], rows top to bottom.
+    Image {
+        corner: (f64, f64),
+        size: (f64, f64),
+        columns: usize,
+        indices: Vec<u8>,
+    },
     /// A text on its baseline; turned texts read upwards.
     Text {
         at: (f64, f64),
@@ -158,8 +90,10 @@ pub enum Shape {
     },
 }
 
+/// Width of a plot over its height.
+pub const ASPECT: f64 = PLOT_WIDTH / PLOT_HEIGHT;
 /// Text and axes.
-pub const INK: [u8; 3] = [34, 34, 34];
+pub(super) const INK: [u8; 3] = [34, 34, 34];
 const GRID: [u8; 3] = [225, 225, 225];
 const PLOT_WIDTH: f64 = 270.0;
 const PLOT_HEIGHT: f64 = 230.0;
@@ -181,7 +115,7 @@ impl Figure {
     }
 
     /// Everything to draw, back to front.
-    pub fn shapes(&self) -> Vec<Shape> {
+    pub(super) fn shapes(&self) -> Vec<Shape> {
         let mut shapes = Vec::new();
         for (index, panel) in self.panels.iter().enumerate() {
             let left = LEFT + index as f64 * (LEFT + PLOT_WIDTH);
@@ -220,6 +154,10 @@ impl Figure {
         let mut y = TOP + PLOT_HEIGHT + BOTTOM + 10.0;
         shapes.push(text((LEFT, y), &self.legend_title, Anchor::Start));
         let mut x = LEFT + text_width(&self.legend_title) + 16.0;
+        if let Some(ends) = &self.color_scale {
+            draw_color_bar((x, y), ends, shapes);
+            return;
+        }
         for row in self.legend_rows() {
             for series in row {
                 let line = vec![(x, y - 4.0), (x + 20.0, y - 4.0)];
@@ -238,15 +176,53 @@ impl Figure {
     }
 }
 
+/// The palette from left to right between the labels of its ends.
+fn draw_color_bar((x, y): (f64, f64), [first, last]: &[String; 2], shapes: &mut Vec<Shape>) {
+    const LENGTH: f64 = 160.0;
+    let left = x + text_width(first) + 6.0;
+    shapes.push(text((x, y), first, Anchor::Start));
+    shapes.push(Shape::Image {
+        corner: (left, y - 10.0),
+        size: (LENGTH, 11.0),
+        columns: PALETTE_LEN,
+        indices: (0..=u8::MAX).collect(),
+    });
+    shapes.push(text((left + LENGTH + 6.0, y), last, Anchor::Start));
+}
+
 impl Panel {
     fn draw(&self, left: f64, shapes: &mut Vec<Shape>) {
         let place = |x: f64, y: f64| (left + x * PLOT_WIDTH, TOP + (1.0 - y) * PLOT_HEIGHT);
-        let line = |points, color, width, dashed| Shape::Line {
-            points,
-            color,
-            width,
-            dashed,
-        };
+        self.draw_grid(left, shapes);
+        let position =
+            |(x, y): (f64, f64)| place(self.x.position(x).clamp(0.0, 1.0), self.y.position(y).clamp(0.0, 1.0));
+        if let Some(heat) = &self.heat {
+            let (corner, opposite) = (position((-0.5, 0.5)), position((0.5, -0.5)));
+            shapes.push(Shape::Image {
+                corner,
+                size: (opposite.0 - corner.0, opposite.1 - corner.1),
+                columns: heat.columns,
+                indices: heat.indices.clone(),
+            });
+        }
+        for series in &self.series {
+            series.draw_interval(&position, shapes);
+        }
+        for series in &self.series {
+            series.draw_line(&position, shapes);
+        }
+        shapes.push(line(
+            vec![place(0.0, 1.0), place(0.0, 0.0), place(1.0, 0.0)],
+            INK,
+            1.2,
+            false,
+        ));
+        self.draw_labels(left, shapes);
+    }
+
+    /// Grid lines with their labels, and the level.
+    fn draw_grid(&self, left: f64, shapes: &mut Vec<Shape>) {
+        let place = |x: f64, y: f64| (left + x * PLOT_WIDTH, TOP + (1.0 - y) * PLOT_HEIGHT);
         for (value, label) in &self.x.ticks {
             let at = self.x.position(*value);
             shapes.push(line(vec![place(at, 0.0), place(at, 1.0)], GRID, 1.0, false));
@@ -265,20 +241,10 @@ impl Panel {
             let at = self.y.position(level);
             shapes.push(line(vec![place(0.0, at), place(1.0, at)], INK, 1.0, true));
         }
-        let position =
-            |(x, y): (f64, f64)| place(self.x.position(x).clamp(0.0, 1.0), self.y.position(y).clamp(0.0, 1.0));
-        for series in &self.series {
-            series.draw_interval(&position, shapes);
-        }
-        for series in &self.series {
-            series.draw_line(&position, shapes);
-        }
-        shapes.push(line(
-            vec![place(0.0, 1.0), place(0.0, 0.0), place(1.0, 0.0)],
-            INK,
-            1.2,
-            false,
-        ));
+    }
+
+    /// Title and names of the axes.
+    fn draw_labels(&self, left: f64, shapes: &mut Vec<Shape>) {
         let centre = left + PLOT_WIDTH / 2.0;
         shapes.push(Shape::Text {
             at: (centre, 20.0),
@@ -296,6 +262,15 @@ impl Panel {
             anchor: Anchor::Middle,
             turned: true,
         });
+    }
+}
+
+fn line(points: Vec<(f64, f64)>, color: [u8; 3], width: f64, dashed: bool) -> Shape {
+    Shape::Line {
+        points,
+        color,
+        width,
+        dashed,
     }
 }
 
@@ -373,23 +348,5 @@ fn text(at: (f64, f64), text: &str, anchor: Anchor) -> Shape {
         size: TEXT,
         anchor,
         turned: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn axes_place_values_and_hold_the_largest() {
-        let falling = Axis::linear("sigma", (1.0, 0.0), &[1.0, 0.0]);
-        assert!((falling.position(0.75) - 0.25).abs() < 1e-12);
-        let log = Axis::decades("power", (3e-5, 0.2));
-        assert_eq!(log.range, (1e-5, 1.0));
-        assert!((log.position(1e-4) - 0.2).abs() < 1e-9);
-        for largest in [0.03, 0.7, 1.0, 23.0] {
-            let axis = Axis::from_zero("x", largest);
-            assert!(axis.range.1 >= largest && axis.ticks.len() <= 7, "{axis:?}");
-        }
     }
 }

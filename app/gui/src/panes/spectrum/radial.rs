@@ -1,9 +1,10 @@
-//! Radially averaged power of the scene and of the chosen step, over cycles per pixel.
+//! Radially averaged power of the scene and of every lane, over cycles per pixel.
 
-use egui::{Align, Color32, Layout, RichText, Role, Sense, Ui, WidgetInfo, vec2};
-use egui_plot::{AxisHints, GridMark, HoverPosition, Line, Plot, PlotPoints};
+use egui::{Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
+use egui_plot::{AxisHints, GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints};
 use mdsd3_engine::protocol::SpectrumFrame;
 
+use super::source::{AllShown, Shown};
 use crate::theme::{self, Theme};
 use crate::widgets::{caption, section};
 
@@ -11,48 +12,35 @@ use crate::widgets::{caption, section};
 const X_END: f64 = 0.52;
 
 /// Draws the plot over the rest of `ui`, between the powers of ten of `range`.
-pub fn show(
-    ui: &mut Ui,
-    scene: &SpectrumFrame,
-    step: Option<&SpectrumFrame>,
-    step_name: &str,
-    (low, high): (f32, f32),
-) {
+pub(super) fn show(ui: &mut Ui, shown: &AllShown, (low, high): (f32, f32)) {
     let theme = theme::of(ui);
-    heading(ui, step.map(|_| step_name));
+    section(ui, "Radial average");
+    ui.horizontal_wrapped(|ui| shown.lines().for_each(|line| legend(ui, &line.name, line.color)));
     let height = (ui.available_height() - 20.0).max(90.0);
     let plot = plot(theme, low, high).width(ui.available_width()).height(height);
-    let scene_line = Line::new("scene", points(scene)).color(theme.scene_line).width(1.5);
-    let line_of = |step| {
-        Line::new(step_name.to_owned(), points(step))
-            .color(theme.accent_line)
-            .width(2.0)
-    };
-    let step_line = step.map(line_of);
-    let shown = plot.show(ui, |plot| {
+    let response = plot.show(ui, |plot| {
         plot.set_plot_bounds_x(0.0..=X_END);
         plot.set_plot_bounds_y(f64::from(low)..=f64::from(high));
-        plot.line(scene_line);
-        if let Some(line) = step_line {
-            plot.line(line);
-        }
+        shown.lines().for_each(|line| plot.line(plot_line(line)));
     });
-    let info = || WidgetInfo::labeled(Role::Image, true, "Radially averaged power");
-    shown.response.widget_info(info);
+    let names: Vec<&str> = shown.lines().map(|line| line.name.as_str()).collect();
+    let label = format!("Radially averaged power of {}", names.join(", "));
+    response
+        .response
+        .widget_info(|| WidgetInfo::labeled(Role::Image, true, &label));
     caption(ui, "log10 power over cycles per pixel");
 }
 
-fn heading(ui: &mut Ui, step_name: Option<&str>) {
-    let theme = theme::of(ui);
-    ui.horizontal(|ui| {
-        section(ui, "Radial average");
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if let Some(name) = step_name {
-                legend(ui, name, theme.accent_line);
-            }
-            legend(ui, "scene", theme.scene_line);
-        });
-    });
+fn plot_line(line: &Shown) -> Line<'static> {
+    let style = if line.dashed {
+        LineStyle::dashed_dense()
+    } else {
+        LineStyle::Solid
+    };
+    Line::new(line.name.clone(), points(&line.spectrum))
+        .color(line.color)
+        .style(style)
+        .width(1.8)
 }
 
 /// A plot that stays where it is: both axes are fixed, so that steps can be compared by eye.
@@ -91,11 +79,12 @@ fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
         .label_formatter(hover_label)
 }
 
-fn legend(ui: &mut Ui, name: &str, color: Color32) {
-    ui.label(RichText::new(name).small().color(theme::of(ui).text));
+/// A line's name after a sample of it.
+pub(super) fn legend(ui: &mut Ui, name: &str, color: Color32) {
     let (rect, _) = ui.allocate_exact_size(vec2(14.0, 10.0), Sense::hover());
     ui.painter()
         .hline(rect.x_range(), rect.center().y, egui::Stroke::new(2.5, color));
+    ui.label(RichText::new(name).small().color(theme::of(ui).text));
 }
 
 fn number(mark: GridMark, decimals: usize) -> String {

@@ -1,0 +1,178 @@
+//! The Spectrum: power over frequency of any image or residual, and when each degradation forms.
+
+mod export;
+mod formation;
+mod map;
+mod radial;
+mod source;
+
+use egui::{Align, ComboBox, Layout, Role, Ui, WidgetInfo};
+
+use super::PaneContext;
+use crate::colormap::ColorMap;
+use crate::commands::Command;
+use crate::icons::Icon;
+use crate::theme::{self, space};
+use crate::widgets::{empty_state, segmented, text_button};
+
+pub use export::{save, suggested_name};
+pub use formation::BandChoice;
+pub use source::Residuals;
+
+/// What the pane shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum View {
+    /// Spectra of images and residuals.
+    #[default]
+    Spectra,
+    /// Band energy over sigma.
+    Formation,
+}
+
+/// Whose 2-D spectrum is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpectrumOf {
+    /// The chosen step's.
+    #[default]
+    Step,
+    /// The scene's.
+    Scene,
+}
+
+/// What is taken off the lanes' images before their spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Minus {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The scene.
+    Scene,
+    /// The clean branch at the same step.
+    Clean,
+}
+
+/// How the pane is looked at.
+#[derive(Debug, Default)]
+pub struct SpectrumLook {
+    /// Spectra or formation.
+    pub view: View,
+    /// Step or scene.
+    pub of: SpectrumOf,
+    /// Image or residual.
+    pub minus: Minus,
+    /// The band of the formation curves.
+    pub band: BandChoice,
+    /// Spectra of residuals that were computed lately.
+    pub residuals: Residuals,
+}
+
+impl SpectrumLook {
+    /// Whether the clean branch is needed.
+    pub fn needs_clean(&self) -> bool {
+        self.view == View::Spectra && self.minus == Minus::Clean
+    }
+}
+
+/// Draws the pane.
+pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    if studio.state.scene.is_none() {
+        let rect = ui.available_rect_before_wrap();
+        let color = theme::of(ui).text_weak;
+        empty_state(
+            ui,
+            rect,
+            Icon::Picture,
+            "No spectrum",
+            "Open a photo to see its spectrum, and a mix to compare with it.",
+            color,
+        );
+        return;
+    }
+    tabs(ui, studio);
+    ui.add_space(space::TIGHT);
+    match studio.looking.spectrum.view {
+        View::Spectra => spectra(ui, studio),
+        View::Formation => formation::show(ui, studio),
+    }
+}
+
+fn tabs(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        let choices = [
+            (View::Spectra, "Spectra", "Power over frequency of images and residuals"),
+            (
+                View::Formation,
+                "Formation",
+                "When each degradation forms, band energy over noise level",
+            ),
+        ];
+        segmented(ui, "spectrum view", &mut studio.looking.spectrum.view, &choices);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let help = "Save what is shown here as SVG, PNG, CSV or Parquet";
+            if text_button(ui, "Save figure…", help).clicked() {
+                studio.commands.push(Command::SaveFigure);
+            }
+        });
+    });
+}
+
+fn spectra(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    controls(ui, studio);
+    ui.add_space(space::TIGHT);
+    let Some(shown) = source::shown(studio.state, &mut studio.looking.spectrum, theme::of(ui)) else {
+        return;
+    };
+    let range = source::log_range(&shown);
+    let of_step = studio.looking.spectrum.of == SpectrumOf::Step;
+    let (map, name) = match (shown.selected(), of_step) {
+        (Some(lane), true) => (lane.spectrum.clone(), shown.map_name.clone()),
+        _ => (shown.scene.spectrum.clone(), shown.scene.name.clone()),
+    };
+    map::show(ui, studio, &map, &name, range);
+    ui.add_space(space::PANE);
+    radial::show(ui, &shown, range);
+}
+
+fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let (look, color_map) = (&mut studio.looking.spectrum, &mut studio.looking.color_map);
+    ui.horizontal(|ui| {
+        let choices = [
+            (
+                SpectrumOf::Step,
+                "Step",
+                "Spectrum of the selected lane's chosen step; of the scene until there is one",
+            ),
+            (SpectrumOf::Scene, "Scene", "Spectrum of the scene"),
+        ];
+        segmented(ui, "spectrum of", &mut look.of, &choices);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            color_choice(ui, color_map);
+        });
+    });
+    let choices = [
+        (Minus::Nothing, "Image", "Spectra of the lanes' images"),
+        (
+            Minus::Scene,
+            "Minus scene",
+            "Spectra of what the lanes add to the scene",
+        ),
+        (
+            Minus::Clean,
+            "Minus clean",
+            "Spectra of what the lanes add to the clean branch on the same noise, which is rendered for it",
+        ),
+    ];
+    segmented(ui, "spectrum residual", &mut look.minus, &choices);
+}
+
+fn color_choice(ui: &mut Ui, map: &mut ColorMap) {
+    let combo = ComboBox::from_id_salt("colours").selected_text(map.name()).width(96.0);
+    let response = combo.show_ui(ui, |ui| {
+        for choice in ColorMap::ALL {
+            ui.selectable_value(map, choice, choice.name());
+        }
+    });
+    response
+        .response
+        .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "spectrum colours"));
+}

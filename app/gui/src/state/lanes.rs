@@ -3,6 +3,15 @@
 //! [`State::settings`] is what the Mixer edits: the settings that all lanes share, or those of the selected lane when it
 //! has its own. A lane without its own settings may be limited to some classes of the shared mix, so that "haze", "rain"
 //! and "haze + rain" follow the same sliders.
+//!
+//! - here: what there is, what Mix would ask of each lane, and which lanes a run has to make
+//! - `edit`: selecting, adding, naming, removing, branching
+//! - `preset`: lanes that are set up at once
+//! - `document`: all of it as a value, for undo and the next session
+
+mod document;
+mod edit;
+mod preset;
 
 use mdsd3_engine::Mix;
 use mdsd3_engine::branch::Branch;
@@ -13,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::lane::{Cursor, Lane};
+pub use document::Document;
+pub use preset::LanePreset;
 
 /// The lane that holds the clean branch, for differences to it; never among the columns.
 pub const CLEAN_LANE: LaneId = 0;
@@ -88,26 +99,6 @@ impl Default for Lanes {
     }
 }
 
-/// Everything a user sets, for undo and for the next session: shared settings, lanes, and which is selected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Document {
-    /// What lanes without their own settings share.
-    pub shared: RenderRequest,
-    /// The lanes in the order shown.
-    pub lanes: Vec<LaneSetup>,
-    /// Index of the lane that the Mixer edits.
-    pub selected: usize,
-}
-
-/// Lanes to set up at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LanePreset {
-    /// One lane with the whole mix.
-    Single,
-    /// Each class of the mix alone, all together, and the physical baseline of the same severities.
-    Compare,
-}
-
 impl State {
     /// All lanes in the order shown; never empty.
     pub fn lanes(&self) -> &[LaneSlot] {
@@ -181,175 +172,9 @@ impl State {
         result.is_some_and(|lane| lane.request != self.request_of(index))
     }
 
-    /// Selects the lane that the Mixer edits.
-    pub fn select_lane(&mut self, index: usize) {
-        if index >= self.lanes.slots.len() || index == self.lanes.selected {
-            return;
-        }
-        self.check_in();
-        self.lanes.selected = index;
-        self.check_out();
-    }
-
-    /// Adds a lane behind the others, with the settings of the selected one as its own, and selects it.
-    pub fn add_lane(&mut self) {
-        let own = Box::new(RenderRequest {
-            branch: None,
-            ..self.request_of(self.lanes.selected)
-        });
-        let setup = LaneSetup {
-            own: Some(own),
-            ..LaneSetup::new(self.new_lane_id())
-        };
-        self.insert_lane(setup, None);
-    }
-
-    /// Takes a lane away; the last one stays.
-    pub fn remove_lane(&mut self, index: usize) {
-        let count = self.lanes.slots.len();
-        if count < 2 || index >= count {
-            return;
-        }
-        let selected = self.lanes.selected;
-        if index == selected {
-            self.select_lane(if index + 1 < count { index + 1 } else { index - 1 });
-        }
-        self.lanes.slots.remove(index);
-        if self.lanes.selected > index {
-            self.lanes.selected -= 1;
-        }
-    }
-
-    /// Names a lane; an empty name lets its mix name it.
-    pub fn rename_lane(&mut self, index: usize, name: &str) {
-        if let Some(slot) = self.lanes.slots.get_mut(index) {
-            slot.setup.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
-        }
-    }
-
-    /// Gives a lane its own settings, beginning with those it has, or lets it share the others'.
-    pub fn set_lane_own(&mut self, index: usize, own: bool) {
-        let request = self.request_of(index);
-        self.check_in();
-        if let Some(slot) = self.lanes.slots.get_mut(index) {
-            slot.setup.own = own.then(|| Box::new(request));
-            if own {
-                slot.setup.classes = None;
-            }
-        }
-        self.check_out();
-        self.settings_changed();
-    }
-
-    /// Sets up lanes at once; what was made of lanes that stay is kept.
-    pub fn apply_preset(&mut self, preset: LanePreset) {
-        self.check_in();
-        let classes = match preset {
-            LanePreset::Single => Vec::new(),
-            LanePreset::Compare => self.classes_to_compare(),
-        };
-        let limits: Vec<Option<Vec<String>>> = match classes.len() {
-            0 => vec![None],
-            1 => vec![Some(classes.clone())],
-            _ => classes
-                .iter()
-                .map(|class| Some(vec![class.clone()]))
-                .chain([Some(classes.clone())])
-                .collect(),
-        };
-        let mut setups: Vec<LaneSetup> = Vec::new();
-        for limit in limits {
-            let id = self.new_lane_id();
-            setups.push(LaneSetup {
-                classes: limit,
-                ..LaneSetup::new(id)
-            });
-        }
-        let has_baseline = classes.iter().any(|class| degrade::CLASSES.contains(&class.as_str()));
-        if preset == LanePreset::Compare && has_baseline {
-            setups.push(LaneSetup {
-                kind: LaneKind::Physical,
-                classes: Some(classes),
-                ..LaneSetup::new(self.new_lane_id())
-            });
-        }
-        self.lanes.slots = setups
-            .into_iter()
-            .map(|setup| LaneSlot { setup, result: None })
-            .collect();
-        self.lanes.selected = 0;
-        self.cursor = Cursor::Newest;
-        self.check_out();
-        self.settings_changed();
-    }
-
-    /// Adds a lane that takes over from the lead lane at the step that is shown: the steps before are kept, the rest is
-    /// to be mixed with the settings that the Mixer then edits. `None` when there is no such step.
-    pub fn branch_from_here(&mut self) -> Option<usize> {
-        let lead = self.lead()?;
-        let step = self.shown_step().filter(|step| *step < lead.steps())?;
-        let request = RenderRequest {
-            branch: Some(Box::new(Branch {
-                step,
-                from: lead.request.clone(),
-            })),
-            ..lead.request.clone()
-        };
-        let mut result = Lane::new(lead.run, request.clone(), lead.sigmas.clone());
-        result.inherit(lead, step);
-        let setup = LaneSetup {
-            own: Some(Box::new(request)),
-            ..LaneSetup::new(self.new_lane_id())
-        };
-        self.insert_lane(setup, Some(result));
-        self.cursor = Cursor::At(step);
-        Some(self.lanes.selected)
-    }
-
     /// Whether runs shall include the clean branch; one that is missing is made at once when nothing else goes on.
     pub fn set_wants_clean(&mut self, wanted: bool) {
         self.lanes.wants_clean = wanted;
-    }
-
-    /// Everything a user sets.
-    pub fn document(&self) -> Document {
-        let mut lanes: Vec<LaneSetup> = self.lanes.slots.iter().map(|slot| slot.setup.clone()).collect();
-        if let Some(own) = lanes.get_mut(self.lanes.selected).and_then(|lane| lane.own.as_mut()) {
-            **own = self.settings.clone();
-        }
-        Document {
-            shared: self.shared(),
-            lanes,
-            selected: self.lanes.selected,
-        }
-    }
-
-    /// Puts everything a user sets back; what was made of lanes that stay is kept.
-    pub fn set_document(&mut self, document: Document) {
-        let Document {
-            shared,
-            lanes,
-            selected,
-        } = document;
-        let mut results: Vec<LaneSlot> = std::mem::take(&mut self.lanes.slots);
-        let mut slot = |setup: LaneSetup| {
-            let known = results.iter_mut().find(|slot| slot.setup.id == setup.id);
-            LaneSlot {
-                result: known.and_then(|slot| slot.result.take()),
-                setup,
-            }
-        };
-        let mut slots: Vec<LaneSlot> = lanes.into_iter().map(&mut slot).collect();
-        if slots.is_empty() {
-            slots.push(slot(LaneSetup::new(CLEAN_LANE + 1)));
-        }
-        let highest = slots.iter().map(|slot| slot.setup.id).max().unwrap_or_default();
-        self.lanes.next_id = self.lanes.next_id.max(highest + 1);
-        self.lanes.selected = selected.min(slots.len() - 1);
-        self.lanes.slots = slots;
-        self.settings = shared;
-        self.lanes.parked = None;
-        self.check_out();
     }
 
     /// The lanes that a run has to make: those that don't show what they would, or all when every one does.
@@ -412,14 +237,6 @@ impl State {
         self.cursor = Cursor::Newest;
     }
 
-    /// Applies `change` to every mix there is: the shared one and the lanes' own.
-    pub(super) fn for_each_settings(&mut self, mut change: impl FnMut(&mut RenderRequest)) {
-        change(&mut self.settings);
-        self.lanes.parked.iter_mut().for_each(&mut change);
-        let own = self.lanes.slots.iter_mut().filter_map(|slot| slot.setup.own.as_mut());
-        own.for_each(|own| change(own));
-    }
-
     /// What lanes without their own settings share.
     fn shared(&self) -> RenderRequest {
         match &self.lanes.parked {
@@ -428,56 +245,6 @@ impl State {
         }
     }
 
-    /// Puts the edited settings where they belong, so that another lane can be selected.
-    fn check_in(&mut self) {
-        let shared = self.shared();
-        if let Some(own) = self
-            .lanes
-            .slots
-            .get_mut(self.lanes.selected)
-            .and_then(|slot| slot.setup.own.as_mut())
-        {
-            **own = self.settings.clone();
-        }
-        self.settings = shared;
-        self.lanes.parked = None;
-    }
-
-    /// Takes the selected lane's settings up for editing.
-    fn check_out(&mut self) {
-        let slot = self.lanes.slots.get(self.lanes.selected);
-        if let Some(own) = slot.and_then(|slot| slot.setup.own.as_ref()) {
-            let edited = with_own(own, &self.settings);
-            self.lanes.parked = Some(std::mem::replace(&mut self.settings, edited));
-        }
-    }
-
-    fn insert_lane(&mut self, setup: LaneSetup, result: Option<Lane>) {
-        self.check_in();
-        self.lanes.slots.push(LaneSlot { setup, result });
-        self.lanes.selected = self.lanes.slots.len() - 1;
-        self.check_out();
-    }
-
-    fn new_lane_id(&mut self) -> LaneId {
-        let id = self.lanes.next_id;
-        self.lanes.next_id += 1;
-        id
-    }
-
-    /// The classes of the shared mix in the order of their names; those of a first start when fewer than two are on.
-    fn classes_to_compare(&mut self) -> Vec<String> {
-        if self.settings.mix.active().count() < 2 {
-            for (class, ratio) in RenderRequest::default().mix.active() {
-                if self.classes().iter().any(|known| known == class) {
-                    self.set_ratio(class, ratio);
-                }
-            }
-        }
-        let mut classes: Vec<String> = self.settings.mix.active().map(|(class, _)| class.to_owned()).collect();
-        classes.sort();
-        classes
-    }
 }
 
 /// Whether two runs start from the same latents on the same schedule, so that their steps can be compared pixel by pixel.

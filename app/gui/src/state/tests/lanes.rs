@@ -101,6 +101,18 @@ fn lanes_of_a_comparison_follow_the_same_sliders_and_only_stale_ones_are_mixed_a
 }
 
 #[test]
+fn what_was_mixed_before_a_comparison_is_part_of_it() {
+    let mut state = ready();
+    mix_all(&mut state);
+    state.apply_preset(LanePreset::Compare);
+    let has_result: Vec<bool> = state.lanes().iter().map(|slot| slot.result.is_some()).collect();
+    assert_eq!(has_result, [false, false, true, false]);
+    assert_eq!(mix_all(&mut state).len(), 3);
+    state.apply_preset(LanePreset::Single);
+    assert!(state.finished_run().is_some() && !state.result_is_stale());
+}
+
+#[test]
 fn a_comparison_of_too_few_classes_takes_those_of_a_first_start() {
     let mut state = ready();
     state.clear_mix();

@@ -244,7 +244,6 @@ impl State {
             None => self.settings.clone(),
         }
     }
-
 }
 
 /// Whether two runs start from the same latents on the same schedule, so that their steps can be compared pixel by pixel.

@@ -60,7 +60,7 @@ impl State {
     }
 
     /// Applies `change` to every mix there is: the shared one and the lanes' own.
-    pub(super) fn for_each_settings(&mut self, mut change: impl FnMut(&mut RenderRequest)) {
+    pub(in crate::state) fn for_each_settings(&mut self, mut change: impl FnMut(&mut RenderRequest)) {
         change(&mut self.settings);
         self.lanes.parked.iter_mut().for_each(&mut change);
         let own = self.lanes.slots.iter_mut().filter_map(|slot| slot.setup.own.as_mut());

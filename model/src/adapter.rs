@@ -238,7 +238,7 @@ fn alpha(weights: &Weights, module: &str) -> Result<Option<f64>, ModelError> {
 }
 
 /// Clean-path tensors (first) and the image stream's (second) that they start as.
-fn clean_path_starts(config: &MmditConfig) -> Vec<(String, String)> {
+pub(crate) fn clean_path_starts(config: &MmditConfig) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut add = |clean: String, own: String| {
         for suffix in ["weight", "bias"] {

@@ -1,5 +1,6 @@
 //! The program, run as a user runs it.
 
+mod adapter;
 mod analyze;
 mod bad_copies;
 mod bad_input;

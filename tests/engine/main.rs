@@ -3,6 +3,7 @@
 mod analysis;
 mod driver;
 mod lanes;
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,3 +14,4 @@ mod snapshots;
 mod soak;
 mod spectrum;
 mod support;
+mod training;

@@ -21,6 +21,7 @@ use mdsd3_engine::protocol::{
     StepFrame, StepView,
 };
 use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
 use mdsd3_engine::{EngineError, metadata};
 use mdsd3_gui::Studio;
 use mdsd3_gui::link::EngineLink;
@@ -50,6 +51,10 @@ pub struct Wire {
     pub requests: Vec<Request>,
     /// Cancellations, oldest first.
     pub cancels: Vec<CancelReason>,
+    /// Asked of the training, oldest first.
+    pub training_requests: Vec<TrainingRequest>,
+    /// What the training says next.
+    pub training_events: VecDeque<TrainingEvent>,
     /// Answers that wait to be polled.
     pub events: VecDeque<Event>,
     /// Decoded steps that wait to be taken.
@@ -185,6 +190,15 @@ impl EngineLink for FakeEngine {
 
     fn take_frames(&mut self) -> Vec<StepFrame> {
         self.0.borrow_mut().frames.drain(..).collect()
+    }
+
+    fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError> {
+        self.0.borrow_mut().training_requests.push(request);
+        Ok(())
+    }
+
+    fn poll_training(&mut self) -> Vec<TrainingEvent> {
+        self.0.borrow_mut().training_events.drain(..).collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod output;
 mod parity;
 mod progress;
 mod render;
+mod signals;
 mod steps;
 mod studio;
 mod sweep;

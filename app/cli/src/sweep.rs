@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::outcome::say;
 use crate::progress;
+use crate::signals::stop_on_signals;
 
 /// Jobs that a dry run shows.
 const SHOWN_JOBS: usize = 10;
@@ -130,24 +131,12 @@ fn make(args: &SweepArgs, sweep: &Sweep, model: Option<LoadedModel>, folder: &Pa
     };
     let watch = Watch {
         bar: progress::bar(sweep.len(), "pairs"),
+        // A second Ctrl-C loses nothing that is in the journal.
         stop: stop_on_signals()?,
     };
     let outcome = run::run(sweep, model, folder, &options, &watch);
     watch.bar.finish_and_clear();
     report(args, &outcome?, folder)
-}
-
-/// Ctrl-C and SIGTERM finish the pairs in hand; a second Ctrl-C ends at once, which loses nothing that is in the journal.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    let handler = move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).context("Ctrl-C can't be watched")?;
-    Ok(stop)
 }
 
 struct Watch {

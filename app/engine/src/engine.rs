@@ -14,6 +14,7 @@ use crate::loaded::{ModelKey, ModelParts};
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, Request, StepFrame};
 use crate::stop::StopSignal;
+use crate::training::{Trainer, TrainingEvent, TrainingRequest};
 use crate::worker::{Command, Worker};
 
 /// Requests that may wait for the worker.
@@ -75,6 +76,7 @@ pub struct Engine {
     stop: Arc<StopSignal>,
     preview: Preview,
     threads: Vec<JoinHandle<()>>,
+    trainer: Trainer,
 }
 
 impl Engine {
@@ -97,6 +99,7 @@ impl Engine {
         };
         key.check()?;
         let (requests, commands) = crossbeam_channel::bounded(REQUEST_CAPACITY);
+        let trainer = Trainer::new(wake.clone());
         let (sink, events) = event_channel(wake);
         let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
         let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), key);
@@ -110,6 +113,7 @@ impl Engine {
             stop,
             preview,
             threads: Vec::with_capacity(3),
+            trainer,
         };
         engine.threads.push(spawn("mdsd3-chores", move || chore_thread.run())?);
         engine.threads.push(spawn("mdsd3-worker", move || worker.run())?);
@@ -156,6 +160,19 @@ impl Engine {
         if let Some(chores) = &self.chores {
             chores.cancel();
         }
+    }
+
+    /// Starts, pauses, resumes or stops a training, which runs beside everything else; never waits for it.
+    ///
+    /// # Errors
+    /// As [`Trainer::handle`].
+    pub fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError> {
+        self.trainer.handle(request)
+    }
+
+    /// What the training has told since the last call, oldest first.
+    pub fn training_events(&self) -> Vec<TrainingEvent> {
+        self.trainer.poll()
     }
 
     /// Events in the order they happened. A receiver that falls behind loses progress events only.

@@ -160,6 +160,9 @@ impl Studio {
         for event in self.link.poll_events() {
             self.state.apply(event);
         }
+        for event in self.link.poll_training() {
+            self.state.apply_training(event);
+        }
         for frame in self.link.take_frames() {
             self.state.push_frame(frame);
         }
@@ -205,6 +208,7 @@ impl Studio {
         for effect in self.state.take_effects() {
             let result = match &effect {
                 Effect::Send(request) => self.link.send(request.clone()),
+                Effect::Train(request) => self.link.train(request.clone()),
                 Effect::Cancel(reason) => {
                     self.link.cancel(*reason);
                     Ok(())

@@ -81,6 +81,8 @@ pub enum Command {
     ShowModel,
     /// Bring the Spectrum to the front.
     ShowSpectrum,
+    /// Bring the training to the front.
+    ShowTraining,
     /// Bring the log to the front.
     ShowLog,
     /// Switch between the dark and the light look.
@@ -201,6 +203,7 @@ impl Command {
                 Self::ShowMixer,
                 Self::ShowModel,
                 Self::ShowSpectrum,
+                Self::ShowTraining,
                 Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
@@ -256,6 +259,7 @@ impl Command {
             Self::ShowMixer => "Show the mixer",
             Self::ShowModel => "Show the model",
             Self::ShowSpectrum => "Show the spectrum",
+            Self::ShowTraining => "Show the training",
             Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",

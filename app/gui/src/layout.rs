@@ -40,18 +40,21 @@ pub enum Pane {
     Timeline,
     /// Power over frequency.
     Spectrum,
+    /// A training run.
+    Training,
     /// All messages.
     Log,
 }
 
 impl Pane {
     /// All of them.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Mixer,
         Self::Model,
         Self::Viewport,
         Self::Timeline,
         Self::Spectrum,
+        Self::Training,
         Self::Log,
     ];
 }
@@ -72,9 +75,10 @@ impl Default for Layout {
         let left = tiles.insert_tab_tile(vec![mixer, model]);
         let viewport = tiles.insert_pane(Pane::Viewport);
         let timeline = tiles.insert_pane(Pane::Timeline);
+        let training = tiles.insert_pane(Pane::Training);
         let log = tiles.insert_pane(Pane::Log);
         let spectrum = tiles.insert_pane(Pane::Spectrum);
-        let strip = tiles.insert_tab_tile(vec![timeline, log]);
+        let strip = tiles.insert_tab_tile(vec![timeline, training, log]);
         let middle = tiles.insert_vertical_tile(vec![viewport, strip]);
         let root = tiles.insert_horizontal_tile(vec![left, middle, spectrum]);
         set_shares(
@@ -183,6 +187,7 @@ impl Behavior<Pane> for Docks<'_, '_> {
                 Pane::Viewport => panes::viewport::show(ui, self.context),
                 Pane::Timeline => panes::timeline::show(ui, self.context),
                 Pane::Spectrum => panes::spectrum::show(ui, self.context),
+                Pane::Training => panes::training::show(ui, self.context),
                 Pane::Log => panes::log::show(ui, self.context),
             });
         UiResponse::None
@@ -195,6 +200,7 @@ impl Behavior<Pane> for Docks<'_, '_> {
             Pane::Viewport => "Viewport".into(),
             Pane::Timeline => "Timeline".into(),
             Pane::Spectrum => "Spectrum".into(),
+            Pane::Training => "Training".into(),
             Pane::Log if self.unread > 0 => format!("Log ({})", self.unread).into(),
             Pane::Log => "Log".into(),
         }

@@ -1,6 +1,7 @@
 //! The studio's end of the engine: a trait, so that tests and screenshots can put recorded answers in its place.
 
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepFrame};
+use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
 use mdsd3_engine::{Engine, EngineError};
 
 /// What the studio needs from an engine. No method may block: they are called while a frame is drawn.
@@ -22,6 +23,15 @@ pub trait EngineLink {
 
     /// Decoded steps since the last call.
     fn take_frames(&mut self) -> Vec<StepFrame>;
+
+    /// Starts, pauses, resumes or stops a training, which runs beside the runs.
+    ///
+    /// # Errors
+    /// [`EngineError`] when another training runs, or the system refuses a thread.
+    fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError>;
+
+    /// What the training has told since the last call, oldest first.
+    fn poll_training(&mut self) -> Vec<TrainingEvent>;
 }
 
 impl EngineLink for Engine {
@@ -43,5 +53,13 @@ impl EngineLink for Engine {
 
     fn take_frames(&mut self) -> Vec<StepFrame> {
         Engine::take_frames(self)
+    }
+
+    fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError> {
+        Engine::train(self, request)
+    }
+
+    fn poll_training(&mut self) -> Vec<TrainingEvent> {
+        self.training_events()
     }
 }

@@ -14,6 +14,8 @@ pub struct FocalFrequency {
     pub patch_factor: usize,
     /// Take the logarithm of the weights first.
     pub log_matrix: bool,
+    /// Scale the weights to a maximum of 1 over the whole batch instead of per image, channel and patch.
+    pub batch_matrix: bool,
 }
 
 impl Default for FocalFrequency {
@@ -22,6 +24,7 @@ impl Default for FocalFrequency {
             alpha: 1.0,
             patch_factor: 1,
             log_matrix: false,
+            batch_matrix: false,
         }
     }
 }
@@ -35,32 +38,40 @@ impl Default for FocalFrequency {
 /// # Errors
 /// Sides that the patch factor does not divide.
 pub fn focal_frequency_loss(prediction: &Tensor, target: &Tensor, options: FocalFrequency) -> Result<Tensor> {
-    let (_, _, height, width) = prediction.dims4()?;
-    let factor = options.patch_factor;
+    let (batch, _, _, _) = prediction.dims4()?;
+    let energy = energy(&patches(&(prediction - target)?, options.patch_factor)?)?;
+    let weight = weights(&energy, options)?;
+    (weight * energy)?.mean((1, 2, 3))?.reshape(((), batch))?.mean(0)
+}
+
+/// The weight of each frequency, mean over batch, channels and patches: what the loss looks at. Zero frequency is first.
+///
+/// # Shapes
+/// `prediction`, `target: [batch, channels, height, width]`, result `[height / patch_factor, width / patch_factor]`.
+///
+/// # Errors
+/// As [`focal_frequency_loss`].
+pub fn focal_frequency_weights(prediction: &Tensor, target: &Tensor, options: FocalFrequency) -> Result<Tensor> {
+    let energy = energy(&patches(&(prediction - target)?.detach(), options.patch_factor)?)?;
+    weights(&energy, options)?.mean((0, 1))
+}
+
+/// Patches of all images, those of a place together: `[patch_factor² * batch, channels, rows, cols]`.
+fn patches(x: &Tensor, factor: usize) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
     if factor == 0 || height % factor != 0 || width % factor != 0 {
         candle_core::bail!("focal frequency loss: {height}x{width} does not divide into {factor}x{factor} patches");
     }
-    let difference = (prediction - target)?;
-    let (rows, cols) = (height / factor, width / factor);
-    let mut total: Option<Tensor> = None;
-    for patch in 0..factor * factor {
-        let part = difference
-            .narrow(2, patch / factor * rows, rows)?
-            .narrow(3, patch % factor * cols, cols)?;
-        let loss = patch_loss(&part, options)?;
-        total = Some(match total {
-            Some(sum) => (sum + loss)?,
-            None => loss,
-        });
+    if factor == 1 {
+        return Ok(x.clone());
     }
-    let Some(total) = total else {
-        candle_core::bail!("focal frequency loss: no patches")
-    };
-    total / (factor * factor) as f64
+    let (rows, cols) = (height / factor, width / factor);
+    let patch = |i: usize| x.narrow(2, i / factor * rows, rows)?.narrow(3, i % factor * cols, cols);
+    Tensor::cat(&(0..factor * factor).map(patch).collect::<Result<Vec<_>>>()?, 0)
 }
 
-fn patch_loss(difference: &Tensor, options: FocalFrequency) -> Result<Tensor> {
-    let energy = energy(difference)?;
+/// The detached weights of patches' energies, at most 1.
+fn weights(energy: &Tensor, options: FocalFrequency) -> Result<Tensor> {
     let mut weight = energy.detach().sqrt()?;
     if (options.alpha - 1.0).abs() > f64::EPSILON {
         weight = weight.powf(options.alpha)?;
@@ -68,13 +79,14 @@ fn patch_loss(difference: &Tensor, options: FocalFrequency) -> Result<Tensor> {
     if options.log_matrix {
         weight = (weight + 1.0)?.log()?;
     }
+    let peak = if options.batch_matrix {
+        weight.max_all()?.reshape((1, 1, 1, 1))?
+    } else {
+        weight.max_keepdim(2)?.max_keepdim(3)?
+    };
     // A patch without any difference has maximum 0; the smallest divisor keeps its weight at 0 instead of NaN.
-    let peak = weight
-        .max_keepdim(2)?
-        .max_keepdim(3)?
-        .maximum(f64::from(f32::MIN_POSITIVE))?;
-    let weight = weight.broadcast_div(&peak)?.clamp(0f32, 1f32)?;
-    (weight * energy)?.mean((1, 2, 3))
+    let peak = peak.maximum(f64::from(f32::MIN_POSITIVE))?;
+    weight.broadcast_div(&peak)?.clamp(0f32, 1f32)
 }
 
 /// Squared magnitude of the orthonormal 2-D transform of real images.
@@ -126,6 +138,34 @@ mod tests {
     fn equal_images_have_no_loss() {
         let loss = focal_frequency_loss(&image(1), &image(1), FocalFrequency::default()).unwrap();
         assert_eq!(loss.to_vec1::<f32>().unwrap(), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn one_maximum_for_the_batch_never_weighs_more_than_one_per_channel() {
+        let (x, y) = (image(3), image(4));
+        let whole = FocalFrequency {
+            batch_matrix: true,
+            patch_factor: 2,
+            ..FocalFrequency::default()
+        };
+        let each = FocalFrequency {
+            batch_matrix: false,
+            ..whole
+        };
+        let loss = |options| focal_frequency_loss(&x, &y, options).unwrap().to_vec1::<f32>().unwrap();
+        assert!(loss(whole).iter().zip(loss(each)).all(|(whole, each)| *whole <= each));
+        let peak = |options| {
+            let energy = energy(&patches(&(&x - &y).unwrap(), 2).unwrap()).unwrap();
+            let ones = weights(&energy, options).unwrap().ge(1f32).unwrap();
+            ones.to_dtype(DType::F32)
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap()
+        };
+        // 2 images, 3 channels, 4 patches: a maximum in each of them, or one.
+        assert_eq!((peak(whole), peak(each) >= 24.0), (1.0, true));
     }
 
     #[test]

@@ -2,4 +2,4 @@
 
 mod focal_frequency;
 
-pub use focal_frequency::{FocalFrequency, focal_frequency_loss};
+pub use focal_frequency::{FocalFrequency, focal_frequency_loss, focal_frequency_weights};

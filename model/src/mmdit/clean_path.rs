@@ -45,20 +45,13 @@ pub struct CleanProjections<'a> {
 impl CleanProjections<'_> {
     /// Applies the zero projections.
     pub fn into_cache(self) -> Result<CleanCache> {
-        let project = |(block, qkv): (&CleanBlock, &[Tensor; 3])| -> Result<[Tensor; 3]> {
-            Ok([
-                block.zero[0].forward(&qkv[0])?,
-                block.zero[1].forward(&qkv[1])?,
-                block.zero[2].forward(&qkv[2])?,
-            ])
-        };
         Ok(CleanCache {
             blocks: self
                 .path
                 .blocks
                 .iter()
                 .zip(&self.blocks)
-                .map(project)
+                .map(|(block, qkv)| block.project(qkv))
                 .collect::<Result<_>>()?,
         })
     }
@@ -98,20 +91,42 @@ impl CleanPath {
         scene_latents: &Tensor,
         origin: Option<(usize, usize)>,
     ) -> Result<CleanProjections<'_>> {
-        let mut x = self.patches.forward(scene_latents, origin)?;
+        let mut stream = Some(self.embed(scene_latents, origin)?);
         let mut blocks = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            let n = layer_norm(&x)?;
-            let [q, k, v] = &block.qkv;
-            let (q, k, v) = (q.forward(&n)?, k.forward(&n)?, v.forward(&n)?);
-            if let Some(rest) = &block.rest {
-                x = add(&x, &rest.to_out.forward(&attention(&q, &k, &v, self.heads)?)?)?;
-                x = add(&x, &rest.ff.forward(&layer_norm(&x)?)?)?;
-                x = add(&x, &rest.zero_block.forward(&x)?)?;
-            }
-            blocks.push([q, k, v]);
+        for index in 0..self.blocks.len() {
+            let Some(x) = &stream else {
+                candle_core::bail!("a clean block after the last one")
+            };
+            let (qkv, next) = self.step(index, x)?;
+            blocks.push(qkv);
+            stream = next;
         }
         Ok(CleanProjections { blocks, path: self })
+    }
+
+    /// Tokens of the scene's latents.
+    pub(super) fn embed(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<Tensor> {
+        self.patches.forward(scene_latents, origin)
+    }
+
+    /// A block's raw q, k, v and the stream behind it, which the last block doesn't have.
+    fn step(&self, index: usize, x: &Tensor) -> Result<([Tensor; 3], Option<Tensor>)> {
+        let block = &self.blocks[index];
+        let n = layer_norm(x)?;
+        let [q, k, v] = &block.qkv;
+        let (q, k, v) = (q.forward(&n)?, k.forward(&n)?, v.forward(&n)?);
+        let next = block.rest.as_ref().map(|rest| {
+            let x = add(x, &rest.to_out.forward(&attention(&q, &k, &v, self.heads)?)?)?;
+            let x = add(&x, &rest.ff.forward(&layer_norm(&x)?)?)?;
+            add(&x, &rest.zero_block.forward(&x)?)
+        });
+        Ok(([q, k, v], next.transpose()?))
+    }
+
+    /// As [`Self::step`], the zero projections applied.
+    pub(super) fn projected_step(&self, index: usize, x: &Tensor) -> Result<([Tensor; 3], Option<Tensor>)> {
+        let (qkv, next) = self.step(index, x)?;
+        Ok((self.blocks[index].project(&qkv)?, next))
     }
 }
 
@@ -133,5 +148,14 @@ impl CleanBlock {
             zero: [zero(0)?, zero(1)?, zero(2)?],
             rest: (!last).then(rest).transpose()?,
         })
+    }
+
+    /// The zero projections of q, k and v.
+    fn project(&self, qkv: &[Tensor; 3]) -> Result<[Tensor; 3]> {
+        Ok([
+            self.zero[0].forward(&qkv[0])?,
+            self.zero[1].forward(&qkv[1])?,
+            self.zero[2].forward(&qkv[2])?,
+        ])
     }
 }

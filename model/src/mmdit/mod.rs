@@ -7,6 +7,7 @@
 //! | `head_ratio` | ratios of single heads, in place of their class's |
 //! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
 //! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
+//! | `segments` | the same evaluation in pieces, so that training need not hold all of it at once |
 //!
 //! Weight names are diffusers' (`models/transformers/transformer_sd3.py`), plus those of the clean path.
 
@@ -15,6 +16,7 @@ mod clean_path;
 mod embed;
 mod head_ratio;
 mod mask;
+mod segments;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -22,9 +24,9 @@ use candle_nn::VarBuilder;
 pub use clean_path::{CleanCache, CleanProjections};
 pub use head_ratio::{HeadRatio, check_head_ratios, set_heads};
 pub use mask::{class_heads, head_mask};
+pub use segments::{Streams, Unchanging};
 
 use crate::config::MmditConfig;
-use crate::kernels::modulated_layer_norm;
 use block::JointBlock;
 use clean_path::CleanPath;
 use embed::{PatchEmbed, TimeTextEmbed};
@@ -200,12 +202,8 @@ impl Mmdit {
     pub fn forward(&self, latents: &Tensor, on: &Conditioning) -> Result<Tensor> {
         let (_, _, height, width) = latents.dims4()?;
         let mut x = self.patches.forward(latents, on.origin)?;
-        let time = self.time_text.forward(on.timestep, on.pooled)?.silu()?;
+        let Unchanging { time, mask } = self.unchanging(on.timestep, on.pooled, on.mask)?;
         let mut context = Some(self.context.forward(on.context)?);
-        let mask = on
-            .mask
-            .map(|m| mask::per_channel(m, self.config.attention_head_dim))
-            .transpose()?;
         for (i, block) in self.blocks.iter().enumerate() {
             let Some(tokens) = context.as_ref() else {
                 candle_core::bail!("a block after the last one")
@@ -213,10 +211,6 @@ impl Mmdit {
             let clean = on.clean.map(|cache| cache.block(i)).transpose()?;
             (x, context) = block.forward(&x, tokens, &time, mask.as_ref(), clean)?;
         }
-        let modulation = self.norm_out.forward(&time)?.chunk(2, 1)?;
-        let x = self
-            .proj_out
-            .forward(&modulated_layer_norm(&x, &modulation[0], &modulation[1])?)?;
-        embed::unpatchify(&x, self.config.patch_size, height, width)
+        self.output(&x, &time, (height, width))
     }
 }

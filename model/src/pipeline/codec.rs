@@ -7,7 +7,7 @@ use crate::error::ModelError;
 use crate::io::layout::{AutoencoderKind, AutoencoderSource};
 
 /// An autoencoder: pixels in -1..=1 to the latents that a transformer sees, and back.
-pub(super) enum Codec {
+pub(crate) enum Codec {
     Mini(MiniAutoencoder),
     Kl(Box<KlAutoencoder>),
     Tiny(Box<TinyAutoencoder>),

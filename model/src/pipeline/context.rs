@@ -10,7 +10,7 @@ use crate::mix::Mix;
 use crate::text::{EncodedPrompt, TextEncoders};
 
 /// The prompt of the clean branch (the notes' word for a scene without degradation).
-const CLEAN_PROMPT: &str = "clean";
+pub(crate) const CLEAN_PROMPT: &str = "clean";
 
 /// Learned tokens that stand in for encoded text: `[1, tokens, width]` and `[1, pooled width]`.
 pub struct LearnedContext {

@@ -1,8 +1,8 @@
 //! The loss log: one CSV row per report, appended across resumes.
 
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::table::Table;
 use crate::error::ModelError;
 
 /// Columns of `loss.csv`; `low`, `middle`, `high` split the loss at sigma 0.1 and 0.4, as the plain mean mostly shows
@@ -52,30 +52,15 @@ pub struct Row<'a> {
 }
 
 /// The log file.
-pub struct LossLog {
-    path: PathBuf,
-}
+pub struct LossLog(Table);
 
 impl LossLog {
     pub fn new(folder: &Path) -> Self {
-        Self {
-            path: folder.join("loss.csv"),
-        }
+        Self(Table::new(folder.join("loss.csv"), &COLUMNS))
     }
 
     /// Appends a row, and the header when the file is new.
     pub fn append(&self, row: &Row, sums: &Sums) -> Result<(), ModelError> {
-        let io = |source| ModelError::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .map_err(io)?;
-        let new = file.metadata().map_err(io)?.len() == 0;
-        let mut writer = csv::Writer::from_writer(file);
         let mean = |(sum, count): (f64, usize)| {
             if count == 0 {
                 String::new()
@@ -83,7 +68,7 @@ impl LossLog {
                 format!("{:.6}", sum / count as f64)
             }
         };
-        let fields = [
+        self.0.append(&[vec![
             row.phase.to_owned(),
             row.step.to_string(),
             mean(sums.total),
@@ -93,11 +78,6 @@ impl LossLog {
             format!("{:.5}", row.gradient_norm),
             format!("{:.3e}", row.learning_rate),
             format!("{:.2}", row.samples_per_sec),
-        ];
-        let header = if new { writer.write_record(COLUMNS) } else { Ok(()) };
-        header
-            .and_then(|()| writer.write_record(fields))
-            .map_err(|e| io(e.into()))?;
-        writer.flush().map_err(io)
+        ]])
     }
 }

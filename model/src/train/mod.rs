@@ -11,8 +11,12 @@
 //! | `variables`, `optimizer` | seeded variables; `AdamW`, EMA, clipping, learning rate |
 //! | `state` | atomic checkpoints, exact resume |
 //!
+//! | `adapter` | the other kind of recipe: an adapter over a Stable Diffusion 3 checkpoint |
+//! | `table` | CSV files that grow |
+//!
 //! Everything random is keyed by (recipe seed, phase, step), so a resumed run draws what an unbroken one would have.
 
+pub mod adapter;
 mod autoencoder;
 mod log;
 mod optimizer;
@@ -20,6 +24,7 @@ mod pairs;
 mod photos;
 mod recipe;
 mod state;
+mod table;
 mod transform;
 mod transformer;
 mod variables;
@@ -27,6 +32,9 @@ mod variables;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use candle_core::{DType, Device};
+
+pub use adapter::{AdapterRecipe, Report};
 pub use recipe::Recipe;
 
 use crate::error::ModelError;
@@ -50,6 +58,9 @@ pub struct Progress {
 pub trait TrainObserver {
     /// Called every few steps.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
+
+    /// Called when an adapter's training has something else to tell.
+    fn report(&mut self, _report: &Report) {}
 }
 
 impl<F: FnMut(&Progress) -> ControlFlow<()>> TrainObserver for F {
@@ -61,30 +72,73 @@ impl<F: FnMut(&Progress) -> ControlFlow<()>> TrainObserver for F {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The model folder is written.
+    /// The model folder, or the adapter, is written.
     Finished(PathBuf),
     /// The observer stopped it; the state is saved.
     Stopped,
 }
 
-/// Runs (or resumes) a recipe and writes the model folder.
+/// A recipe of either kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// A whole small model, on the processor in f32.
+    Full(Box<Recipe>),
+    /// An adapter, on the device and in the dtype that its `base` names.
+    Adapter(Box<AdapterRecipe>),
+}
+
+impl Job {
+    /// Reads a recipe: an adapter's when it says `mode = "adapter"`.
+    ///
+    /// # Errors
+    /// Bad input for a recipe that can't be read, or holds values outside their ranges.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let bad = |message: String| ModelError::BadInput(format!("{}: {message}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot read the recipe ({e})")))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|e| bad(e.to_string().trim().replace('\n', " ")))?;
+        match table.get("mode").map(|mode| mode.as_str().unwrap_or_default()) {
+            None => Ok(Self::Full(Box::new(Recipe::open(path)?))),
+            Some("adapter") => Ok(Self::Adapter(Box::new(AdapterRecipe::parse(&text, path)?))),
+            Some(other) => Err(bad(format!(
+                "mode is {other:?}: write \"adapter\", or leave it out to train a whole small model"
+            ))),
+        }
+    }
+
+    /// Runs it, or resumes it where its saved state is. `device` and `dtype` are an adapter's; a whole model is trained on the
+    /// processor in f32.
+    ///
+    /// # Errors
+    /// Bad input for photos or a checkpoint that can't be used, and when the loss is not a number.
+    pub fn run(&self, device: &Device, dtype: DType, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
+        match self {
+            Self::Full(recipe) => run_full(recipe, observer),
+            Self::Adapter(recipe) => adapter::run(recipe, device, dtype, observer),
+        }
+    }
+}
+
+/// Runs (or resumes) a recipe on the processor in f32.
 ///
 /// # Errors
-/// Bad input for a recipe that cannot be read or photos that are not there; `BadInput` too when the loss is not a number.
+/// As [`Job::open`] and [`Job::run`].
 pub fn run(recipe: &Path, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
-    let recipe = Recipe::open(recipe)?;
+    Job::open(recipe)?.run(&Device::Cpu, DType::F32, observer)
+}
+
+fn run_full(recipe: &Recipe, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
     std::fs::create_dir_all(&recipe.output).map_err(|e| ModelError::Io {
         path: recipe.output.clone(),
         source: e,
     })?;
-    let photos = photos::Photos::load(&recipe)?;
-    if autoencoder::train(&recipe, &photos, observer)?.is_break() {
+    let photos = photos::Photos::load(recipe)?;
+    if autoencoder::train(recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);
     }
-    if transformer::train(&recipe, &photos, observer)?.is_break() {
+    if transformer::train(recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);
     }
-    Ok(Outcome::Finished(recipe.output))
+    Ok(Outcome::Finished(recipe.output.clone()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `AdamW` with gradient clipping and an exponential moving average, one threaded pass over host memory per step.
 
+use std::collections::BTreeMap;
+
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use rayon::prelude::*;
 
 use super::variables::Variables;
@@ -31,8 +33,9 @@ impl Slot {
 
     /// Writes the master values into the variable.
     pub fn publish(&self) -> Result<()> {
+        let values = Tensor::from_slice(&self.value, self.var.dims(), &Device::Cpu)?;
         self.var
-            .set(&Tensor::from_slice(&self.value, self.var.dims(), self.var.device())?)
+            .set(&values.to_dtype(self.var.dtype())?.to_device(self.var.device())?)
     }
 }
 
@@ -54,8 +57,13 @@ pub struct Optimizer {
 
 impl Optimizer {
     pub fn new(variables: &Variables) -> Result<Self> {
+        Self::of(variables.all())
+    }
+
+    /// Over these variables, whose f32 values are kept on the host whatever dtype and device they have.
+    pub fn of(variables: BTreeMap<String, Var>) -> Result<Self> {
         let slot = |(name, var): (String, Var)| -> Result<Slot> {
-            let value: Vec<f32> = var.as_tensor().flatten_all()?.to_vec1()?;
+            let value: Vec<f32> = var.as_tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
             let zeros = vec![0.0; value.len()];
             Ok(Slot {
                 name,
@@ -67,7 +75,7 @@ impl Optimizer {
             })
         };
         Ok(Self {
-            slots: variables.all().into_iter().map(slot).collect::<Result<_>>()?,
+            slots: variables.into_iter().map(slot).collect::<Result<_>>()?,
             step: 0,
         })
     }
@@ -84,6 +92,11 @@ impl Optimizer {
                     .transpose()
             })
             .collect::<Result<Vec<Option<Vec<f32>>>>>()?;
+        self.apply_values(grads, rates)
+    }
+
+    /// As [`Self::apply`], from gradients on the host, one per slot.
+    pub fn apply_values(&mut self, grads: Vec<Option<Vec<f32>>>, rates: Rates) -> Result<f32> {
         let norm = grads
             .par_iter()
             .flatten()

@@ -178,7 +178,7 @@ impl Recipe {
             let (width, height) = frame.pixels(self.pairs.side);
             let fits =
                 |length: u32| length >= self.pairs.side && length <= table && length.is_multiple_of(2 * multiple);
-            if !(fits(width) && fits(height)) || !(frame.share > 0.0) {
+            if !(fits(width) && fits(height) && frame.share > 0.0) {
                 return Err(format!(
                     "pairs.frame of {width} x {height} px: both sides must be multiples of {} px from {} to {table} px, and its share above 0",
                     2 * multiple,

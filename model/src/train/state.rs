@@ -22,7 +22,12 @@ pub fn path(recipe: &Recipe, phase: &str) -> PathBuf {
 
 /// Writes values, moments and averages of all variables.
 pub fn save(path: &Path, optimizer: &Optimizer) -> Result<(), ModelError> {
-    let mut tensors = HashMap::new();
+    save_with(path, optimizer, HashMap::new())
+}
+
+/// As [`save`], with further tensors.
+pub fn save_with(path: &Path, optimizer: &Optimizer, extra: HashMap<String, Tensor>) -> Result<(), ModelError> {
+    let mut tensors = extra;
     for slot in &optimizer.slots {
         let parts = [
             ("value", &slot.value),
@@ -68,7 +73,7 @@ pub fn resume(path: &Path, optimizer: &mut Optimizer) -> Result<bool, ModelError
 }
 
 /// Writes tensors as safetensors, atomically.
-fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), ModelError> {
+pub fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), ModelError> {
     let bytes = safetensors::serialize(tensors, None).map_err(|e| ModelError::Io {
         path: path.to_owned(),
         source: std::io::Error::other(e),

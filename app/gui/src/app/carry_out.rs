@@ -87,6 +87,7 @@ impl Studio {
             Command::ShowMixer => self.layout.focus(Pane::Mixer),
             Command::ShowModel => self.layout.focus(Pane::Model),
             Command::ShowSpectrum => self.layout.focus(Pane::Spectrum),
+            Command::ShowTraining => self.layout.focus(Pane::Training),
             Command::ShowLog => self.layout.focus(Pane::Log),
             Command::ToggleLook => {
                 self.look = self.look.toggled();

@@ -68,6 +68,7 @@ impl Command {
             | Self::ShowMixer
             | Self::SaveFigure
             | Self::ShowSpectrum
+            | Self::ShowTraining
             | Self::ForgetRecent
             | Self::ResetPreferences
             | Self::ChooseModelFolder

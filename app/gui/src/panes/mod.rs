@@ -9,6 +9,7 @@ pub mod model;
 pub mod spectrum;
 pub mod timeline;
 pub mod top_bar;
+pub mod training;
 pub mod viewport;
 
 use mdsd3_engine::protocol::Rgba8;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mdsd3_engine::protocol::{CancelReason, LaneRequest, Request};
+use mdsd3_engine::training::TrainingRequest;
 
 use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, same_noise, sentence_case};
 use crate::commands::Command;
@@ -146,6 +147,11 @@ impl State {
         }
     }
 
+    /// Starts, pauses, resumes or stops a training.
+    pub fn train(&mut self, request: TrainingRequest) {
+        self.effects.push(Effect::Train(request));
+    }
+
     /// An effect could not be carried out.
     pub fn effect_failed(&mut self, effect: &Effect, message: String) {
         match effect {
@@ -161,6 +167,7 @@ impl State {
             Effect::Send(_) => {
                 self.outstanding.pop_back();
             }
+            Effect::Train(_) => self.training.failed_to_send(),
             Effect::Cancel(_) | Effect::CancelChores => {}
         }
         self.notify(Level::Error, message, None);

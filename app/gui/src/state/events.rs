@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mdsd3_engine::Mix;
 use mdsd3_engine::protocol::{CancelReason, Event, LaneId, LaneKind, LaneRequest, ModelSummary, RunId, StepFrame};
+use mdsd3_engine::training::TrainingEvent;
 
 use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
@@ -49,6 +50,18 @@ impl State {
                 self.notify(Level::Success, format!("Saved {}", path.display()), None);
             }
             Event::WorkerRestarted { run, message } => self.worker_restarted(run, &message),
+        }
+    }
+
+    /// Takes in what the training says.
+    pub fn apply_training(&mut self, event: TrainingEvent) {
+        let Some((level, text)) = self.training.apply(event) else {
+            return;
+        };
+        if level == Level::Info {
+            self.log.push(self.now_secs, level, text);
+        } else {
+            self.notify(level, text, None);
         }
     }
 

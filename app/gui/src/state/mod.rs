@@ -21,6 +21,7 @@ mod queries;
 pub mod seeds;
 #[cfg(test)]
 mod tests;
+pub mod training;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use mdsd3_engine::protocol::{CancelReason, ModelSummary, Request, Rgba8, RunId, SpectrumFrame, StepView};
 use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::training::TrainingRequest;
 
 use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
@@ -52,6 +54,8 @@ pub enum Effect {
     Cancel(CancelReason),
     /// Cancel every chore sent so far.
     CancelChores,
+    /// Start, pause, resume or stop a training.
+    Train(TrainingRequest),
 }
 
 /// The photo as the model sees it.
@@ -114,6 +118,8 @@ pub struct State {
     pub desk: model::ModelDesk,
     /// Files that are being written.
     pub writing: Option<files::Writing>,
+    /// The training that runs beside the mixes.
+    pub training: training::Training,
     seeds: seeds::SeedStrip,
     history: history::History,
     outstanding: VecDeque<Outstanding>,

@@ -1,0 +1,226 @@
+//! What the studio knows of a training run: the same stream that its files hold.
+
+use std::path::PathBuf;
+
+use mdsd3_engine::protocol::Rgba8;
+use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
+
+use crate::notice::Level;
+
+/// Points of a curve that are kept; when there are more, every second one is dropped, so that a curve always covers the
+/// whole run.
+const MOST_POINTS: usize = 4000;
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// There is none.
+    #[default]
+    Idle,
+    /// It was asked for, or computes.
+    Running,
+    /// It waits to be resumed.
+    Paused,
+    /// It was told to stop and saves.
+    Stopping,
+}
+
+/// A training run and what is left of the one before it.
+#[derive(Debug, Default)]
+pub struct Training {
+    /// Path of the recipe, as typed.
+    pub recipe: String,
+    /// Where the run is.
+    pub phase: Phase,
+    /// Which part of the run is done how far.
+    pub progress: Option<Progress>,
+    /// Numbers over the run.
+    pub steps: Vec<StepNumbers>,
+    /// Validations over the run.
+    pub validations: Vec<ValidationNumbers>,
+    /// The newest sample strip with its step.
+    pub strip: Option<(usize, Rgba8)>,
+    /// What was written at the end.
+    pub result: Option<PathBuf>,
+    /// Whether a point is to be left out next, once the curve has been thinned.
+    kept_every: usize,
+    seen: usize,
+}
+
+impl Training {
+    /// Whether a run can be started.
+    pub fn can_start(&self) -> bool {
+        self.phase == Phase::Idle && !self.recipe.trim().is_empty()
+    }
+
+    /// Asks for a run.
+    pub fn start(&mut self) -> Option<TrainingRequest> {
+        if !self.can_start() {
+            return None;
+        }
+        let recipe = std::mem::take(&mut self.recipe);
+        *self = Self {
+            phase: Phase::Running,
+            recipe,
+            ..Self::default()
+        };
+        Some(TrainingRequest::Start {
+            recipe: PathBuf::from(self.recipe.trim()),
+        })
+    }
+
+    /// Pauses a run, or lets a paused one go on.
+    pub fn pause_or_resume(&mut self) -> Option<TrainingRequest> {
+        match self.phase {
+            Phase::Running => Some(TrainingRequest::Pause),
+            Phase::Paused => Some(TrainingRequest::Resume),
+            Phase::Idle | Phase::Stopping => None,
+        }
+    }
+
+    /// Ends a run, which saves first.
+    pub fn stop(&mut self) -> Option<TrainingRequest> {
+        if !matches!(self.phase, Phase::Running | Phase::Paused) {
+            return None;
+        }
+        self.phase = Phase::Stopping;
+        Some(TrainingRequest::Stop)
+    }
+
+    /// The request could not be carried out.
+    pub fn failed_to_send(&mut self) {
+        if self.steps.is_empty() && self.progress.is_none() {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    /// Takes in an event; what deserves a line in the log comes back.
+    pub fn apply(&mut self, event: TrainingEvent) -> Option<(Level, String)> {
+        match event {
+            TrainingEvent::Started { recipe } => {
+                return Some((Level::Info, format!("Training started: {}", recipe.display())));
+            }
+            TrainingEvent::Progress(progress) => self.progress = Some(progress),
+            TrainingEvent::Continued { step } => {
+                return Some((Level::Info, format!("Training continues behind step {step}")));
+            }
+            TrainingEvent::Step(numbers) => self.push(numbers),
+            TrainingEvent::Validation(numbers) => self.validations.push(numbers),
+            TrainingEvent::Strip { step, image } => self.strip = Some((step, image)),
+            TrainingEvent::Message(text) => return Some((Level::Info, format!("Training: {text}"))),
+            TrainingEvent::Warning(text) => return Some((Level::Warning, format!("Training: {text}"))),
+            TrainingEvent::Paused => self.set_unless_stopping(Phase::Paused),
+            TrainingEvent::Resumed => self.set_unless_stopping(Phase::Running),
+            TrainingEvent::Finished { path } => {
+                self.phase = Phase::Idle;
+                let text = format!("Training finished: {}", path.display());
+                self.result = Some(path);
+                return Some((Level::Success, text));
+            }
+            TrainingEvent::Stopped => {
+                self.phase = Phase::Idle;
+                return Some((
+                    Level::Info,
+                    "Training stopped and saved; start it again to resume".to_owned(),
+                ));
+            }
+            TrainingEvent::Failed { message } => {
+                self.phase = Phase::Idle;
+                return Some((Level::Error, format!("Training failed: {message}")));
+            }
+        }
+        None
+    }
+
+    fn set_unless_stopping(&mut self, phase: Phase) {
+        if self.phase != Phase::Stopping {
+            self.phase = phase;
+        }
+    }
+
+    fn push(&mut self, numbers: StepNumbers) {
+        self.seen += 1;
+        if self.seen.is_multiple_of(self.kept_every.max(1)) {
+            self.steps.push(numbers);
+        }
+        if self.steps.len() >= MOST_POINTS {
+            let mut index = 0;
+            self.steps.retain(|_| {
+                index += 1;
+                index % 2 == 0
+            });
+            self.kept_every = self.kept_every.max(1) * 2;
+        }
+    }
+
+    /// "120 of 4000 · 3.1 samples/s", or what it waits for.
+    pub fn status(&self) -> String {
+        let (Some(progress), false) = (&self.progress, self.phase == Phase::Idle) else {
+            return match (self.phase, self.result.is_some()) {
+                (Phase::Idle, true) => "Finished".to_owned(),
+                (Phase::Idle, false) => "Not running".to_owned(),
+                _ => "Reading the recipe and the checkpoint".to_owned(),
+            };
+        };
+        let state = match self.phase {
+            Phase::Paused => "paused · ",
+            Phase::Stopping => "stopping · ",
+            _ => "",
+        };
+        format!(
+            "{state}{} · {} of {} · {:.2} samples/s",
+            progress.phase, progress.step, progress.steps, progress.samples_per_sec
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(step: usize) -> StepNumbers {
+        StepNumbers {
+            step,
+            loss: 1.0,
+            flow: 1.0,
+            focal: None,
+            bins: vec![None; 5],
+            gradient_norm: 0.1,
+            learning_rate: 1e-4,
+            samples_per_sec: 2.0,
+        }
+    }
+
+    #[test]
+    fn a_run_starts_pauses_resumes_and_stops_once() {
+        let mut training = Training::default();
+        assert_eq!(training.start(), None, "without a recipe");
+        training.recipe = " rain.toml ".into();
+        let start = TrainingRequest::Start {
+            recipe: "rain.toml".into(),
+        };
+        assert_eq!(training.start(), Some(start));
+        assert_eq!(training.start(), None, "it runs already");
+        assert_eq!(training.pause_or_resume(), Some(TrainingRequest::Pause));
+        training.apply(TrainingEvent::Paused);
+        assert_eq!(training.pause_or_resume(), Some(TrainingRequest::Resume));
+        assert_eq!(training.stop(), Some(TrainingRequest::Stop));
+        assert_eq!((training.stop(), training.pause_or_resume()), (None, None));
+        // Waking up to stop is no return to running.
+        training.apply(TrainingEvent::Resumed);
+        assert_eq!(training.phase, Phase::Stopping);
+        training.apply(TrainingEvent::Stopped);
+        assert!(training.can_start());
+    }
+
+    #[test]
+    fn a_long_run_keeps_its_whole_curve() {
+        let mut training = Training::default();
+        for step in 1..=30_000 {
+            training.apply(TrainingEvent::Step(numbers(step)));
+        }
+        assert!(training.steps.len() < MOST_POINTS);
+        assert!(training.steps[0].step < 100 && training.steps.last().is_some_and(|n| n.step > 29_900));
+        assert!(training.steps.is_sorted_by_key(|n| n.step));
+    }
+}

@@ -1,0 +1,87 @@
+//! The transformer in pieces: embeddings, one segment per block, output. A segment is a joint block with the clean path's
+//! block of the same index, so that what lies between two segments is all that a training step must keep to compute any of
+//! them again (activation checkpointing, Chen et al. 2016, arXiv:1604.06174).
+
+use candle_core::{Result, Tensor};
+
+use super::{Conditioning, Mmdit, embed, mask};
+use crate::kernels::modulated_layer_norm;
+
+/// The streams between two segments.
+#[derive(Clone)]
+pub struct Streams {
+    /// `[batch, tokens, width]`
+    pub image: Tensor,
+    /// `[batch, context tokens, width]`; absent behind the last block.
+    pub context: Option<Tensor>,
+    /// `[scenes, tokens, width]`; absent without a clean path, and behind its last block.
+    pub clean: Option<Tensor>,
+}
+
+/// What every segment of an evaluation sees alike.
+pub struct Unchanging {
+    /// `[batch, width]`
+    pub time: Tensor,
+    /// `[batch, 1, width]`
+    pub mask: Option<Tensor>,
+}
+
+impl Mmdit {
+    /// Timestep, pooled text and head mask as the blocks want them.
+    ///
+    /// # Shapes
+    /// `timestep: [batch]`, `pooled: [batch, pooled_projection_dim]`, `mask: [batch, heads]`.
+    pub fn unchanging(&self, timestep: &Tensor, pooled: &Tensor, mask: Option<&Tensor>) -> Result<Unchanging> {
+        Ok(Unchanging {
+            time: self.time_text.forward(timestep, pooled)?.silu()?,
+            mask: mask
+                .map(|m| mask::per_channel(m, self.config.attention_head_dim))
+                .transpose()?,
+        })
+    }
+
+    /// The streams before the first segment; `on.clean` is not looked at, as the scene's own stream takes its place.
+    ///
+    /// # Shapes
+    /// `latents: [batch, in_channels, height, width]`, `scene: [1 or batch, in_channels, height, width]`.
+    pub fn embed(&self, latents: &Tensor, scene: Option<&Tensor>, on: &Conditioning) -> Result<Streams> {
+        let clean = match (&self.clean_path, scene) {
+            (Some(path), Some(scene)) => Some(path.embed(scene, on.origin)?),
+            _ => None,
+        };
+        Ok(Streams {
+            image: self.patches.forward(latents, on.origin)?,
+            context: Some(self.context.forward(on.context)?),
+            clean,
+        })
+    }
+
+    /// The streams behind segment `index`.
+    pub fn segment(&self, index: usize, streams: &Streams, on: &Unchanging) -> Result<Streams> {
+        let (clean_qkv, clean) = match (&self.clean_path, &streams.clean) {
+            (Some(path), Some(clean)) => {
+                let (qkv, next) = path.projected_step(index, clean)?;
+                (Some(qkv), next)
+            }
+            _ => (None, None),
+        };
+        let (Some(block), Some(context)) = (self.blocks.get(index), &streams.context) else {
+            candle_core::bail!("there is no block {index}")
+        };
+        let (image, context) =
+            block.forward(&streams.image, context, &on.time, on.mask.as_ref(), clean_qkv.as_ref())?;
+        Ok(Streams { image, context, clean })
+    }
+
+    /// The transformer's output from the image stream behind the last segment.
+    ///
+    /// # Shapes
+    /// `image: [batch, tokens, width]`, `size` is (height, width) of the latents, result `[batch, out_channels, height, width]`.
+    pub fn output(&self, image: &Tensor, time: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
+        let modulation = self.norm_out.forward(time)?.chunk(2, 1)?;
+        let x = self
+            .proj_out
+            .forward(&modulated_layer_norm(image, &modulation[0], &modulation[1])?)?;
+        embed::unpatchify(&x, self.config.patch_size, height, width)
+    }
+}

@@ -1,0 +1,136 @@
+//! The Training pane.
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::protocol::Rgba8;
+use mdsd3_engine::training::{BINS, Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
+use mdsd3_gui::prefs::Prefs;
+use mdsd3_gui::state::training::Phase;
+
+use crate::support::{FakeEngine, WINDOW, run_until, studio};
+
+/// A run of 60 steps as it might go.
+fn events() -> Vec<TrainingEvent> {
+    let falling = |step: usize, level: f32| level * (0.4 + 0.6 / (1.0 + step as f32 / 15.0));
+    let mut events = vec![
+        TrainingEvent::Started {
+            recipe: "adapter.toml".into(),
+        },
+        TrainingEvent::Message("24 training samples, 4 for validation".into()),
+    ];
+    for step in (2..=60).step_by(2) {
+        events.push(TrainingEvent::Step(StepNumbers {
+            step,
+            loss: falling(step, 1.0),
+            flow: falling(step, 0.9),
+            focal: Some(0.1),
+            bins: (0..BINS)
+                .map(|bin| (step % 3 != bin % 3).then(|| falling(step, 0.5 + 0.2 * bin as f32)))
+                .collect(),
+            gradient_norm: 0.3,
+            learning_rate: 1e-4,
+            samples_per_sec: 3.2,
+        }));
+        if step % 20 == 0 {
+            events.push(TrainingEvent::Validation(ValidationNumbers {
+                step,
+                levels: vec![(0.1, falling(step, 1.2), 0.1), (0.5, falling(step, 0.8), 0.1)],
+                mean: falling(step, 1.0),
+                is_best: true,
+            }));
+        }
+    }
+    let pixels: Vec<u8> = (0..96 * 64u32)
+        .flat_map(|i| [(i % 96 * 2) as u8, (i / 96 * 3) as u8, 120, 255])
+        .collect();
+    events.push(TrainingEvent::Strip {
+        step: 60,
+        image: Rgba8 {
+            width: 96,
+            height: 64,
+            pixels: pixels.into(),
+        },
+    });
+    events.push(TrainingEvent::Progress(Progress {
+        phase: "adapter".into(),
+        step: 60,
+        steps: 4000,
+        loss: Some(0.5),
+        samples_per_sec: 3.2,
+    }));
+    events
+}
+
+#[test]
+fn a_training_is_started_watched_paused_and_stopped() {
+    let engine = FakeEngine::new();
+    let mut harness = studio(&engine, Prefs::default(), WINDOW);
+    harness.run();
+    harness.key_press_modifiers(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::P);
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::TextInput, "Search commands")
+        .type_text("training");
+    harness.run();
+    harness.key_press(Key::Enter);
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::TextInput, "Training recipe")
+        .click();
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::TextInput, "Training recipe")
+        .type_text("adapter.toml");
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, "Start training").click();
+    harness.run();
+    engine.0.borrow_mut().training_events.extend(events());
+    harness.state_mut().state_mut().notices.clear();
+    run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
+    harness.run();
+    for plot in ["Training loss", "Loss by timestep", "Validation", "Training samples"] {
+        harness.get_by_role_and_label(Role::Image, plot);
+    }
+    harness.get_by_role_and_label(Role::Button, "Pause training").click();
+    harness.run();
+    engine.0.borrow_mut().training_events.push_back(TrainingEvent::Paused);
+    run_until(&mut harness, 20, |studio| {
+        studio.state().training.phase == Phase::Paused
+    });
+    harness.get_by_role_and_label(Role::Button, "Resume training").click();
+    harness.run();
+    engine.0.borrow_mut().training_events.push_back(TrainingEvent::Resumed);
+    run_until(&mut harness, 20, |studio| {
+        studio.state().training.phase == Phase::Running
+    });
+    harness.get_by_role_and_label(Role::Button, "Stop training").click();
+    harness.run();
+    let start = TrainingRequest::Start {
+        recipe: "adapter.toml".into(),
+    };
+    let asked = [
+        start,
+        TrainingRequest::Pause,
+        TrainingRequest::Resume,
+        TrainingRequest::Stop,
+    ];
+    assert_eq!(engine.0.borrow().training_requests, asked);
+}
+
+#[test]
+fn a_training_that_fails_says_why() {
+    let engine = FakeEngine::new();
+    let mut harness = studio(&engine, Prefs::default(), WINDOW);
+    harness.run();
+    let message = "rain.toml: cannot read the recipe".to_owned();
+    engine
+        .0
+        .borrow_mut()
+        .training_events
+        .push_back(TrainingEvent::Failed { message });
+    run_until(&mut harness, 20, |studio| {
+        let notices = &studio.state().notices;
+        notices.iter().any(|notice| notice.message.contains("rain.toml"))
+    });
+}

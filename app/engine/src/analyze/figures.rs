@@ -190,7 +190,17 @@ fn formed_panel(analysis: &Analysis) -> Panel {
 /// How residuals hang together with their scenes, and what classes do to each other.
 pub fn structure(analysis: &Analysis) -> Figure {
     let mixes = analysis.lanes.mixes.len();
-    let phase = |lane, band| analysis.final_phase_coherence(lane, band);
+    // A band that a small image has no bins in has no phase either.
+    let has_bins = |band| {
+        analysis
+            .final_energy(0, Space::Pixels, band)
+            .is_some_and(|energy| energy.mean > 0.0)
+    };
+    let phase = |lane, band| {
+        has_bins(band)
+            .then(|| analysis.final_phase_coherence(lane, band))
+            .flatten()
+    };
     let coherence = Axis::linear("cosine of phase difference", (-1.0, 1.0), &[-1.0, -0.5, 0.0, 0.5, 1.0]);
     let share = |lane: usize, band| analysis.interaction_share(lane - mixes, Space::Pixels, band);
     let lanes = mixes..analysis.lanes.names.len();

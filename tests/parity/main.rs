@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic, and so may what it calls
 
+mod independent;
 mod sampling;
 
 use std::path::{Path, PathBuf};

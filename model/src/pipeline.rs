@@ -437,7 +437,7 @@ impl Pipeline {
         let batch = x.dim(0)?;
         let mask = Tensor::from_vec(masks.concat(), (batch, self.info.heads), &self.device)?.to_dtype(self.dtype)?;
         let on = Conditioning {
-            timestep: &Tensor::full(schedule::timestep(sigma), batch, &self.device)?,
+            timestep: &Tensor::full(schedule::timestep(sigma), 1, &self.device)?,
             context: &context.tokens,
             pooled: &context.pooled,
             mask: (!self.info.classes.is_empty()).then_some(&mask),

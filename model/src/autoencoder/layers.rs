@@ -3,11 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::group_norm::group_norm;
-use crate::kernels::{conv3x3, linear, silu};
-
-/// Gathered neighbourhoods take nine times the memory of their image; they are made for strips of at most this many values.
-const STRIP_VALUES: usize = 16 << 20;
+use crate::kernels::{Sampling, conv3x3, group_norm, linear};
 
 /// A 3x3 convolution, read from a `[outputs, inputs, 3, 3]` weight.
 pub(super) struct Conv3 {
@@ -31,23 +27,12 @@ impl Conv3 {
         })
     }
 
-    /// Stride 1, zero padding 1, in strips of rows with one row of their neighbours on either side.
+    /// Stride 1, zero padding 1.
     ///
     /// # Shapes
     /// `x: [batch, height, width, inputs]`, result `[batch, height, width, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, height, width, inputs) = x.dims4()?;
-        let rows = (STRIP_VALUES / (9 * batch * width * inputs)).max(8);
-        if rows >= height {
-            return conv3x3(x, &self.weight, &self.bias);
-        }
-        let strip = |top: usize| {
-            let bottom = (top + rows).min(height);
-            let (above, below) = (top.saturating_sub(1), (bottom + 1).min(height));
-            let y = conv3x3(&x.narrow(1, above, below - above)?, &self.weight, &self.bias)?;
-            y.narrow(1, top - above, bottom - top)
-        };
-        Tensor::cat(&(0..height).step_by(rows).map(strip).collect::<Result<Vec<_>>>()?, 1)
+        conv3x3(x, &self.weight, &self.bias, Sampling::Same)
     }
 
     /// Stride 2 on an image of even sides, with `before` zeros above and to the left (0 in the KL autoencoder, 1 in the
@@ -56,28 +41,15 @@ impl Conv3 {
     /// # Shapes
     /// `x: [batch, height, width, inputs]`, result `[batch, height / 2, width / 2, outputs]`.
     pub fn halve(&self, x: &Tensor, before: usize) -> Result<Tensor> {
-        let (batch, height, width, inputs) = x.dims4()?;
-        let (rows, cols) = (height / 2, width / 2);
-        let padded = x
-            .pad_with_zeros(1, before, 2 - before)?
-            .pad_with_zeros(2, before, 2 - before)?;
-        let step = (STRIP_VALUES / (9 * batch * cols * inputs)).max(8);
-        let strip = |top: usize| {
-            let rows = step.min(rows - top);
-            let tap = |tap: usize| {
-                let from = padded
-                    .narrow(1, 2 * top + tap / 3, 2 * rows)?
-                    .narrow(2, tap % 3, 2 * cols)?;
-                let pairs = from.reshape((batch, rows, 2, cols, 2, inputs))?;
-                pairs
-                    .narrow(2, 0, 1)?
-                    .narrow(4, 0, 1)?
-                    .reshape((batch, rows, cols, inputs))
-            };
-            let columns = Tensor::cat(&(0..9).map(tap).collect::<Result<Vec<_>>>()?, 3)?;
-            linear(&columns, &self.weight, Some(&self.bias))
-        };
-        Tensor::cat(&(0..rows).step_by(step).map(strip).collect::<Result<Vec<_>>>()?, 1)
+        conv3x3(x, &self.weight, &self.bias, Sampling::Halve { before })
+    }
+
+    /// [`Self::forward`] on an image that is enlarged twice by its nearest neighbours first.
+    ///
+    /// # Shapes
+    /// `x: [batch, height, width, inputs]`, result `[batch, 2 * height, 2 * width, outputs]`.
+    pub fn double(&self, x: &Tensor) -> Result<Tensor> {
+        conv3x3(x, &self.weight, &self.bias, Sampling::Double)
     }
 }
 
@@ -135,23 +107,13 @@ impl GroupNorm {
     /// # Shapes
     /// `x: [batch, height, width, channels]`, kept.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        group_norm(x, &self.gain, &self.bias, self.groups)
+        group_norm(x, &self.gain, &self.bias, self.groups, false)
     }
 
+    /// The same, then `SiLU`.
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
-        silu(&self.forward(x)?)
+        group_norm(x, &self.gain, &self.bias, self.groups, true)
     }
-}
-
-/// Nearest-neighbour upsampling by a whole factor.
-///
-/// # Shapes
-/// `x: [batch, height, width, channels]`, result `[batch, factor * height, factor * width, channels]`.
-pub(super) fn enlarge(x: &Tensor, factor: usize) -> Result<Tensor> {
-    let (batch, height, width, channels) = x.dims4()?;
-    x.reshape((batch, height, 1, width, 1, channels))?
-        .broadcast_as((batch, height, factor, width, factor, channels))?
-        .reshape((batch, factor * height, factor * width, channels))
 }
 
 /// `[batch, channels, height, width]` to channels-last, in the dtype of an autoencoder's weights.
@@ -182,16 +144,6 @@ mod tests {
     }
 
     #[test]
-    fn strips_make_the_same_image() {
-        // 9 * 2048 * 128 values a row: strips of eight rows.
-        let (weight, conv) = conv(128, 2);
-        let x = crate::autoencoder::random(2, 1.0, (1, 128, 19, 2048));
-        let expected = x.conv2d(&weight, 1, 1, 1, 1).unwrap();
-        let ours = channels_first(&conv.forward(&channels_last(&x, DType::F32).unwrap()).unwrap()).unwrap();
-        assert!(worst(&ours, &expected) < 1e-3);
-    }
-
-    #[test]
     fn both_paddings_of_a_halving_match_a_strided_convolution() {
         let (weight, conv) = conv(3, 5);
         let x = crate::autoencoder::random(3, 1.0, (2, 3, 8, 12));
@@ -210,5 +162,18 @@ mod tests {
             let ours = conv.halve(&channels_last(&x, DType::F32).unwrap(), before).unwrap();
             assert!(worst(&channels_first(&ours).unwrap(), &expected) < 1e-4);
         }
+    }
+
+    #[test]
+    fn doubling_matches_a_convolution_of_the_enlarged_image() {
+        let (weight, conv) = conv(3, 5);
+        let x = crate::autoencoder::random(3, 1.0, (2, 3, 8, 12));
+        let expected = x
+            .upsample_nearest2d(16, 24)
+            .unwrap()
+            .conv2d(&weight, 1, 1, 1, 1)
+            .unwrap();
+        let ours = conv.double(&channels_last(&x, DType::F32).unwrap()).unwrap();
+        assert!(worst(&channels_first(&ours).unwrap(), &expected) < 1e-4);
     }
 }

@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::MiniAutoencoderConfig;
-use crate::kernels::{add, conv3x3, linear, silu};
+use crate::kernels::{Sampling, add, conv3x3, linear, silu};
 
 /// Encoder and decoder.
 pub struct MiniAutoencoder {
@@ -50,7 +50,7 @@ impl Conv {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        conv3x3(x, &self.weight, &self.bias)
+        conv3x3(x, &self.weight, &self.bias, Sampling::Same)
     }
 }
 

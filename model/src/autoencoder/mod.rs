@@ -7,9 +7,8 @@
 //! | `tiny` | TAESD3, for previews |
 //! | `projection` | colours out of latents without a decoder |
 //! | `tiling` | large images in overlapping tiles |
-//! | `layers`, `group_norm` | what `kl` and `tiny` are made of, channels-last |
+//! | `layers` | what `kl` and `tiny` are made of, channels-last |
 
-mod group_norm;
 mod kl;
 mod layers;
 mod mini;

@@ -7,7 +7,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::layers::{Conv3, Pointwise, channels_first, channels_last, enlarge};
+use super::layers::{Conv3, Pointwise, channels_first, channels_last};
 use super::tiling::Tiling;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
@@ -67,7 +67,7 @@ impl Layer {
         match self {
             Self::Conv(conv) => conv.forward(x),
             Self::Halve(conv) => conv.halve(x, 1),
-            Self::Double(conv) => conv.forward(&enlarge(x, 2)?),
+            Self::Double(conv) => conv.double(x),
             Self::Relu => x.relu(),
             Self::Block(block) => block.forward(x),
         }

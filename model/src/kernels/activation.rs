@@ -3,8 +3,9 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::pass;
+use super::real::{Real, by_format, contiguous, fused, host, like};
 use super::vector::{exp, tanh, widest};
-use super::{contiguous_f32, fused, host, pass};
 
 /// Values per task: large enough to hide the cost of a task, small enough to balance two cores.
 const CHUNK: usize = 16 * 1024;
@@ -62,18 +63,55 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// `out[i] = f(x[i], out[i])`, threaded and vectorised.
-fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+/// `f` of every value, threaded and vectorised.
+fn map<T: Real>(x: &[T], f: impl Fn(f32) -> f32 + Sync) -> Vec<T> {
+    let mut out = vec![T::zero(); x.len()];
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
         widest(
             #[inline(always)]
             || {
                 for (out, &x) in out.iter_mut().zip(x) {
-                    *out = f(x, *out);
+                    *out = T::narrow(f(x.wide()));
                 }
             },
         );
     });
+    out
+}
+
+/// `grad[i] *= slope(x[i])`, threaded and vectorised.
+fn chain(x: &[f32], grad: &mut [f32], slope: impl Fn(f32) -> f32 + Sync) {
+    grad.par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .for_each(|(grad, x)| {
+            widest(
+                #[inline(always)]
+                || {
+                    for (grad, &x) in grad.iter_mut().zip(x) {
+                        *grad *= slope(x);
+                    }
+                },
+            );
+        });
+}
+
+impl Pointwise {
+    fn forward<T: Real>(self, storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
+        let x = contiguous::<T>(storage, layout)?;
+        let out = match self {
+            Self::GeluTanh => map(
+                x,
+                #[inline(always)]
+                |x| gelu(x),
+            ),
+            Self::Silu => map(
+                x,
+                #[inline(always)]
+                |x| x * sigmoid(x),
+            ),
+        };
+        Ok(T::to_cpu_storage_owned(out))
+    }
 }
 
 impl CustomOp1 for Pointwise {
@@ -85,44 +123,29 @@ impl CustomOp1 for Pointwise {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = contiguous_f32(storage, layout)?;
-        let mut out = vec![0f32; x.len()];
-        match self {
-            Self::GeluTanh => map(
-                x,
-                &mut out,
-                #[inline(always)]
-                |x, _| gelu(x),
-            ),
-            Self::Silu => map(
-                x,
-                &mut out,
-                #[inline(always)]
-                |x, _| x * sigmoid(x),
-            ),
-        }
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        let out = by_format!(storage, T => self.forward::<T>(storage, layout)?);
+        Ok((out, layout.shape().clone()))
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (x, mut out) = (host(arg)?, host(grad)?);
         match self {
-            Self::GeluTanh => map(
+            Self::GeluTanh => chain(
                 &x,
                 &mut out,
                 #[inline(always)]
-                |x, g| g * gelu_slope(x),
+                |x| gelu_slope(x),
             ),
-            Self::Silu => map(
+            Self::Silu => chain(
                 &x,
                 &mut out,
                 #[inline(always)]
-                |x, g| {
+                |x| {
                     let s = sigmoid(x);
-                    g * s * (1.0 + x * (1.0 - s))
+                    s * (1.0 + x * (1.0 - s))
                 },
             ),
         }
-        Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
+        Ok(Some(like(arg, out)?))
     }
 }

@@ -6,7 +6,9 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{contiguous_f32, fused, pass};
+use super::pass;
+use super::real::{Real, by_format, contiguous, fused};
+use super::vector::widest;
 
 /// Values per task.
 const CHUNK: usize = 32 * 1024;
@@ -27,26 +29,38 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 struct Add;
 
+fn sum<T: Real>((s1, l1): (&CpuStorage, &Layout), (s2, l2): (&CpuStorage, &Layout)) -> Result<CpuStorage> {
+    let (a, b) = (contiguous::<T>(s1, l1)?, contiguous::<T>(s2, l2)?);
+    if b.is_empty() || a.len() % b.len() != 0 {
+        candle_core::bail!("add: {:?} does not repeat to {:?}", l2.shape(), l1.shape());
+    }
+    let mut out = a.to_vec();
+    for sample in out.chunks_exact_mut(b.len()) {
+        sample
+            .par_chunks_mut(CHUNK)
+            .zip(b.par_chunks(CHUNK))
+            .for_each(|(out, b)| {
+                widest(
+                    #[inline(always)]
+                    || {
+                        for (out, b) in out.iter_mut().zip(b) {
+                            *out = T::narrow(out.wide() + b.wide());
+                        }
+                    },
+                );
+            });
+    }
+    Ok(T::to_cpu_storage_owned(out))
+}
+
 impl CustomOp2 for Add {
     fn name(&self) -> &'static str {
         "add"
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (a, b) = (contiguous_f32(s1, l1)?, contiguous_f32(s2, l2)?);
-        if b.is_empty() || a.len() % b.len() != 0 {
-            candle_core::bail!("add: {:?} does not repeat to {:?}", l2.shape(), l1.shape());
-        }
-        let mut out = a.to_vec();
-        for sample in out.chunks_exact_mut(b.len()) {
-            sample
-                .par_chunks_mut(CHUNK)
-                .zip(b.par_chunks(CHUNK))
-                .for_each(|(out, b)| {
-                    out.iter_mut().zip(b).for_each(|(out, b)| *out += b);
-                });
-        }
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        let out = by_format!(s1, T => sum::<T>((s1, l1), (s2, l2))?);
+        Ok((out, l1.shape().clone()))
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

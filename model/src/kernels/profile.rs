@@ -31,7 +31,7 @@ pub fn record<T>(f: impl FnOnce() -> T) -> (T, Vec<OperationTime>) {
 }
 
 /// Runs an operation, on the record if there is one. Operations inside it count as part of it.
-pub(crate) fn timed(
+pub(super) fn timed(
     name: &'static str,
     device: &Device,
     flop: impl FnOnce() -> usize,
@@ -67,14 +67,14 @@ mod tests {
     use candle_core::DType;
 
     use super::*;
-    use crate::kernels::{conv3x3, linear};
+    use crate::kernels::{Sampling, conv3x3, linear};
 
     #[test]
     fn a_record_counts_outer_operations_only_and_their_work() {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let (image, taps, bias) = (zeros(&[1, 4, 5, 2]), zeros(&[3, 18]), zeros(&[3]));
         let ((), record) = record(|| {
-            conv3x3(&image, &taps, &bias).unwrap();
+            conv3x3(&image, &taps, &bias, Sampling::Same).unwrap();
             linear(&zeros(&[7, 2]), &zeros(&[3, 2]), Some(&bias)).unwrap();
             linear(&zeros(&[7, 2]), &zeros(&[3, 2]), None).unwrap();
         });

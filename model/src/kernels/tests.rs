@@ -1,12 +1,15 @@
 //! Fused against plain, forward and backward, and gradients against finite differences.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::attention::plain_attention;
-use super::im2col::plain_neighbourhoods;
+use super::convolution::plain_conv3x3;
 use super::linear::plain_linear;
-use super::norm::plain_layer_norm;
-use super::{add, attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, silu};
+use super::norm::{plain_layer_norm, plain_rms_norm};
+use super::{
+    Sampling, add, attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, rms_norm,
+    silu,
+};
 use crate::sampler::noise::gaussian;
 
 /// Largest difference of fused and plain results relative to the largest magnitude.
@@ -132,13 +135,124 @@ fn linear_layers_equal_the_plain_form() {
 }
 
 #[test]
-fn convolution_equals_the_plain_form() {
-    let vars = [var(6, &[2, 6, 5, 3]), var(7, &[4, 27]), var(8, &[4])];
+fn convolutions_equal_the_plain_form() {
+    let vars = [var(6, &[2, 6, 8, 3]), var(7, &[4, 27]), var(8, &[4])];
+    for sampling in [
+        Sampling::Same,
+        Sampling::Halve { before: 0 },
+        Sampling::Halve { before: 1 },
+        Sampling::Double,
+    ] {
+        check(
+            &vars,
+            |v| conv3x3(&v[0], &v[1], &v[2], sampling),
+            |v| plain_conv3x3(&v[0], &v[1], &v[2], sampling),
+        );
+    }
+}
+
+#[test]
+fn strips_of_the_plain_convolution_make_the_same_image() {
+    // 9 * 2048 * 128 values a row: strips of eight rows.
+    let (x, weight, bias) = (var(1, &[1, 19, 2048, 128]), var(2, &[2, 9 * 128]), var(3, &[2]));
+    let fused = conv3x3(&x, &weight, &bias, Sampling::Same).unwrap();
+    let plain = plain_conv3x3(&x, &weight, &bias, Sampling::Same).unwrap();
+    assert!(distance(&fused, &plain) < TOLERANCE, "{}", distance(&fused, &plain));
+}
+
+#[test]
+fn products_of_every_size_equal_the_plain_form() {
+    // Around the sides of tiles, panels, blocks and groups; through convolutions, as linear layers in f32 use another product.
+    for (height, width, inputs, outputs) in [
+        (1, 1, 1, 1),
+        (3, 4, 43, 32),
+        (13, 1, 86, 33),
+        (5, 5, 2, 300),
+        (60, 60, 4, 5),
+    ] {
+        let (x, bias) = (var(1, &[1, height, width, inputs]), var(3, &[outputs]));
+        let weight = var(2, &[outputs, 9 * inputs]);
+        let fused = conv3x3(&x, &weight, &bias, Sampling::Same).unwrap();
+        let plain = plain_conv3x3(&x, &weight, &bias, Sampling::Same).unwrap();
+        assert!(
+            distance(&fused, &plain) < TOLERANCE,
+            "{height}x{width}, {inputs} to {outputs}"
+        );
+    }
+}
+
+#[test]
+fn rms_norm_equals_the_plain_form() {
+    let vars = [var(1, &[2, 9, 37]), var(2, &[37])];
+    check(&vars, |v| rms_norm(&v[0], &v[1]), |v| plain_rms_norm(&v[0], &v[1]));
+}
+
+#[test]
+fn one_modulation_serves_a_whole_batch() {
+    let (x, y, one) = (var(1, &[3, 4, 10]), var(2, &[3, 4, 10]), var(3, &[1, 10]));
+    let each = Var::from_tensor(&one.broadcast_as((3, 10)).unwrap().contiguous().unwrap()).unwrap();
     check(
-        &vars,
-        |v| conv3x3(&v[0], &v[1], &v[2]),
-        |v| linear(&plain_neighbourhoods(&v[0])?, &v[1], Some(&v[2])),
+        &[x.clone(), one.clone()],
+        |v| modulated_layer_norm(&v[0], &v[1], &v[1]),
+        |v| modulated_layer_norm(&v[0], &v[1].broadcast_as((3, 10))?, &v[1].broadcast_as((3, 10))?),
     );
+    let (shared, separate) = (
+        gated_residual(&x, &one, &y).unwrap(),
+        gated_residual(&x, &each, &y).unwrap(),
+    );
+    assert!(distance(&shared, &separate) < TOLERANCE);
+}
+
+/// Runs an operation in bf16 and, on the same rounded values, in f32.
+fn check_half(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let half: Vec<Tensor> = shapes
+        .iter()
+        .enumerate()
+        .map(|(i, shape)| var(i as u64, shape).to_dtype(DType::BF16).unwrap())
+        .collect();
+    let wide: Vec<Tensor> = half.iter().map(|t| t.to_dtype(DType::F32).unwrap()).collect();
+    let ours = f(&half).unwrap();
+    assert_eq!(ours.dtype(), DType::BF16);
+    let off = distance(&ours.to_dtype(DType::F32).unwrap(), &f(&wide).unwrap());
+    // A bf16 has 8 bits.
+    assert!(off < 1.0 / 128.0, "off by {off} for {shapes:?}");
+}
+
+#[test]
+fn half_precision_is_rounded_once_at_the_end() {
+    check_half(&[&[150, 70], &[33, 70], &[33]], |t| linear(&t[0], &t[1], Some(&t[2])));
+    check_half(&[&[30, 1000], &[33, 1000]], |t| linear(&t[0], &t[1], None));
+    check_half(&[&[2, 1000], &[33, 1000], &[33]], |t| linear(&t[0], &t[1], Some(&t[2])));
+    check_half(&[&[2, 6, 8, 4], &[5, 36], &[5]], |t| {
+        conv3x3(&t[0], &t[1], &t[2], Sampling::Same)
+    });
+    for keys in [7, 500, 801] {
+        check_half(&[&[2, 50, 40], &[2, keys, 40], &[2, keys, 40]], |t| {
+            attention(&t[0], &t[1], &t[2], 2)
+        });
+    }
+    check_half(&[&[3, 5, 40], &[3, 40], &[3, 40]], |t| {
+        modulated_layer_norm(&t[0], &t[1], &t[2])
+    });
+    check_half(&[&[3, 5, 40], &[3, 40], &[3, 5, 40]], |t| {
+        gated_residual(&t[0], &t[1], &t[2])
+    });
+    check_half(&[&[3, 5, 40], &[40]], |t| rms_norm(&t[0], &t[1]));
+    check_half(&[&[3, 5, 40], &[1, 5, 40]], |t| add(&t[0], &t[1]));
+    check_half(&[&[3, 5, 40]], |t| layer_norm(&t[0]));
+    check_half(&[&[3000]], |t| gelu_tanh(&t[0]));
+    check_half(&[&[3000]], |t| silu(&t[0]));
+}
+
+#[test]
+fn attention_of_wide_heads_and_many_keys_equals_the_plain_form() {
+    // A head of more than a block of words, and keys over several blocks, as in the KL autoencoder.
+    let (q, k, v) = (var(1, &[1, 30, 400]), var(2, &[1, 900, 400]), var(3, &[1, 900, 400]));
+    let (fused, plain) = (
+        attention(&q, &k, &v, 1).unwrap(),
+        plain_attention(&q, &k, &v, 1).unwrap(),
+    );
+    assert!(distance(&fused, &plain) < TOLERANCE, "{}", distance(&fused, &plain));
 }
 
 #[test]

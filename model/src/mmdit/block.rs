@@ -143,7 +143,7 @@ impl JointBlock {
     }
 
     /// # Shapes
-    /// `x: [batch, tokens, width]`, `context: [batch, context tokens, width]`, `time: [batch, width]` (after `SiLU`),
+    /// `x: [batch, tokens, width]`, `context: [batch, context tokens, width]`, `time: [batch or 1, width]` (after `SiLU`),
     /// `mask: [batch, 1, width]`; returns both streams, the context one `None` after the last block.
     pub(super) fn forward(
         &self,

@@ -130,11 +130,12 @@ impl TimeTextEmbed {
     }
 
     /// # Shapes
-    /// `timestep: [batch]`, `pooled: [batch, pooled_projection_dim]`, result `[batch, width]`.
+    /// `timestep: [batch or 1]`, `pooled: [batch or 1, pooled_projection_dim]`, result `[batch or 1, width]`: as many rows as
+    /// differ.
     pub(super) fn forward(&self, timestep: &Tensor, pooled: &Tensor) -> Result<Tensor> {
         let mlp = |layers: &[Linear; 2], x: &Tensor| layers[1].forward(&layers[0].forward(x)?.silu()?);
         let waves = timestep_waves(timestep)?.to_dtype(pooled.dtype())?;
-        mlp(&self.time, &waves)? + mlp(&self.text, pooled)?
+        mlp(&self.time, &waves)?.broadcast_add(&mlp(&self.text, pooled)?)
     }
 }
 

@@ -113,11 +113,11 @@ impl Linear {
 
 /// What one evaluation is conditioned on.
 pub struct Conditioning<'a> {
-    /// Timestep `1000 * sigma` per sample: `[batch]`.
+    /// Timestep `1000 * sigma` per sample, or one for all, whose modulation is then computed once: `[batch or 1]`.
     pub timestep: &'a Tensor,
     /// Context tokens: `[batch, tokens, joint_attention_dim]`.
     pub context: &'a Tensor,
-    /// Pooled text: `[batch, pooled_projection_dim]`.
+    /// Pooled text, per sample or one for all: `[batch or 1, pooled_projection_dim]`.
     pub pooled: &'a Tensor,
     /// Head mask: `[batch, heads]`; `None` is plain SD3 (all ones).
     pub mask: Option<&'a Tensor>,

@@ -46,7 +46,7 @@ pub(super) enum Context {
 pub(super) struct BatchContext {
     /// `[branches, tokens, joint_attention_dim]`
     pub tokens: Tensor,
-    /// `[branches, pooled_projection_dim]`
+    /// `[branches, pooled_projection_dim]`, one row when it is the same for all
     pub pooled: Tensor,
 }
 
@@ -68,10 +68,7 @@ impl Context {
                 let (_, tokens, width) = learned.tokens.dims3()?;
                 Ok(BatchContext {
                     tokens: learned.tokens.broadcast_as((batch, tokens, width))?.contiguous()?,
-                    pooled: learned
-                        .pooled
-                        .broadcast_as((batch, learned.pooled.dim(1)?))?
-                        .contiguous()?,
+                    pooled: learned.pooled.clone(),
                 })
             }
             Self::Text(encoder) => {
@@ -86,14 +83,22 @@ impl Context {
                     .iter()
                     .map(|prompt| encoder.encode(prompt))
                     .collect::<std::result::Result<_, _>>()?;
-                let join = |part: fn(&EncodedPrompt) -> &Tensor| -> Result<Tensor> {
+                let join = |encoded: &[EncodedPrompt], part: fn(&EncodedPrompt) -> &Tensor| -> Result<Tensor> {
                     Tensor::cat(&encoded.iter().map(part).collect::<Vec<_>>(), 0)?
                         .to_device(on.1)?
                         .to_dtype(on.0)
                 };
+                let same = prompts.iter().all(|prompt| *prompt == prompts[0]);
                 Ok(BatchContext {
-                    tokens: join(|e| &e.embeds)?,
-                    pooled: join(|e| &e.pooled)?,
+                    tokens: join(&encoded, |e| &e.embeds)?,
+                    pooled: join(
+                        if same {
+                            &encoded[..encoded.len().min(1)]
+                        } else {
+                            &encoded
+                        },
+                        |e| &e.pooled,
+                    )?,
                 })
             }
         }

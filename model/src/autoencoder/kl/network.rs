@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::KlConfig;
-use crate::autoencoder::layers::{Conv3, GroupNorm, Pointwise, enlarge};
-use crate::kernels::attention;
+use crate::autoencoder::layers::{Conv3, GroupNorm, Pointwise};
+use crate::kernels::{add, attention};
 
 /// Norm, `SiLU` and convolution, twice, around a shortcut.
 struct Residual {
@@ -32,8 +32,8 @@ impl Residual {
         let y = self.conv_1.forward(&self.norm_1.forward_silu(x)?)?;
         let y = self.conv_2.forward(&self.norm_2.forward_silu(&y)?)?;
         match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x)? + y,
-            None => x + y,
+            Some(shortcut) => add(&shortcut.forward(x)?, &y),
+            None => add(x, &y),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Middle {
             self.v.forward(&pixels)?,
         );
         let seen = self.out.forward(&attention(&q, &k, &v, 1)?)?;
-        self.residuals[1].forward(&(x + seen.reshape((batch, height, width, channels))?)?)
+        self.residuals[1].forward(&add(&x, &seen.reshape((batch, height, width, channels))?)?)
     }
 }
 
@@ -194,7 +194,7 @@ impl Decoder {
         for level in &self.levels {
             x = level.residuals(&x)?;
             if let Some(conv) = &level.resize {
-                x = conv.forward(&enlarge(&x, 2)?)?;
+                x = conv.double(&x)?;
             }
         }
         self.output.forward(&self.norm.forward_silu(&x)?)

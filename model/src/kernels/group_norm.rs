@@ -1,36 +1,35 @@
-//! Group norm of channels-last images: one fused, threaded pass on the CPU in f32, plain operations elsewhere.
+//! Group norm of channels-last images, with `SiLU` where one follows.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use crate::kernels::timed;
+use super::pass;
+use super::real::contiguous;
+use super::vector::{exp, widest};
 
 /// Diffusers' epsilon in every group norm of its autoencoders.
 const EPSILON: f64 = 1e-6;
 /// Pixels that one task handles.
 const PIXELS: usize = 1024;
 
-/// Group norm (Wu and He 2018) with gain and bias. No gradient: the published autoencoders are used as they are.
+/// Group norm (Wu and He 2018) with gain and bias, then `SiLU` if `silu`. No gradient on the CPU: the published
+/// autoencoders are used as they are.
 ///
 /// # Shapes
 /// `x: [batch, height, width, channels]`, `gain`, `bias: [channels]`, result like `x`. Channels divide into `groups`.
-pub(super) fn group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize) -> Result<Tensor> {
-    timed(
-        "group norm",
-        x.device(),
-        || 0,
-        || {
-            if x.device().is_cpu() && x.dtype() == DType::F32 {
-                x.contiguous()?.apply_op3_no_bwd(gain, bias, &GroupNorm { groups })
-            } else {
-                plain_group_norm(x, gain, bias, groups)
-            }
-        },
-    )
+pub fn group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize, silu: bool) -> Result<Tensor> {
+    pass("group norm", x, || {
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            x.contiguous()?
+                .apply_op3_no_bwd(&gain.contiguous()?, &bias.contiguous()?, &GroupNorm { groups, silu })
+        } else {
+            plain_group_norm(x, gain, bias, groups, silu)
+        }
+    })
 }
 
 /// The same out of candle's operations, with statistics in f32.
-fn plain_group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize) -> Result<Tensor> {
+fn plain_group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize, silu: bool) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let grouped = x
         .to_dtype(DType::F32)?
@@ -42,14 +41,31 @@ fn plain_group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize) -> 
         .broadcast_div(&deviation)?
         .reshape(x.shape())?
         .to_dtype(x.dtype())?;
-    normal.broadcast_mul(gain)?.broadcast_add(bias)
+    let y = normal.broadcast_mul(gain)?.broadcast_add(bias)?;
+    if silu { y.silu() } else { Ok(y) }
 }
 
 struct GroupNorm {
     groups: usize,
+    silu: bool,
 }
 
 impl GroupNorm {
+    #[inline(always)]
+    fn apply(&self, affine: &[(f32, f32)], x: &[f32], out: &mut [f32]) {
+        let channels = affine.len();
+        for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+            for ((out, &x), &(factor, offset)) in out.iter_mut().zip(x).zip(affine) {
+                *out = x * factor + offset;
+            }
+            if self.silu {
+                for out in out {
+                    *out /= 1.0 + exp(-*out);
+                }
+            }
+        }
+    }
+
     /// Per channel, the factor and the offset that the norm comes down to for one image.
     fn affine(&self, image: &[f32], gain: &[f32], bias: &[f32]) -> Vec<(f32, f32)> {
         let channels = gain.len();
@@ -95,13 +111,6 @@ fn moments(image: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
     })
 }
 
-fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        candle_core::bail!("group norm was given a strided tensor; call contiguous() first")
-    };
-    Ok(&storage.as_slice::<f32>()?[start..end])
-}
-
 impl CustomOp3 for GroupNorm {
     fn name(&self) -> &'static str {
         "group-norm"
@@ -116,7 +125,11 @@ impl CustomOp3 for GroupNorm {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, gain, bias) = (values(s1, l1)?, values(s2, l2)?, values(s3, l3)?);
+        let (x, gain, bias) = (
+            contiguous::<f32>(s1, l1)?,
+            contiguous::<f32>(s2, l2)?,
+            contiguous::<f32>(s3, l3)?,
+        );
         let channels = gain.len();
         if self.groups == 0 || !channels.is_multiple_of(self.groups) {
             candle_core::bail!("{channels} channels don't divide into {} groups", self.groups)
@@ -127,11 +140,10 @@ impl CustomOp3 for GroupNorm {
             let affine = self.affine(x, gain, bias);
             let chunk = PIXELS * channels;
             out.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(out, x)| {
-                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                    for ((out, &x), &(factor, offset)) in out.iter_mut().zip(x).zip(&affine) {
-                        *out = x * factor + offset;
-                    }
-                }
+                widest(
+                    #[inline(always)]
+                    || self.apply(&affine, x, out),
+                );
             });
         }
         Ok((CpuStorage::F32(out), l1.shape().clone()))
@@ -155,10 +167,12 @@ mod tests {
             random(2, &[12], 1.0),
             random(3, &[12], 0.0),
         );
-        let ours = group_norm(&x, &gain, &bias, 4).unwrap();
-        let plain = plain_group_norm(&x, &gain, &bias, 4).unwrap();
         let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        let worst = largest(&(ours - &plain).unwrap()) / largest(&plain);
-        assert!(worst < 1e-5, "relative {worst}");
+        for silu in [false, true] {
+            let ours = group_norm(&x, &gain, &bias, 4, silu).unwrap();
+            let plain = plain_group_norm(&x, &gain, &bias, 4, silu).unwrap();
+            let worst = largest(&(ours - &plain).unwrap()) / largest(&plain);
+            assert!(worst < 1e-5, "relative {worst}");
+        }
     }
 }

@@ -59,9 +59,16 @@ fn table(report: &BenchReport) -> Vec<(&'static str, String)> {
             seconds(report.seconds_per_evaluation_uncached),
         ));
     }
+    let optional = [("encoder", report.encoder_seconds), ("decoder", report.decoder_seconds)];
+    lines.extend(
+        optional
+            .into_iter()
+            .filter_map(|(label, secs)| Some((label, seconds(secs?)))),
+    );
+    if let Some(speed) = report.training_samples_per_second {
+        lines.push(("training", format!("{speed:.0} samples/s")));
+    }
     lines.extend([
-        ("encoder", seconds(report.encoder_seconds)),
-        ("decoder", seconds(report.decoder_seconds)),
         ("tokens", format!("{:.0} /s", report.tokens_per_second)),
         (
             "matrix products",

@@ -22,6 +22,7 @@ pub enum Preset {
 }
 
 /// What to measure; what is absent is the preset's own.
+#[allow(clippy::struct_excessive_bools)] // independent switches of a command line
 #[derive(Debug, Clone, clap::Args)]
 pub struct BenchRequest {
     /// Shapes to measure
@@ -48,6 +49,12 @@ pub struct BenchRequest {
     /// Plain Stable Diffusion 3, without the clean path and head mask
     #[arg(long)]
     pub no_clean: bool,
+    /// Leave the autoencoder out
+    #[arg(long)]
+    pub skip_autoencoder: bool,
+    /// Measure a training step of the whole transformer too, in f32 on the processor
+    #[arg(long)]
+    pub train: bool,
     /// Break an evaluation down into operations
     #[arg(long)]
     pub profile: bool,
@@ -101,10 +108,12 @@ pub struct BenchReport {
     pub seconds_per_evaluation: f64,
     /// Median seconds of an evaluation that computes the clean path; the same number without a clean path.
     pub seconds_per_evaluation_uncached: f64,
-    /// Median seconds of encoding one image.
-    pub encoder_seconds: f64,
-    /// Median seconds of decoding one image.
-    pub decoder_seconds: f64,
+    /// Median seconds of encoding one image, unless left out.
+    pub encoder_seconds: Option<f64>,
+    /// Median seconds of decoding one image, unless left out.
+    pub decoder_seconds: Option<f64>,
+    /// Samples per second of training, if asked for.
+    pub training_samples_per_second: Option<f64>,
     /// Image and context tokens per second.
     pub tokens_per_second: f64,
     /// Billions of floating-point operations in the matrix products of an evaluation.
@@ -145,8 +154,9 @@ pub fn run(request: &BenchRequest, stage: &mut dyn FnMut(&'static str)) -> Resul
         parameters: measured.parameters,
         seconds_per_evaluation: measured.evaluation_secs,
         seconds_per_evaluation_uncached: measured.uncached_evaluation_secs,
-        encoder_seconds: measured.encoder_secs,
-        decoder_seconds: measured.decoder_secs,
+        encoder_seconds: measured.autoencoder_secs.map(|(encoder, _)| encoder),
+        decoder_seconds: measured.autoencoder_secs.map(|(_, decoder)| decoder),
+        training_samples_per_second: measured.training_samples_per_sec,
         tokens_per_second: per_second(measured.tokens as f64),
         gflop_per_evaluation: measured.flop as f64 / 1e9,
         gflop_per_second: per_second(measured.flop as f64 / 1e9),
@@ -175,6 +185,8 @@ fn settings(request: &BenchRequest) -> Result<BenchSettings, EngineError> {
         clean: !request.no_clean,
         repeats: request.repeats,
         profile: request.profile,
+        with_autoencoder: !request.skip_autoencoder,
+        train: request.train,
     })
 }
 

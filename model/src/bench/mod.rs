@@ -4,8 +4,10 @@
 //! | file | what |
 //! |---|---|
 //! | this one | settings, the measurement, its report |
+//! | `training` | samples per second of the trainer |
 //! | `weights` | random weights |
 
+mod training;
 mod weights;
 
 use std::time::Instant;
@@ -51,6 +53,10 @@ pub struct BenchSettings {
     pub clean: bool,
     /// Repetitions, of which the median counts.
     pub repeats: usize,
+    /// Whether to measure the autoencoder.
+    pub with_autoencoder: bool,
+    /// Whether to measure a training step.
+    pub train: bool,
     /// Whether to break an evaluation down into operations.
     pub profile: bool,
 }
@@ -68,10 +74,10 @@ pub struct BenchReport {
     pub evaluation_secs: f64,
     /// Median seconds of an evaluation that computes the clean path itself; without one, as [`Self::evaluation_secs`].
     pub uncached_evaluation_secs: f64,
-    /// Median seconds of encoding one image of `latent` latent pixels a side.
-    pub encoder_secs: f64,
-    /// Median seconds of decoding it.
-    pub decoder_secs: f64,
+    /// Median seconds of encoding one image of `latent` latent pixels a side, and of decoding it.
+    pub autoencoder_secs: Option<(f64, f64)>,
+    /// Samples per second of full training.
+    pub training_samples_per_sec: Option<f64>,
     /// One cached evaluation, operation by operation; empty unless asked for.
     pub operations: Vec<OperationTime>,
     /// Seconds of the evaluation that [`Self::operations`] is about, the work between them included.
@@ -151,8 +157,16 @@ pub fn run(
         evaluation_secs
     };
     drop(transformer);
-    stage("measuring the autoencoder");
-    let (encoder_secs, decoder_secs) = autoencoder(settings, device, dtype)?;
+    let mut autoencoder_secs = None;
+    if settings.with_autoencoder {
+        stage("measuring the autoencoder");
+        autoencoder_secs = Some(autoencoder(settings, device, dtype)?);
+    }
+    let mut training_samples_per_sec = None;
+    if settings.train {
+        stage("measuring a training step");
+        training_samples_per_sec = Some(training::samples_per_second(settings)?);
+    }
     let image_tokens = (settings.latent / settings.transformer.patch_size).pow(2);
     Ok(BenchReport {
         parameters: settings.parameters()?,
@@ -160,8 +174,8 @@ pub fn run(
         flop,
         evaluation_secs,
         uncached_evaluation_secs,
-        encoder_secs,
-        decoder_secs,
+        autoencoder_secs,
+        training_samples_per_sec,
         operations,
         profiled_secs,
         threads: rayon::current_num_threads(),

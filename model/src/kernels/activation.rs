@@ -99,11 +99,7 @@ impl Pointwise {
     fn forward<T: Real>(self, storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
         let x = contiguous::<T>(storage, layout)?;
         let out = match self {
-            Self::GeluTanh => map(
-                x,
-                #[inline(always)]
-                |x| gelu(x),
-            ),
+            Self::GeluTanh => map(x, gelu),
             Self::Silu => map(
                 x,
                 #[inline(always)]
@@ -130,12 +126,7 @@ impl CustomOp1 for Pointwise {
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (x, mut out) = (host(arg)?, host(grad)?);
         match self {
-            Self::GeluTanh => chain(
-                &x,
-                &mut out,
-                #[inline(always)]
-                |x| gelu_slope(x),
-            ),
+            Self::GeluTanh => chain(&x, &mut out, gelu_slope),
             Self::Silu => chain(
                 &x,
                 &mut out,

@@ -33,8 +33,16 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Ten
     })
 }
 
-/// The same out of candle's differentiable operations; materialises the scores.
+/// Scores of the plain form in memory at once, 256 MB in f32: one image of 1024 px has seven times as many.
+const PLAIN_SCORES: usize = 64 << 20;
+
+/// The same out of candle's differentiable operations, which hold the scores of some queries at a time.
 pub(super) fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+    attention_in_pieces(q, k, v, heads, PLAIN_SCORES)
+}
+
+/// [`plain_attention`] with at most `most` scores at once, or those of one query.
+pub(super) fn attention_in_pieces(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, most: usize) -> Result<Tensor> {
     let (batch, queries, width) = q.dims3()?;
     let split = |x: &Tensor| {
         x.reshape((batch, x.dim(1)?, heads, width / heads))?
@@ -42,9 +50,17 @@ pub(super) fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) 
             .contiguous()
     };
     let (q, k, v) = (split(q)?, split(k)?, split(v)?);
-    let scores = (q.matmul(&k.t()?)? / ((width / heads) as f64).sqrt())?;
-    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
-    weights.matmul(&v)?.transpose(1, 2)?.reshape((batch, queries, width))
+    let per_query = (batch * heads * k.dim(2)?).max(1);
+    let rows = (most / per_query).clamp(1, queries.max(1));
+    let piece = |from: usize| {
+        let q = q.narrow(2, from, rows.min(queries - from))?.contiguous()?;
+        let scores = (q.matmul(&k.t()?)? / ((width / heads) as f64).sqrt())?;
+        candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v)
+    };
+    let pieces = (0..queries).step_by(rows).map(piece).collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&pieces, 2)?
+        .transpose(1, 2)?
+        .reshape((batch, queries, width))
 }
 
 struct Attention {

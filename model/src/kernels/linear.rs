@@ -24,7 +24,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     let flop = || 2 * x.elem_count() * weight.dims()[0];
     timed("linear", x.device(), flop, || {
         let flat = x.reshape(((), inputs))?;
-        let half = x.dtype() == candle_core::DType::BF16 && inputs % bf16::PER_WORD == 0;
+        let half = x.dtype() == candle_core::DType::BF16 && inputs.is_multiple_of(bf16::PER_WORD);
         let y = match bias {
             Some(bias) if fused(x) && (half || x.dtype() == candle_core::DType::F32) => {
                 flat.contiguous()?

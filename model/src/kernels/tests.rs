@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-use super::attention::plain_attention;
+use super::attention::{attention_in_pieces, plain_attention};
 use super::convolution::plain_conv3x3;
 use super::linear::plain_linear;
 use super::norm::{plain_layer_norm, plain_rms_norm};
@@ -253,6 +253,17 @@ fn attention_of_wide_heads_and_many_keys_equals_the_plain_form() {
         plain_attention(&q, &k, &v, 1).unwrap(),
     );
     assert!(distance(&fused, &plain) < TOLERANCE, "{}", distance(&fused, &plain));
+}
+
+#[test]
+fn plain_attention_is_the_same_in_pieces() {
+    let (q, k, v) = (var(1, &[2, 7, 12]), var(2, &[2, 5, 12]), var(3, &[2, 5, 12]));
+    let whole = plain_attention(&q, &k, &v, 3).unwrap();
+    // 30 scores a query: three queries at a time, then one.
+    for most in [100, 1] {
+        let pieces = attention_in_pieces(&q, &k, &v, 3, most).unwrap();
+        assert!(distance(&pieces, &whole) < TOLERANCE);
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl PatchEmbed {
             .permute((0, 2, 4, 1, 3, 5))?
             .reshape((batch, rows * cols, channels * p * p))?;
         let tokens = crate::kernels::linear(&patches, &self.weight, Some(&self.bias))?;
-        tokens.broadcast_add(&self.crop(rows, cols, origin)?)
+        crate::kernels::add(&tokens, &self.crop(rows, cols, origin)?)
     }
 
     /// The part of the positional table under an image of `rows x cols` tokens.

@@ -19,7 +19,7 @@
 pub mod adapter;
 mod autoencoder;
 mod log;
-mod optimizer;
+pub(crate) mod optimizer;
 mod pairs;
 mod photos;
 mod recipe;
@@ -27,7 +27,7 @@ mod state;
 mod table;
 mod transform;
 mod transformer;
-mod variables;
+pub(crate) mod variables;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -100,6 +100,7 @@ fn multiply_add<T: Real>(acc: &mut [f32; SMALL.1], x: u32, panel: &[u32]) {
 
 /// AVX-512, measured at 1.5 to 2 times what the compiler makes of the plain form, and four times in bf16.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::cast_ptr_alignment)] // loads and stores are the unaligned ones
 mod wide {
     use std::arch::x86_64::{
         __m512, __m512bh, __m512i, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,

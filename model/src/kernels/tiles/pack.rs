@@ -71,6 +71,7 @@ pub fn pack_columns<T: Real>(
 
 /// Transposed in registers, 16 by 16 words: measured at four times the speed of the plain loop.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::cast_ptr_alignment)] // loads and stores are the unaligned ones
 mod wide {
     use std::arch::x86_64::{
         __m512i, __mmask16, _mm512_maskz_loadu_epi32, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,

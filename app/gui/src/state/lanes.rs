@@ -139,7 +139,8 @@ impl State {
             return String::new();
         };
         if let Some(name) = &slot.setup.name {
-            return name.clone();
+            // Spaces at the end are kept while a name is being typed.
+            return name.trim().to_owned();
         }
         let request = self.request_of(index);
         match (slot.setup.kind, &request.branch) {

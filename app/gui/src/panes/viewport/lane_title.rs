@@ -1,7 +1,10 @@
 //! The title over each image: what it is, and for lanes what can be done with them.
 
-use egui::containers::menu::MenuButton;
-use egui::{Align2, Button, Color32, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2};
+use egui::containers::menu::{MenuButton, MenuConfig};
+use egui::{
+    Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
+    vec2,
+};
 use mdsd3_engine::protocol::LaneKind;
 
 use crate::compare::Cell;
@@ -144,7 +147,9 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
             let button = Button::new("")
                 .min_size(Vec2::splat(MENU_SIDE))
                 .frame_when_inactive(false);
-            let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
+            // It holds a text field, which is clicked before it is typed into.
+            let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+            let (response, _) = MenuButton::from_button(button).config(stays).ui(ui, |ui| {
                 ui.set_min_width(220.0);
                 choice = choices(ui, studio, index);
             });

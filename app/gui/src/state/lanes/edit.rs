@@ -51,7 +51,7 @@ impl State {
     /// Names a lane; an empty name lets its mix name it.
     pub fn rename_lane(&mut self, index: usize, name: &str) {
         if let Some(slot) = self.lanes.slots.get_mut(index) {
-            slot.setup.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+            slot.setup.name = Some(name.to_owned()).filter(|name| !name.trim().is_empty());
         }
     }
 

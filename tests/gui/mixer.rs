@@ -114,7 +114,10 @@ fn a_single_head_is_set_and_follows_its_class_again() {
 fn the_pad_sets_both_weights_and_snaps_to_the_line() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    let pad = harness.get_by_role_and_label(Role::Slider, "alpha and beta pad").rect();
+    let pad = harness
+        .get_by_role_and_label(Role::Slider, "alpha and beta pad")
+        .rect()
+        .shrink(10.0);
     // A third of 1.5 from the left and, a little off, from below.
     harness.drag_at(pad.left_bottom() + egui::vec2(pad.width() / 3.0, -pad.height() / 3.0 - 1.0));
     harness.run();

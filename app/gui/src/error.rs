@@ -22,6 +22,15 @@ pub enum GuiError {
         /// The graphics library's words.
         reason: String,
     },
+    /// The window was open and is gone.
+    #[error(
+        "the window was lost ({reason}): the display went away or the window system failed; what was mixed can be mixed again, \
+         settings are kept as of half a minute ago at most"
+    )]
+    Lost {
+        /// The window library's words.
+        reason: String,
+    },
     /// The engine behind the window did not start.
     #[error(transparent)]
     Engine(#[from] mdsd3_engine::EngineError),

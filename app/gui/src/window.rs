@@ -1,8 +1,10 @@
 //! Opening the studio's window.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use mdsd3_engine::{Engine, EngineOptions};
 
@@ -31,15 +33,47 @@ pub struct StudioOptions {
 /// [`GuiError`] when there is no screen, no graphics driver or no engine; its message names what to install.
 pub fn run(options: StudioOptions) -> Result<(), GuiError> {
     let native = native_options();
-    let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(studio(cc, options)?)));
-    // The window library panics when one of the system's libraries is missing; that is the user's to mend, not a crash.
-    match catch_unwind(AssertUnwindSafe(|| eframe::run_native(APP_ID, native, create))) {
+    let opened = Arc::new(AtomicBool::new(false));
+    let has_opened = Arc::clone(&opened);
+    let create: eframe::AppCreator<'_> = Box::new(move |cc| {
+        let studio = studio(cc, options)?;
+        has_opened.store(true, Ordering::Relaxed);
+        Ok(Box::new(studio))
+    });
+    // The window library panics when one of the system's libraries is missing or the display goes away; that is the user's
+    // to mend, not a crash.
+    let outcome =
+        reporting_panics_once(|| catch_unwind(AssertUnwindSafe(|| eframe::run_native(APP_ID, native, create))));
+    match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(GuiError::from_eframe(error)),
-        Err(panic) => Err(GuiError::Window {
-            reason: panic_message(panic.as_ref()),
-        }),
+        Err(panic) => {
+            let reason = panic_message(panic.as_ref());
+            Err(if opened.load(Ordering::Relaxed) {
+                GuiError::Lost { reason }
+            } else {
+                GuiError::Window { reason }
+            })
+        }
     }
+}
+
+/// Runs `body`, in which a panic of this thread goes to the trace alone, since the caller reports it; with `RUST_BACKTRACE`
+/// set, and for other threads, it is printed as ever.
+fn reporting_panics_once<R>(body: impl FnOnce() -> R) -> R {
+    let usual: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = panic::take_hook().into();
+    let (window_thread, printing) = (thread::current().id(), Arc::clone(&usual));
+    let wants_backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() == window_thread && !wants_backtrace {
+            tracing::debug!("{info}");
+        } else {
+            printing(info);
+        }
+    }));
+    let result = body();
+    panic::set_hook(Box::new(move |info| usual(info)));
+    result
 }
 
 fn native_options() -> eframe::NativeOptions {

@@ -212,6 +212,7 @@ fn facts(ui: &mut Ui, found: &Inspection) {
         ),
     ];
     Grid::new("model facts")
+        .min_col_width(LabelledSlider::LABEL_WIDTH)
         .num_columns(2)
         .spacing([space::PANE, space::TIGHT])
         .show(ui, |ui| {

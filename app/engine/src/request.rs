@@ -136,7 +136,7 @@ pub struct RenderRequest {
     /// Compute device: cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Compute dtype: f32, bf16 or f16; on a processor f32 is the fastest
+    /// Compute dtype: f32, bf16 or f16; on a processor f32, or bf16 where it has AVX-512 with bf16
     #[arg(long, default_value = "f32")]
     pub dtype: String,
     /// The run that this one takes over from at a step; a run of its own when absent

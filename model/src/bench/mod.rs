@@ -37,6 +37,7 @@ pub enum AutoencoderShape {
 }
 
 /// What to measure.
+#[allow(clippy::struct_excessive_bools)] // independent switches
 #[derive(Debug, Clone)]
 pub struct BenchSettings {
     /// Shape of the transformer.

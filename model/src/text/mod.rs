@@ -182,9 +182,8 @@ impl TextEncoders {
 
 impl Clip {
     fn encode(&self, prompt: &str, device: &Device) -> Result<ClipOutput, ModelError> {
-        Ok(self
-            .encoder
-            .encode(&ids_tensor(&self.tokenizer.encode(prompt)?.ids, device)?)?)
+        self.encoder
+            .encode(&ids_tensor(&self.tokenizer.encode(prompt)?.ids, device)?)
     }
 }
 

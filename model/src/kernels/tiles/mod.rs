@@ -86,9 +86,9 @@ thread_local! {
     /// Left rows of the tile a thread works on.
     static LEFT: RefCell<Vec<u32>> = RefCell::new(vec![0; ROWS * STRIDE]);
     /// Panels of the product that was started on a thread.
-    static RIGHT: RefCell<Vec<u32>> = RefCell::new(Vec::new());
+    static RIGHT: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     /// Results in f32 of a product that is stored in another format.
-    static SUMS: RefCell<Vec<f32>> = RefCell::new(Vec::new());
+    static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `f` with a buffer of a thread, grown to `len` values; a nested use gets a new one.

@@ -35,13 +35,13 @@ fn an_analysis_tells_its_progress_and_ends_with_what_it_found() {
         panic!("it ends with what it found, not {:?}", events.last());
     };
     let names: Vec<&str> = formation.lanes.iter().map(|lane| lane.name.as_str()).collect();
-    assert_eq!(names, ["rain", "haze", "rain+haze", "(rain+haze) - rain - haze"]);
+    assert_eq!(names, ["haze", "rain", "haze+rain", "(haze+rain) - haze - rain"]);
     let all = formation.lanes[1].bands.last().expect("bands");
     assert_eq!(
         (all.name.as_str(), all.shares.len(), formation.sigmas.len()),
         ("all", 3, 3)
     );
-    let last = all.shares[2].expect("haze has energy");
+    let last = all.shares[2].expect("rain has energy");
     assert!((last.mean - 1.0).abs() < 1e-9, "the last share is the whole");
     assert!(
         all.formed_at_sigma

@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn few_steps_keep_the_images_shape() {
-        let strip = Strip::new(4, 1.5, vec2(2000.0, 118.0));
+        let strip = Strip::new(4, 1.5, vec2(2000.0, 100.0 + LABEL_HEIGHT));
         assert!((strip.picture_width - 150.0).abs() < 1e-3);
     }
 

@@ -153,7 +153,7 @@ impl State {
     /// What Mix would ask of a lane.
     pub fn request_of(&self, index: usize) -> RenderRequest {
         let mut request = match self.lanes.slots.get(index) {
-            Some(_) if index == self.lanes.selected => self.settings.clone(),
+            Some(_) if index == self.lanes.selected => with_own(&self.settings, &self.settings),
             Some(LaneSlot {
                 setup: LaneSetup { own: Some(own), .. },
                 ..

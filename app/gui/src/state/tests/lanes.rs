@@ -160,11 +160,11 @@ fn lanes_with_other_steps_show_the_nearest_noise_level() {
         [Some(1), Some(1), Some(1), Some(0)],
         "a baseline has one image for all steps"
     );
-    let mut finer = Lane::new(9, RenderRequest::default(), vec![1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
+    let mut finer = Lane::new(9, RenderRequest::default(), vec![1.0, 0.75, 0.5, 0.3, 0.2, 0.0]);
     assert_eq!(
         state.step_of(&finer),
         Some(1),
-        "0.8 is nearest to 0.7 of those before it"
+        "0.75 is nearest to 0.7 of those before it"
     );
     finer.sigmas = vec![1.0, 0.9, 0.68, 0.0];
     assert_eq!(state.step_of(&finer), Some(1), "as many steps count alike");

@@ -108,7 +108,7 @@ fn pairs_say_how_they_were_made_and_can_be_made_again() {
         serde_json::from_slice(&fs::read(project.root().join("out/info/a.json")).expect("there")).expect("JSON");
     assert_eq!(info["request"]["mix"]["haze"], 0.25);
     assert_eq!(
-        (&info["bits"], &info["crop_px"], &info["lq"]),
+        (&info["bits"], &info["crop"]["side_px"], &info["lq"]),
         (&16.into(), &40.into(), &"lq/a.png".into())
     );
     assert!(info["physical"]["rain"].is_object() && info["scene_sha256"].is_string());

@@ -12,7 +12,7 @@ use mdsd3_engine::EngineError;
 use mdsd3_engine::export::estimate::{self, Estimate};
 use mdsd3_engine::export::slurm::{self, SlurmOptions};
 use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, run, verify};
-use mdsd3_engine::loaded::{LoadedModel, ModelKey};
+use mdsd3_engine::loaded::LoadedModel;
 use mdsd3_engine::metadata;
 use serde_json::json;
 
@@ -107,12 +107,7 @@ fn open(plan: Plan) -> anyhow::Result<(Sweep, Option<LoadedModel>)> {
         return Ok((Sweep::physical(plan)?, None));
     }
     let loading = progress::spinner("loading the model");
-    let model = LoadedModel::load(ModelKey {
-        path: plan.model_path(),
-        parts: mdsd3_engine::loaded::ModelParts::default(),
-        device: plan.device.clone(),
-        dtype: plan.dtype.clone(),
-    })?;
+    let model = LoadedModel::load(plan.model_key())?;
     loading.finish_and_clear();
     Ok((Sweep::with_model(plan, &model)?, Some(model)))
 }
@@ -285,7 +280,7 @@ fn write_script(args: &SweepArgs, sweep: &Sweep, plan: &Path, folder: &Path) -> 
         time: args.time.clone(),
         gpus: args
             .gpus
-            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.device != "cpu")),
+            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.run.device != "cpu")),
         cores: args.cores,
         program: absolute(&env::current_exe().context("this program's path is unknown")?)?,
         plan: absolute(plan)?,

@@ -54,6 +54,20 @@ pub struct ModelKey {
 }
 
 impl ModelKey {
+    /// Every path of it, to be led elsewhere.
+    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let parts = &mut self.parts;
+        let all = [
+            &mut self.path,
+            &mut parts.vae,
+            &mut parts.preview_vae,
+            &mut parts.text_encoder,
+            &mut parts.tokenizer,
+            &mut parts.adapter,
+        ];
+        all.into_iter().flatten()
+    }
+
     /// Refuses devices and dtypes that no model could be loaded with.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         self.device.parse::<ComputeDevice>()?.check_built_in()?;

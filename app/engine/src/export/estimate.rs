@@ -32,8 +32,13 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
     let plan = &sweep.plan;
     for scene in 0..plan.scenes.len().min(MAX_TRIES) {
         let path = plan.scene_path(scene);
-        let loaded =
-            SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, maker.size_multiple());
+        let loaded = SceneLoader::default().load_cropped(
+            Some(&path),
+            plan.crop_of(scene),
+            plan.run.size,
+            plan.run.fit,
+            maker.size_multiple(),
+        );
         let (Ok(fitted), Some(job)) = (loaded, sweep.jobs_of(scene).next()) else {
             continue;
         };
@@ -45,7 +50,7 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
 fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job) -> Result<Estimate, EngineError> {
     let plan = &sweep.plan;
     let mut request = sweep.request(job);
-    request.steps = plan.steps.min(MEASURED_STEPS);
+    request.steps = plan.run.steps.min(MEASURED_STEPS);
     if maker.decoder().is_some() {
         // The scene is encoded once for all of its pairs.
         maker.make(&request, scene, false)?;
@@ -53,7 +58,7 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
     let start = Instant::now();
     let made = maker.make(&request, scene, false)?;
     let scale = if sweep.needs_model() {
-        plan.steps as f64 / request.steps as f64
+        plan.run.steps as f64 / request.steps as f64
     } else {
         1.0
     };
@@ -67,18 +72,20 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
     settings.pair = Some(crate::metadata::PairSettings {
         engine: plan.engine,
         image: lq,
-        crop_px: plan.crop,
+        crop: plan.crop_of(job.scene),
         bits: plan.bits,
+        format: crate::export::plan::ImageFormat::Png,
     });
-    let length =
-        |which| Ok::<_, EngineError>(pair::png(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len());
+    let length = |which| {
+        Ok::<_, EngineError>(pair::encode(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len())
+    };
     let start = Instant::now();
     let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
     let encode_secs = start.elapsed().as_secs_f64() / work::encoders() as f64;
     let images = plan
         .extras
         .iter()
-        .map(|extra| if *extra == Extra::Steps { plan.steps } else { 1 })
+        .map(|extra| if *extra == Extra::Steps { plan.run.steps } else { 1 })
         .sum::<usize>();
     // A kilobyte or two of JSON beside them.
     let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;

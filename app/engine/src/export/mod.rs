@@ -11,6 +11,7 @@
 mod check;
 mod files;
 mod journal;
+pub(crate) mod jpeg;
 mod pair;
 mod pair_files;
 mod picture;

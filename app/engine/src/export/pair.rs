@@ -9,7 +9,8 @@ use mdsd3_model::degrade::Parameters;
 use mdsd3_model::io::photo::scene_key;
 
 use super::check::bad;
-use super::picture;
+use super::plan::ImageFormat;
+use super::{jpeg, picture};
 use crate::degrade;
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents, LoadedModel};
@@ -165,13 +166,19 @@ pub(super) fn image(
     }
 }
 
-/// The PNG of an image with its settings.
-pub(super) fn png(rgb: &Rgb32FImage, settings: &RunSettings) -> Result<Vec<u8>, EngineError> {
-    let bits = settings.pair.as_ref().map_or(8, |pair| pair.bits);
+/// The file of an image with its settings.
+pub(super) fn encode(rgb: &Rgb32FImage, settings: &RunSettings) -> Result<Vec<u8>, EngineError> {
+    let (bits, format) = settings
+        .pair
+        .as_ref()
+        .map_or((8, ImageFormat::Png), |pair| (pair.bits, pair.format));
     let json = serde_json::to_string(settings).map_err(|error| bad(format!("settings can't be written ({error})")))?;
     let texts = [
         (metadata::PARAMETERS_KEYWORD, settings.in_words()),
         (metadata::SETTINGS_KEYWORD, json),
     ];
-    picture::encode(rgb, bits, &texts)
+    match format {
+        ImageFormat::Png => picture::encode(rgb, bits, &texts),
+        ImageFormat::Jpeg => jpeg::encode(rgb, &texts),
+    }
 }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use super::check::bad;
 use super::files::{FileRecord, Writer};
 use super::journal::PairRecord;
-use super::pair::{Made, SceneInWork, image, png};
+use super::pair::{Made, SceneInWork, encode, image};
 use super::picture;
-use super::plan::{Copies, EngineKind, Extra, LqKind};
+use super::plan::{Copies, EngineKind, Extra, ImageFormat, LqKind};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 use crate::loaded::Decoder;
 use crate::metadata::{ModelIdentity, PairImage, PairSettings, RunSettings};
 use crate::request::RenderRequest;
+use crate::scene::CropAt;
 
 /// Turns what was made into files; shared by all encoding threads.
 pub(super) struct Files<'a> {
@@ -42,7 +43,7 @@ struct Info<'a> {
     width: u32,
     height: u32,
     bits: u8,
-    crop_px: Option<u32>,
+    crop: Option<CropAt>,
     scene_sha256: &'a str,
     request: RenderRequest,
     model: &'a ModelIdentity,
@@ -71,7 +72,8 @@ impl Files<'_> {
             LqKind::Decoded => PairImage::Decoded,
         };
         let mut files = vec![self.write_gt(job, scene)?];
-        files.push(self.write_image(&layout.place(self.sweep, job).lq, lq_image, job, scene, made)?);
+        let format = self.sweep.plan.lq_format;
+        files.push(self.write_image(&layout.place(self.sweep, job).lq, (lq_image, format), job, scene, made)?);
         for extra in &self.sweep.plan.extras {
             self.write_extra(*extra, job, scene, made, &mut files)?;
         }
@@ -90,7 +92,7 @@ impl Files<'_> {
     fn write_gt(&self, job: &Job, scene: &SceneInWork) -> Result<FileRecord, EngineError> {
         let layout = self.sweep.plan.layout.layout();
         let path = layout.place(self.sweep, job).gt;
-        let content = png(&scene.fitted.rgb, &self.settings(job, scene, PairImage::Gt))?;
+        let content = encode(&scene.fitted.rgb, &self.settings(job, scene, PairImage::Gt))?;
         let mut placed = scene.placed.lock().unwrap_or_else(PoisonError::into_inner);
         if placed.contains(&path) {
             return Ok(FileRecord::new(&path, &content));
@@ -126,7 +128,7 @@ impl Files<'_> {
             Extra::Steps => return self.write_steps(job, made, files),
         };
         let path = layout.extra(self.sweep, job, what);
-        files.push(self.write_image(&path, which, job, scene, made)?);
+        files.push(self.write_image(&path, (which, ImageFormat::Png), job, scene, made)?);
         Ok(())
     }
 
@@ -154,13 +156,17 @@ impl Files<'_> {
     fn write_image(
         &self,
         path: &str,
-        which: PairImage,
+        (which, format): (PairImage, ImageFormat),
         job: &Job,
         scene: &SceneInWork,
         made: &Made,
     ) -> Result<FileRecord, EngineError> {
         let rgb = image(which, scene, made, self.decoder.as_ref())?;
-        self.writer.write(path, &png(&rgb, &self.settings(job, scene, which))?)
+        let mut settings = self.settings(job, scene, which);
+        if let Some(pair) = &mut settings.pair {
+            pair.format = format;
+        }
+        self.writer.write(path, &encode(&rgb, &settings)?)
     }
 
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, EngineError> {
@@ -189,7 +195,7 @@ impl Files<'_> {
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             bits: plan.bits,
-            crop_px: plan.crop,
+            crop: plan.crop_of(job.scene),
             scene_sha256: &scene.fitted.key.content_sha256(),
             request: self.sweep.request(job),
             model: &self.sweep.model,
@@ -219,8 +225,9 @@ impl Files<'_> {
         settings.pair = Some(PairSettings {
             engine: plan.engine,
             image: which,
-            crop_px: plan.crop,
+            crop: plan.crop_of(job.scene),
             bits: plan.bits,
+            format: ImageFormat::Png,
         });
         settings
     }

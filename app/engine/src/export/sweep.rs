@@ -74,8 +74,7 @@ impl Sweep {
             let request = RenderRequest {
                 alpha: *alpha,
                 beta: *beta,
-                mix: Mix::new(),
-                ..base_request(&plan)
+                ..plan.run.clone()
             };
             request.check(model.summary())?;
         }
@@ -90,10 +89,12 @@ impl Sweep {
         };
         let canonical =
             serde_json::to_string(&plan).map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
+        let batch = plan.batch.filter(|_| !plan.is_batch_free());
+        let batch = batch.map_or_else(String::new, |batch| format!("\nbatch {batch}"));
         let sweep = Self {
             mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
             parts: parts(&plan),
-            hash: metadata::sha256_hex(format!("{FORMAT}\n{}\n{canonical}", model.sha256).as_bytes()),
+            hash: metadata::sha256_hex(format!("{FORMAT}\n{}\n{canonical}{batch}", model.sha256).as_bytes()),
             labels,
             plan,
             model,
@@ -180,26 +181,13 @@ impl Sweep {
             alpha: job.alpha,
             beta: job.beta,
             seed: job.seed,
-            model: self.plan.model.clone(),
-            ..base_request(&self.plan)
+            ..self.plan.run.clone()
         }
     }
 
     /// Whether the network is needed.
     pub fn needs_model(&self) -> bool {
         self.plan.engine == EngineKind::Mdsd3
-    }
-}
-
-fn base_request(plan: &Plan) -> RenderRequest {
-    RenderRequest {
-        steps: plan.steps,
-        guidance: plan.guidance,
-        size: plan.size,
-        fit: plan.fit,
-        device: plan.device.clone(),
-        dtype: plan.dtype.clone(),
-        ..RenderRequest::default()
     }
 }
 

@@ -144,7 +144,13 @@ impl Work<'_> {
             }
             let path = plan.scene_path(scene);
             // A loader of its own: the last scene need not be kept.
-            let loaded = SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, multiple_px);
+            let loaded = SceneLoader::default().load_cropped(
+                Some(&path),
+                plan.crop_of(scene),
+                plan.run.size,
+                plan.run.fit,
+                multiple_px,
+            );
             match loaded {
                 Ok(fitted) => {
                     self.check_unchanged(scene, &fitted.key.content_sha256())?;

@@ -125,6 +125,18 @@ impl LoadedModel {
         })
     }
 
+    /// A second handle on the same weights, with no scene encoded yet.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            summary: self.summary.clone(),
+            identity: Arc::clone(&self.identity),
+            encoded: None,
+            adapter_strength: self.adapter_strength,
+        }
+    }
+
     /// What was asked for when it was loaded.
     pub fn key(&self) -> &ModelKey {
         &self.key

@@ -22,6 +22,7 @@ pub mod estimate;
 pub mod finish;
 pub mod layout;
 pub mod mixes;
+pub mod open;
 pub mod plan;
 pub mod reproduce;
 pub mod run;

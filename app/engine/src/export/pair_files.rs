@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
 use mdsd3_model::mix::Mix;
 use serde::Serialize;
@@ -64,8 +65,8 @@ struct NoiseKey {
 }
 
 impl Files<'_> {
-    /// Encodes and writes all files of a pair.
-    pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<PairRecord, EngineError> {
+    /// Encodes and writes all files of a pair; its record and its degraded image.
+    pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<(PairRecord, Rgb32FImage), EngineError> {
         let layout = self.sweep.plan.layout.layout();
         let lq_image = match self.sweep.plan.lq {
             LqKind::Composited => PairImage::Composited,
@@ -73,18 +74,24 @@ impl Files<'_> {
         };
         let mut files = vec![self.write_gt(job, scene)?];
         let format = self.sweep.plan.lq_format;
-        files.push(self.write_image(&layout.place(self.sweep, job).lq, (lq_image, format), job, scene, made)?);
+        let lq = image(lq_image, scene, made, self.decoder.as_ref())?;
+        let settings = self.settings(job, scene, (lq_image, format));
+        files.push(
+            self.writer
+                .write(&layout.place(self.sweep, job).lq, &encode(&lq, &settings)?)?,
+        );
         for extra in &self.sweep.plan.extras {
             self.write_extra(*extra, job, scene, made, &mut files)?;
         }
         files.push(self.write_info(job, scene, made)?);
-        Ok(PairRecord {
+        let record = PairRecord {
             key: job.key.clone(),
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             scene_sha256: scene.fitted.key.content_sha256(),
             files,
-        })
+        };
+        Ok((record, lq))
     }
 
     /// Writes gt under this pair's name. The original of links is the scene's first name in the plan, whichever pair comes
@@ -92,7 +99,10 @@ impl Files<'_> {
     fn write_gt(&self, job: &Job, scene: &SceneInWork) -> Result<FileRecord, EngineError> {
         let layout = self.sweep.plan.layout.layout();
         let path = layout.place(self.sweep, job).gt;
-        let content = encode(&scene.fitted.rgb, &self.settings(job, scene, PairImage::Gt))?;
+        let content = encode(
+            &scene.fitted.rgb,
+            &self.settings(job, scene, (PairImage::Gt, ImageFormat::Png)),
+        )?;
         let mut placed = scene.placed.lock().unwrap_or_else(PoisonError::into_inner);
         if placed.contains(&path) {
             return Ok(FileRecord::new(&path, &content));
@@ -128,7 +138,9 @@ impl Files<'_> {
             Extra::Steps => return self.write_steps(job, made, files),
         };
         let path = layout.extra(self.sweep, job, what);
-        files.push(self.write_image(&path, (which, ImageFormat::Png), job, scene, made)?);
+        let rgb = image(which, scene, made, self.decoder.as_ref())?;
+        let settings = self.settings(job, scene, (which, ImageFormat::Png));
+        files.push(self.writer.write(&path, &encode(&rgb, &settings)?)?);
         Ok(())
     }
 
@@ -151,22 +163,6 @@ impl Files<'_> {
             );
         }
         Ok(())
-    }
-
-    fn write_image(
-        &self,
-        path: &str,
-        (which, format): (PairImage, ImageFormat),
-        job: &Job,
-        scene: &SceneInWork,
-        made: &Made,
-    ) -> Result<FileRecord, EngineError> {
-        let rgb = image(which, scene, made, self.decoder.as_ref())?;
-        let mut settings = self.settings(job, scene, which);
-        if let Some(pair) = &mut settings.pair {
-            pair.format = format;
-        }
-        self.writer.write(path, &encode(&rgb, &settings)?)
     }
 
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, EngineError> {
@@ -213,7 +209,7 @@ impl Files<'_> {
     }
 
     /// The settings of one image. gt and its autoencoded twin are the same for every pair of a scene.
-    fn settings(&self, job: &Job, scene: &SceneInWork, which: PairImage) -> RunSettings {
+    fn settings(&self, job: &Job, scene: &SceneInWork, (which, format): (PairImage, ImageFormat)) -> RunSettings {
         let plan = &self.sweep.plan;
         let mut request = self.sweep.request(job);
         if matches!(which, PairImage::Gt | PairImage::VaeGt) {
@@ -227,7 +223,7 @@ impl Files<'_> {
             image: which,
             crop: plan.crop_of(job.scene),
             bits: plan.bits,
-            format: ImageFormat::Png,
+            format,
         });
         settings
     }

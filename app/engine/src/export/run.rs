@@ -9,13 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use image::Rgb32FImage;
+
 use super::check::bad;
 use super::files::{self, PLAN_HASH, Shard, Writer};
 use super::finish;
 use super::journal::{self, Journal, Known};
 use super::pair::Maker;
 use super::pair_files::Files;
-use super::sweep::Sweep;
+use super::sweep::{Job, Sweep};
 use super::work::Work;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
@@ -38,6 +40,9 @@ pub struct RunOptions {
 pub trait SweepObserver: Sync {
     /// `done` of `total` pairs of this shard are there, those of earlier runs included.
     fn progress(&self, _done: usize, _total: usize) {}
+
+    /// A pair is there, with this degraded image.
+    fn pair_made(&self, _job: &Job, _lq: &Rgb32FImage) {}
 
     /// A photo can't be used; its pairs are left out.
     fn scene_failed(&self, _scene: &str, _reason: &str) {}

@@ -237,10 +237,11 @@ impl Work<'_> {
             if self.is_aborted.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let Some(record) = self.when_there_is_room(|| self.files.write(&job, &scene, &made))? else {
+            let Some((record, lq)) = self.when_there_is_room(|| self.files.write(&job, &scene, &made))? else {
                 return Ok(());
             };
             self.pair_done(record)?;
+            self.observer.pair_made(&job, &lq);
         }
         Ok(())
     }

@@ -214,3 +214,16 @@ fn a_slurm_script_runs_every_shard_and_resumes() {
     assert!(!script.contains("--gres"), "the physical engine needs no GPU");
     assert!(!project.root().join("out").exists());
 }
+
+#[test]
+fn the_size_of_batches_changes_no_file() {
+    let plan = "mixes = [{ rain = 1.0 }, { haze = { uniform = [0.2, 1.0] } }]\nseeds = [0, 1]\nalpha_beta = [[1.0, 0.0], [1.0, 0.4]]\nsteps = 3\nguidance = 1.5\n";
+    let mut trees = Vec::new();
+    for batch in [1, 3, 8] {
+        let project = Project::with_engine("mdsd3", &format!("{plan}batch = {batch}"));
+        project.sweep(&["-o", "out"]).succeeded();
+        trees.push(tree(&project.root().join("out")));
+    }
+    assert!(trees[0] == trees[1], "batches of 3");
+    assert!(trees[0] == trees[2], "batches of 8");
+}

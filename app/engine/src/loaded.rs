@@ -125,16 +125,17 @@ impl LoadedModel {
         })
     }
 
-    /// A second handle on the same weights, with no scene encoded yet.
-    pub(crate) fn share(&self) -> Self {
-        Self {
+    /// A second handle on the same weights, with no scene encoded yet; `None` with an adapter, whose strength each handle
+    /// would set behind the other's back.
+    pub(crate) fn share(&self) -> Option<Self> {
+        self.key.parts.adapter.is_none().then(|| Self {
             key: self.key.clone(),
             pipeline: Arc::clone(&self.pipeline),
             summary: self.summary.clone(),
             identity: Arc::clone(&self.identity),
             encoded: None,
             adapter_strength: self.adapter_strength,
-        }
+        })
     }
 
     /// What was asked for when it was loaded.

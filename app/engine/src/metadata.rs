@@ -102,7 +102,8 @@ impl RunSettings {
         let pair = PairSettings {
             engine: EngineKind::Physical,
             image: PairImage::Decoded,
-            crop_px: None,
+            crop: None,
+            format: ImageFormat::Png,
             bits: 8,
         };
         Self {

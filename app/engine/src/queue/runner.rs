@@ -71,7 +71,7 @@ fn make(shared: &Shared, id: QueueId, source: &Source, kept: &mut Option<LoadedM
         Source::Grid { grid, root } => (write_plan(grid, root)?, None),
     };
     let (sweep, model) = open(Plan::read(&plan_path)?, kept.take())?;
-    *kept = model.as_ref().map(LoadedModel::share);
+    *kept = model.as_ref().and_then(LoadedModel::share);
     let folder = given.unwrap_or_else(|| {
         let beside = plan_path.parent().unwrap_or(Path::new(""));
         beside.join(default_folder(&plan_path, &sweep))

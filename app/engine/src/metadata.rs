@@ -58,6 +58,9 @@ pub struct PairSettings {
     /// File format.
     #[serde(default, skip_serializing_if = "ImageFormat::is_png")]
     pub format: ImageFormat,
+    /// Size of the batch it was sampled in, where that decides bits: on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
 }
 
 /// An image of a pair that can be made again.
@@ -104,6 +107,7 @@ impl RunSettings {
             image: PairImage::Decoded,
             crop: None,
             format: ImageFormat::Png,
+            batch: None,
             bits: 8,
         };
         Self {

@@ -108,14 +108,14 @@ impl Maker {
         plan.batch.unwrap_or((wanted / (side * side)).clamp(1, MAX_BATCH))
     }
 
-    /// Degrades a scene as `request` says.
-    pub fn make(
-        &mut self,
-        request: &RenderRequest,
-        scene: &SceneInWork,
-        keeps_steps: bool,
-    ) -> Result<Made, EngineError> {
-        let made = self.make_batch(std::slice::from_ref(request), scene, keeps_steps, 1)?;
+    /// What every batch is filled to: one size for all where a batch's size decides bits.
+    pub fn fill_to(&self, plan: &Plan) -> usize {
+        if plan.is_batch_free() { 1 } else { self.batch_size(plan) }
+    }
+
+    /// Degrades a scene as `request` says, in a batch of `fill_to`.
+    pub fn make(&mut self, request: &RenderRequest, scene: &SceneInWork, fill_to: usize) -> Result<Made, EngineError> {
+        let made = self.make_batch(std::slice::from_ref(request), scene, false, fill_to)?;
         made.into_iter().next().ok_or(EngineError::Stopped)
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use kinds::{Copies, CropPlace, CropSpec, EngineKind, Extra, ImageFormat, LqKind, Names};
-pub use write::{GridRequest, grid_plan};
+pub use write::{GridRequest, grid_plan, scene_patterns};
 
 use super::check::bad;
 use super::layout::LayoutKind;

@@ -31,7 +31,7 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
     let fitted =
         SceneLoader::default().load_cropped(photo.as_deref(), pair.crop, request.size, request.fit, multiple_px)?;
     let scene = SceneInWork::new(fitted);
-    let made = maker.make(request, &scene, false)?;
+    let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
     let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
     pair::encode(&rgb, settings)
 }

@@ -18,7 +18,7 @@ use super::journal::{self, Journal, Known};
 use super::pair::Maker;
 use super::pair_files::Files;
 use super::sweep::{Job, Sweep};
-use super::work::Work;
+use super::work::{State, Work};
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
 
@@ -122,6 +122,11 @@ pub fn run(
         return Ok(outcome);
     }
     let done = finish::present(sweep, folder, &known)?;
+    let done_before = sweep
+        .jobs()
+        .filter_map(Result::ok)
+        .filter(|job| options.shard.holds(&job.key) && done.contains(&job.key))
+        .count();
     let work = Work {
         sweep,
         options,
@@ -129,12 +134,16 @@ pub fn run(
         known: &known,
         done: &done,
         journal: Mutex::new(Journal::open(folder, options.shard)?),
-        state: Mutex::default(),
+        state: Mutex::new(State {
+            done_before,
+            ..State::default()
+        }),
         is_aborted: AtomicBool::new(false),
         total: shard_size,
         files: Files {
             sweep,
             decoder: maker.decoder(),
+            fill_to: maker.fill_to(&sweep.plan),
             writer: Writer::new(folder, options.shard),
         },
     };

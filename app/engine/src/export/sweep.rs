@@ -69,7 +69,10 @@ impl Sweep {
 
     /// A sweep by a loaded model.
     pub fn with_model(plan: Plan, model: &LoadedModel) -> Result<Self, EngineError> {
-        check_each_mix(&plan, &model.summary().classes)?;
+        // A checkpoint without classes takes the mix's names as words of its prompt.
+        if !model.summary().classes.is_empty() {
+            check_each_mix(&plan, &model.summary().classes)?;
+        }
         for [alpha, beta] in &plan.alpha_beta {
             let request = RenderRequest {
                 alpha: *alpha,

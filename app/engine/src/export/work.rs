@@ -174,9 +174,7 @@ impl Work<'_> {
             if !self.options.shard.holds(&job.key) {
                 continue;
             }
-            if self.done.contains(&job.key) {
-                self.state().done_before += 1;
-            } else {
+            if !self.done.contains(&job.key) {
                 jobs.push(job);
             }
         }
@@ -218,8 +216,7 @@ impl Work<'_> {
         let plan = &self.sweep.plan;
         let keeps_steps = plan.extras.contains(&Extra::Steps);
         let batch = maker.batch_size(plan);
-        // Where a batch's size decides bits, all batches have one size.
-        let fill_to = if plan.is_batch_free() { 1 } else { batch };
+        let fill_to = maker.fill_to(plan);
         let (mut busy_secs, mut first) = (0.0, None);
         while let Ok((scene, jobs)) = scenes.recv() {
             let begun = *first.get_or_insert_with(Instant::now);

@@ -18,6 +18,7 @@ use crate::export::run;
 use crate::export::{Job, Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver};
 use crate::loaded::LoadedModel;
 use crate::protocol::Rgba8;
+use crate::request::RenderRequest;
 use crate::{frames, metadata, worker};
 
 /// The least time between two thumbnails: more can't be looked at.
@@ -137,6 +138,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
         metadata::write_file(&root.join(DEMO_PHOTO_FILE), DEMO_PHOTO)?;
         grid.scenes = vec![DEMO_PHOTO_FILE.to_owned()];
     }
+    make_absolute(&mut grid.run)?;
     let text = grid_plan(&grid)?;
     let classes: Vec<&str> = grid.run.mix.active().map(|(class, _)| class).collect();
     let stem = classes.join("-");
@@ -160,6 +162,21 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
         "{}: holds too many plans called {stem}; choose another output folder",
         root.display()
     )))
+}
+
+/// Paths of a run are from the working folder, those of a plan from its own.
+fn make_absolute(run: &mut RenderRequest) -> Result<(), EngineError> {
+    let paths = [
+        &mut run.model,
+        &mut run.vae,
+        &mut run.text_encoder,
+        &mut run.tokenizer,
+        &mut run.adapter,
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = std::path::absolute(&path).map_err(|source| EngineError::reading(path, source))?;
+    }
+    Ok(())
 }
 
 /// When pairs were made.

@@ -40,6 +40,30 @@ pub enum LayoutKind {
 }
 
 impl LayoutKind {
+    /// All of them, the default first.
+    pub const ALL: [Self; 7] = [
+        Self::Basicsr,
+        Self::Restormer,
+        Self::Cdd11,
+        Self::Promptir,
+        Self::Reside,
+        Self::Imagefolder,
+        Self::Webdataset,
+    ];
+
+    /// What people call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Basicsr => "BasicSR",
+            Self::Restormer => "Restormer",
+            Self::Cdd11 => "CDD-11",
+            Self::Promptir => "PromptIR, AirNet",
+            Self::Reside => "RESIDE",
+            Self::Imagefolder => "Hugging Face imagefolder",
+            Self::Webdataset => "WebDataset",
+        }
+    }
+
     /// The format of degraded images without a key: as in the layout's original.
     pub(super) fn default_lq_format(self) -> ImageFormat {
         match self {

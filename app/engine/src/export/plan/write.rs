@@ -1,5 +1,7 @@
 //! Plans out of a run: what the studio's queue writes.
 
+use std::path::Path;
+
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
@@ -25,6 +27,26 @@ pub struct GridRequest {
     pub factors: Vec<f32>,
     /// Seeds, from the run's on.
     pub seeds: u64,
+}
+
+/// `scenes` of a plan for one photo, or for all photos in its folder; none for the demo photo.
+pub fn scene_patterns(photo: Option<&Path>, whole_folder: bool) -> Vec<String> {
+    let Some(photo) = photo.and_then(|photo| std::path::absolute(photo).ok()) else {
+        return Vec::new();
+    };
+    // Brackets in names are no patterns.
+    let escaped = |path: &Path| {
+        let text = path.to_string_lossy();
+        if text.contains(['*', '?', '[']) {
+            glob::Pattern::escape(&text)
+        } else {
+            text.into_owned()
+        }
+    };
+    match photo.parent().filter(|_| whole_folder) {
+        Some(folder) => vec![format!("{}/*", escaped(folder))],
+        None => vec![escaped(&photo)],
+    }
 }
 
 /// The text of a plan file.

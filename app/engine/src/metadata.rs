@@ -58,7 +58,7 @@ pub struct PairSettings {
     /// File format.
     #[serde(default, skip_serializing_if = "ImageFormat::is_png")]
     pub format: ImageFormat,
-    /// Size of the batch it was sampled in, where that decides bits: on a GPU.
+    /// Size of the batch it was sampled in, which decides the last bits; absent for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
 }

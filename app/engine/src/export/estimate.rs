@@ -57,7 +57,7 @@ fn measure_pair(
     jobs: &[Job],
 ) -> Result<Option<Estimate>, EngineError> {
     let plan = &sweep.plan;
-    let fill_to = maker.fill_to(plan);
+    let fill_to = maker.batch_size(plan);
     let measured_steps = plan.run.steps.min(MEASURED_STEPS);
     let requests: Vec<RenderRequest> = jobs
         .iter()

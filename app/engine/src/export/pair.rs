@@ -22,8 +22,6 @@ use crate::render::{self, RenderStep};
 use crate::request::RenderRequest;
 use crate::scene::FittedScene;
 
-/// Tokens of a batch on a processor: beyond it nothing is gained, and a stop waits longer.
-const CPU_TOKENS: usize = 1024;
 /// Tokens of a batch on a GPU.
 const GPU_TOKENS: usize = 16_384;
 /// The most pairs of a batch.
@@ -100,17 +98,17 @@ impl Maker {
         }
     }
 
-    /// Pairs to sample in one batch: as many tokens as keep the device busy, whose number the model's sides tell.
+    /// Pairs to sample in one batch, and what every batch is filled to: since a batch's size decides the last bits, all have
+    /// one size, whichever pairs are still to do. Without the plan's word it follows from model and size, never from the
+    /// machine: one on a processor, which a single pair keeps busy, and on a GPU as many tokens as do that.
     pub fn batch_size(&self, plan: &Plan) -> usize {
         let Self::Model(model) = self else { return 1 };
         let side = (plan.run.size / model.summary().size_multiple.max(1)).max(1) as usize;
-        let wanted = if plan.is_batch_free() { CPU_TOKENS } else { GPU_TOKENS };
-        plan.batch.unwrap_or((wanted / (side * side)).clamp(1, MAX_BATCH))
-    }
-
-    /// What every batch is filled to: one size for all where a batch's size decides bits.
-    pub fn fill_to(&self, plan: &Plan) -> usize {
-        if plan.is_batch_free() { 1 } else { self.batch_size(plan) }
+        let default = match plan.run.device.as_str() {
+            "cpu" => 1,
+            _ => (GPU_TOKENS / (side * side)).clamp(1, MAX_BATCH),
+        };
+        plan.batch.unwrap_or(default)
     }
 
     /// Degrades a scene as `request` says, in a batch of `fill_to`.

@@ -24,8 +24,8 @@ use crate::scene::CropAt;
 pub(super) struct Files<'a> {
     pub sweep: &'a Sweep,
     pub decoder: Option<Decoder>,
-    /// What batches are filled to.
-    pub fill_to: usize,
+    /// Pairs of a batch.
+    pub batch: usize,
     pub writer: Writer,
 }
 
@@ -226,7 +226,7 @@ impl Files<'_> {
             crop: plan.crop_of(job.scene),
             bits: plan.bits,
             format,
-            batch: (self.fill_to > 1).then_some(self.fill_to),
+            batch: (self.batch > 1).then_some(self.batch),
         });
         settings
     }

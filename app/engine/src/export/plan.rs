@@ -64,9 +64,9 @@ pub struct Plan {
     pub names: Names,
     /// Pairs in one tar of the `WebDataset` layout.
     pub shard_pairs: usize,
-    /// Pairs that are sampled in one batch; chosen by the machine when absent. Not part of the plan's identity where the
-    /// files don't depend on it.
-    #[serde(skip)]
+    /// Pairs that are sampled in one batch. It is part of the plan's identity: the last bits of a matrix product depend on
+    /// its number of rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
     /// The plan's folder.
     #[serde(skip)]
@@ -118,12 +118,6 @@ impl Plan {
             }
         }
         classes
-    }
-
-    /// Whether each pair's bits are independent of its batch: true of the processor's kernels, not of a GPU's libraries,
-    /// which choose an algorithm by the batch's size.
-    pub(super) fn is_batch_free(&self) -> bool {
-        self.engine == EngineKind::Physical || self.run.device == "cpu"
     }
 
     /// The square to cut out of a scene's photo.

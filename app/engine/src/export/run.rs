@@ -143,7 +143,7 @@ pub fn run(
         files: Files {
             sweep,
             decoder: maker.decoder(),
-            fill_to: maker.fill_to(&sweep.plan),
+            batch: maker.batch_size(&sweep.plan),
             writer: Writer::new(folder, options.shard),
         },
     };

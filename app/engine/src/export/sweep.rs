@@ -92,12 +92,10 @@ impl Sweep {
         };
         let canonical =
             serde_json::to_string(&plan).map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
-        let batch = plan.batch.filter(|_| !plan.is_batch_free());
-        let batch = batch.map_or_else(String::new, |batch| format!("\nbatch {batch}"));
         let sweep = Self {
             mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
             parts: parts(&plan),
-            hash: metadata::sha256_hex(format!("{FORMAT}\n{}\n{canonical}{batch}", model.sha256).as_bytes()),
+            hash: metadata::sha256_hex(format!("{FORMAT}\n{}\n{canonical}", model.sha256).as_bytes()),
             labels,
             plan,
             model,

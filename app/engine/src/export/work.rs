@@ -216,7 +216,6 @@ impl Work<'_> {
         let plan = &self.sweep.plan;
         let keeps_steps = plan.extras.contains(&Extra::Steps);
         let batch = maker.batch_size(plan);
-        let fill_to = maker.fill_to(plan);
         let (mut busy_secs, mut first) = (0.0, None);
         while let Ok((scene, jobs)) = scenes.recv() {
             let begun = *first.get_or_insert_with(Instant::now);
@@ -226,7 +225,7 @@ impl Work<'_> {
                 }
                 let start = Instant::now();
                 let requests: Vec<RenderRequest> = jobs.iter().map(|job| self.sweep.request(job)).collect();
-                let made = maker.make_batch(&requests, &scene, keeps_steps, fill_to)?;
+                let made = maker.make_batch(&requests, &scene, keeps_steps, batch)?;
                 busy_secs += start.elapsed().as_secs_f32();
                 for (job, made) in jobs.iter().zip(made) {
                     if pairs.send((Arc::clone(&scene), job.clone(), made)).is_err() {

@@ -40,6 +40,25 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn form(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.spacing_mut().item_spacing.y = space::TIGHT;
+    ui.horizontal(|ui| {
+        let theme = theme::of(ui);
+        let button = egui::Button::new(RichText::new("Add to the queue").color(theme.on_accent)).fill(theme.accent);
+        if ui
+            .add(button)
+            .on_hover_text("Writes a plan, then makes its pairs")
+            .clicked()
+        {
+            studio.commands.push(Command::QueueMix);
+        }
+        if ui
+            .button("Add a plan…")
+            .on_hover_text("A plan file of mdsd3 sweep")
+            .clicked()
+        {
+            studio.commands.push(Command::OpenPlan);
+        }
+    });
     let form = &mut studio.state.queue.form;
     row(ui, "Mixes", |ui| {
         let choices = [
@@ -83,24 +102,6 @@ fn form(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         let response = ui.add(field);
         response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "output folder"));
         focus_ring(ui, &response);
-    });
-    ui.horizontal(|ui| {
-        let theme = theme::of(ui);
-        let button = egui::Button::new(RichText::new("Add to the queue").color(theme.on_accent)).fill(theme.accent);
-        if ui
-            .add(button)
-            .on_hover_text("Writes a plan, then makes its pairs")
-            .clicked()
-        {
-            studio.commands.push(Command::QueueMix);
-        }
-        if ui
-            .button("Add a plan…")
-            .on_hover_text("A plan file of mdsd3 sweep")
-            .clicked()
-        {
-            studio.commands.push(Command::OpenPlan);
-        }
     });
 }
 

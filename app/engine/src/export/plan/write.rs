@@ -64,10 +64,6 @@ pub fn grid_plan(request: &GridRequest) -> Result<String, EngineError> {
     table.insert("engine".to_owned(), engine);
     table.insert("layout".to_owned(), layout);
     table.insert("scenes".to_owned(), toml_of(&request.scenes)?);
-    table.insert(
-        "mixes".to_owned(),
-        Value::Array(vec![grid(&request.run.mix, &request.factors)?]),
-    );
     let seeds: Vec<u64> = (0..request.seeds.max(1))
         .map(|offset| request.run.seed.saturating_add(offset))
         .collect();
@@ -88,6 +84,11 @@ pub fn grid_plan(request: &GridRequest) -> Result<String, EngineError> {
             }
         }
     }
+    // A list of tables comes last in TOML.
+    table.insert(
+        "mixes".to_owned(),
+        Value::Array(vec![grid(&request.run.mix, &request.factors)?]),
+    );
     toml::to_string(&table).map_err(|error| bad(format!("the plan can't be written ({error})")))
 }
 

@@ -18,8 +18,8 @@ pub mod palette;
 mod playback;
 pub mod presets;
 mod queries;
-pub mod seeds;
 pub mod queue;
+pub mod seeds;
 #[cfg(test)]
 mod tests;
 pub mod training;

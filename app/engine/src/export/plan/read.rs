@@ -34,7 +34,7 @@ const PLAN_KEYS: [&str; 13] = [
 
 /// Keys that are a [`RenderRequest`]'s; photo, mix, alpha, beta and seed are in the plural here, and nobody looks at
 /// previews.
-pub(super) const RUN_KEYS: [&str; 18] = [
+pub(super) const RUN_KEYS: [&str; 19] = [
     "size",
     "fit",
     "steps",
@@ -42,6 +42,7 @@ pub(super) const RUN_KEYS: [&str; 18] = [
     "sampler",
     "sampler_aid",
     "curves",
+    "head_ratios",
     "prompt",
     "negative_prompt",
     "model",

@@ -177,7 +177,7 @@ impl Studio {
         self.state.tick(now_secs);
     }
 
-    pub(super) fn add_plan(&mut self, plan: PathBuf) {
+    pub(super) fn add_plan(&mut self, plan: std::path::PathBuf) {
         self.state.queue_plan(plan);
         self.layout.focus(Pane::Queue);
     }

@@ -130,7 +130,7 @@ impl State {
             seeds: form.seeds,
             run,
         };
-        let root = crate::dialogs::typed_path(&form.root);
+        let root = super::typed_path(&form.root);
         self.ask_queue(QueueRequest::AddGrid {
             grid: Box::new(grid),
             root,

@@ -165,7 +165,13 @@ impl Dialogs {
             .poll_native(suggestion)
             .or_else(|| self.show_path(ctx, recent, suggestion));
         match &choice {
-            Some(Choice::Open(Some(path)) | Choice::Save(path) | Choice::SaveFigure(path) | Choice::Plan(path) | Choice::Model(_, path)) => {
+            Some(
+                Choice::Open(Some(path))
+                | Choice::Save(path)
+                | Choice::SaveFigure(path)
+                | Choice::Plan(path)
+                | Choice::Model(_, path),
+            ) => {
                 self.last_folder = path.parent().map(Path::to_owned);
             }
             Some(Choice::SaveSteps(folder)) => self.last_folder = Some(folder.clone()),

@@ -108,7 +108,7 @@ fn pairs_say_how_they_were_made_and_can_be_made_again() {
         serde_json::from_slice(&fs::read(project.root().join("out/info/a.json")).expect("there")).expect("JSON");
     assert_eq!(info["request"]["mix"]["haze"], 0.25);
     assert_eq!(
-        (&info["bits"], &info["crop_px"], &info["lq"]),
+        (&info["bits"], &info["crop"]["side_px"], &info["lq"]),
         (&16.into(), &40.into(), &"lq/a.png".into())
     );
     assert!(info["physical"]["rain"].is_object() && info["scene_sha256"].is_string());
@@ -213,4 +213,23 @@ fn a_slurm_script_runs_every_shard_and_resumes() {
     }
     assert!(!script.contains("--gres"), "the physical engine needs no GPU");
     assert!(!project.root().join("out").exists());
+}
+
+#[test]
+fn batches_give_the_same_files_whichever_pairs_are_still_to_do() {
+    let plan = "mixes = [{ rain = 1.0 }, { haze = { uniform = [0.2, 1.0] } }]\nseeds = [0, 1]\nsteps = 2\nguidance = 1.5\nbatch = 3";
+    let project = Project::with_engine("mdsd3", plan);
+    project.sweep(&["-o", "one"]).succeeded();
+    for shard in ["1/2", "0/2"] {
+        project.sweep(&["-o", "parts", "--shard", shard]).succeeded();
+    }
+    project.sweep(&["-o", "parts", "--merge"]).succeeded();
+    assert!(tree(&project.root().join("one")) == tree(&project.root().join("parts")));
+    mdsd3(
+        &project.root(),
+        ["render", "--from", "one/lq/a_1.png", "-o", "again.png"],
+    )
+    .succeeded();
+    let read = |path: &str| fs::read(project.root().join(path)).expect("a file");
+    assert!(read("again.png") == read("one/lq/a_1.png"));
 }

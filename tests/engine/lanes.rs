@@ -199,7 +199,7 @@ fn the_physical_baseline_is_a_lane_that_can_be_saved_and_made_again() {
     assert_eq!(driver.next(), Event::Saved { path: path.clone() });
     let settings = metadata::read_settings(&path).expect("settings");
     let pair = settings.pair.as_ref().expect("a physical image says so");
-    let again = mdsd3_engine::export::reproduce::pair_png(&path, &settings, pair).expect("made again");
+    let again = mdsd3_engine::export::reproduce::pair_file(&path, &settings, pair).expect("made again");
     let decode = |bytes: &[u8]| image::load_from_memory(bytes).expect("a PNG").to_rgb8();
     assert_eq!(decode(&again), decode(&std::fs::read(&path).expect("readable")));
 }

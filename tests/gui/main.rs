@@ -8,6 +8,7 @@ mod lanes;
 mod mixer;
 mod model;
 mod preferences;
+mod queue;
 mod real_engine;
 mod shaders;
 mod snapshots;

@@ -20,6 +20,7 @@ use mdsd3_engine::protocol::{
     CancelReason, Event, LaneBatch, LaneKind, LaneRequest, ModelSummary, Request, Rgba8, RunId, SpectrumFrame,
     StepFrame, StepView,
 };
+use mdsd3_engine::queue::{QueueEntry, QueueRequest};
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
 use mdsd3_engine::{EngineError, metadata};
@@ -55,6 +56,10 @@ pub struct Wire {
     pub training_requests: Vec<TrainingRequest>,
     /// What the training says next.
     pub training_events: VecDeque<TrainingEvent>,
+    /// What the queue was asked for, oldest first.
+    pub queue_requests: Vec<QueueRequest>,
+    /// The queue's entries that wait to be taken.
+    pub queue: Option<Vec<QueueEntry>>,
     /// Answers that wait to be polled.
     pub events: VecDeque<Event>,
     /// Decoded steps that wait to be taken.
@@ -186,6 +191,14 @@ impl EngineLink for FakeEngine {
         let mut wire = self.0.borrow_mut();
         wire.advance();
         wire.events.drain(..).collect()
+    }
+
+    fn send_to_queue(&mut self, request: QueueRequest) {
+        self.0.borrow_mut().queue_requests.push(request);
+    }
+
+    fn take_queue(&mut self) -> Option<Vec<QueueEntry>> {
+        self.0.borrow_mut().queue.take()
     }
 
     fn take_frames(&mut self) -> Vec<StepFrame> {

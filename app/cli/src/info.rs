@@ -15,8 +15,8 @@ const SHOWN: usize = 20;
 /// What to look at.
 #[derive(Debug, clap::Args)]
 pub struct InfoArgs {
-    /// Model folder, safetensors file, or PNG made by mdsd3; the bundled model when absent
-    #[arg(value_name = "MODEL|PNG")]
+    /// Model folder, safetensors file, or image made by mdsd3; the bundled model when absent
+    #[arg(value_name = "MODEL|IMAGE")]
     path: Option<PathBuf>,
     /// Autoencoder, in place of the checkpoint's own
     #[arg(long, value_name = "DIR|FILE")]
@@ -41,7 +41,7 @@ pub struct InfoArgs {
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     match &args.path {
-        Some(path) if metadata::is_png(path) => png_info(path),
+        Some(path) if metadata::is_made_image(path) => png_info(path),
         _ => model_info(args),
     }
 }

@@ -105,7 +105,7 @@ fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
     let settings = metadata::read_settings(source)?;
     let working = progress::spinner("making the image again");
     if let Some(pair) = &settings.pair {
-        metadata::write_file(output, &reproduce::pair_png(source, &settings, pair)?)?;
+        metadata::write_file(output, &reproduce::pair_file(source, &settings, pair)?)?;
     } else {
         let mut request = settings.request.clone();
         branch::set_scene(&mut request, reproduce::scene_of(source, &settings)?.as_deref());

@@ -11,8 +11,8 @@ use indicatif::ProgressBar;
 use mdsd3_engine::EngineError;
 use mdsd3_engine::export::estimate::{self, Estimate};
 use mdsd3_engine::export::slurm::{self, SlurmOptions};
-use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, run, verify};
-use mdsd3_engine::loaded::{LoadedModel, ModelKey};
+use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, open, run, verify};
+use mdsd3_engine::loaded::LoadedModel;
 use mdsd3_engine::metadata;
 use serde_json::json;
 
@@ -81,7 +81,10 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let path = args.plan.as_deref().context("name a plan")?;
     let plan = Plan::read(path)?;
     let (sweep, model) = open(plan)?;
-    let folder = args.output.clone().unwrap_or_else(|| default_output(path, &sweep));
+    let folder = args
+        .output
+        .clone()
+        .unwrap_or_else(|| open::default_folder(path, &sweep));
     if args.dry_run {
         return dry_run(&sweep, model);
     }
@@ -102,25 +105,10 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
 
 /// A sweep with the model it needs.
 fn open(plan: Plan) -> anyhow::Result<(Sweep, Option<LoadedModel>)> {
-    use mdsd3_engine::export::plan::EngineKind;
-    if plan.engine == EngineKind::Physical {
-        return Ok((Sweep::physical(plan)?, None));
-    }
     let loading = progress::spinner("loading the model");
-    let model = LoadedModel::load(ModelKey {
-        path: plan.model_path(),
-        parts: mdsd3_engine::loaded::ModelParts::default(),
-        device: plan.device.clone(),
-        dtype: plan.dtype.clone(),
-    })?;
+    let opened = open::open(plan, None)?;
     loading.finish_and_clear();
-    Ok((Sweep::with_model(plan, &model)?, Some(model)))
-}
-
-/// `rain-1a2b3c4d` for `rain.toml`: another plan never gets the same folder.
-fn default_output(plan: &Path, sweep: &Sweep) -> PathBuf {
-    let stem = plan.file_stem().unwrap_or_default().to_string_lossy();
-    PathBuf::from(format!("{stem}-{:.8}", sweep.hash()))
+    Ok(opened)
 }
 
 fn make(args: &SweepArgs, sweep: &Sweep, model: Option<LoadedModel>, folder: &Path) -> anyhow::Result<()> {
@@ -285,7 +273,7 @@ fn write_script(args: &SweepArgs, sweep: &Sweep, plan: &Path, folder: &Path) -> 
         time: args.time.clone(),
         gpus: args
             .gpus
-            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.device != "cpu")),
+            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.run.device != "cpu")),
         cores: args.cores,
         program: absolute(&env::current_exe().context("this program's path is unknown")?)?,
         plan: absolute(plan)?,

@@ -22,6 +22,9 @@ static MODEL: Option<(&str, &[u8])> = None;
 pub(crate) static DEMO_PHOTO: &[u8] = include_bytes!("../../../assets/photos/pont-du-gard.jpg");
 
 /// What the default scene is called in messages.
+/// Its file's name, where it is written out.
+pub(crate) const DEMO_PHOTO_FILE: &str = "pont-du-gard.jpg";
+/// What the demo photo is called.
 pub const DEMO_PHOTO_NAME: &str = "the demo photo";
 
 /// Extensions of photos that can be opened, in lower case.

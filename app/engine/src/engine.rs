@@ -13,6 +13,7 @@ use crate::events::{EventSink, Wake};
 use crate::loaded::{ModelKey, ModelParts};
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, Request, StepFrame};
+use crate::queue::{Queue, QueueEntry, QueueRequest};
 use crate::stop::StopSignal;
 use crate::training::{Trainer, TrainingEvent, TrainingRequest};
 use crate::worker::{Command, Worker};
@@ -66,7 +67,8 @@ impl fmt::Debug for EngineOptions {
 
 /// A worker thread that loads models and renders, a preview thread that decodes its steps, and a thread for chores.
 ///
-/// No method waits for either thread. Dropping the engine stops the run within a step and waits for both threads to end.
+/// A fourth thread makes datasets: see [`crate::queue`]. No method waits for any of them. Dropping the engine stops the run
+/// within a step and the queue after the pairs in hand, and waits for all threads to end.
 pub struct Engine {
     /// `None` once the engine is closing.
     requests: Option<Sender<Command>>,
@@ -75,6 +77,7 @@ pub struct Engine {
     events: Receiver<Event>,
     stop: Arc<StopSignal>,
     preview: Preview,
+    queue: Queue,
     threads: Vec<JoinHandle<()>>,
     trainer: Trainer,
 }
@@ -100,6 +103,7 @@ impl Engine {
         key.check()?;
         let (requests, commands) = crossbeam_channel::bounded(REQUEST_CAPACITY);
         let trainer = Trainer::new(wake.clone());
+        let queue = Queue::start(wake.clone())?;
         let (sink, events) = event_channel(wake);
         let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
         let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), key);
@@ -112,6 +116,7 @@ impl Engine {
             events,
             stop,
             preview,
+            queue,
             threads: Vec::with_capacity(3),
             trainer,
         };
@@ -178,6 +183,16 @@ impl Engine {
     /// Events in the order they happened. A receiver that falls behind loses progress events only.
     pub fn events(&self) -> &Receiver<Event> {
         &self.events
+    }
+
+    /// Asks the queue of datasets for something; never waits.
+    pub fn send_to_queue(&self, request: QueueRequest) {
+        self.queue.send(request);
+    }
+
+    /// The queue's entries, when something changed since the last call.
+    pub fn take_queue(&self) -> Option<Vec<QueueEntry>> {
+        self.queue.take()
     }
 
     /// Takes the frames decoded since the last call.

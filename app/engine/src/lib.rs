@@ -7,6 +7,7 @@
 //!   drives it directly.
 //! - [`Engine`] runs a session on a worker thread for the studio: [`protocol::Request`]s go down a bounded channel,
 //!   [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
+//! - [`queue`] makes datasets on a thread of its own; [`export`] is what it and `mdsd3 sweep` run.
 //! - [`request::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
 
 pub mod advice;
@@ -32,6 +33,7 @@ pub mod memory;
 pub mod metadata;
 pub mod parity;
 pub mod protocol;
+pub mod queue;
 pub mod render;
 pub mod request;
 pub mod scene;

@@ -54,6 +54,20 @@ pub struct ModelKey {
 }
 
 impl ModelKey {
+    /// Every path of it, to be led elsewhere.
+    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let parts = &mut self.parts;
+        let all = [
+            &mut self.path,
+            &mut parts.vae,
+            &mut parts.preview_vae,
+            &mut parts.text_encoder,
+            &mut parts.tokenizer,
+            &mut parts.adapter,
+        ];
+        all.into_iter().flatten()
+    }
+
     /// Refuses devices and dtypes that no model could be loaded with.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         self.device.parse::<ComputeDevice>()?.check_built_in()?;
@@ -108,6 +122,19 @@ impl LoadedModel {
             identity: Arc::new(identity),
             encoded: None,
             adapter_strength: 1.0,
+        })
+    }
+
+    /// A second handle on the same weights, with no scene encoded yet; `None` with an adapter, whose strength each handle
+    /// would set behind the other's back.
+    pub(crate) fn share(&self) -> Option<Self> {
+        self.key.parts.adapter.is_none().then(|| Self {
+            key: self.key.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            summary: self.summary.clone(),
+            identity: Arc::clone(&self.identity),
+            encoded: None,
+            adapter_strength: self.adapter_strength,
         })
     }
 

@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 
 use crate::bundled::DEMO_PHOTO_NAME;
 use crate::error::EngineError;
-use crate::export::plan::EngineKind;
+use crate::export::jpeg;
+use crate::export::plan::{EngineKind, ImageFormat};
 use crate::protocol::Rgba8;
 use crate::request::RenderRequest;
+use crate::scene::CropAt;
 
 /// Keyword of the chunk that people read.
 pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
@@ -20,6 +22,9 @@ pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 pub(crate) const SETTINGS_KEYWORD: &str = "mdsd3";
 /// Version of [`RunSettings`] that this program writes, and the newest that it reads.
 pub const SETTINGS_VERSION: u32 = 1;
+
+/// How far into a JPEG its settings can reach: two comments of the largest size.
+const JPEG_HEAD_BYTES: u64 = 1 << 18;
 
 /// Everything that restores a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,10 +51,16 @@ pub struct PairSettings {
     pub engine: EngineKind,
     /// Which image of the pair.
     pub image: PairImage,
-    /// Side of the centred square that was cut out of the photo, in pixels.
-    pub crop_px: Option<u32>,
+    /// The square that was cut out of the photo.
+    pub crop: Option<CropAt>,
     /// Bits per channel.
     pub bits: u8,
+    /// File format.
+    #[serde(default, skip_serializing_if = "ImageFormat::is_png")]
+    pub format: ImageFormat,
+    /// Size of the batch it was sampled in, which decides the last bits; absent for 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
 }
 
 /// An image of a pair that can be made again.
@@ -94,7 +105,9 @@ impl RunSettings {
         let pair = PairSettings {
             engine: EngineKind::Physical,
             image: PairImage::Decoded,
-            crop_px: None,
+            crop: None,
+            format: ImageFormat::Png,
+            batch: None,
             bits: 8,
         };
         Self {
@@ -222,24 +235,33 @@ pub fn is_png(path: &Path) -> bool {
         && signature == *b"\x89PNG\r\n\x1a\n"
 }
 
-/// The settings that an image was made with; `None` for an image that carries none, or that is no PNG.
+/// The settings that an image was made with; `None` for an image that carries none.
 ///
 /// # Errors
 /// As [`read_settings`], but for files without settings.
 pub fn find_settings(path: &Path) -> Result<Option<RunSettings>, EngineError> {
-    if !is_png(path) || settings_json(path)?.is_none() {
+    if jpeg_settings(path)?.is_none() && (!is_png(path) || settings_json(path)?.is_none()) {
         return Ok(None);
     }
     read_settings(path).map(Some)
 }
 
-/// Reads the settings that a PNG was made with.
+/// Whether a file is an image that carries settings: every PNG is asked, a JPEG only when it has some.
+pub fn is_made_image(path: &Path) -> bool {
+    is_png(path) || matches!(jpeg_settings(path), Ok(Some(_)))
+}
+
+/// Reads the settings that a PNG was made with, or a JPEG of a dataset.
 ///
 /// # Errors
-/// [`EngineError::BadInput`] when the file isn't a readable PNG, holds no settings, or holds those of a newer version.
+/// [`EngineError::BadInput`] when the file isn't a readable PNG or JPEG, holds no settings, or holds those of a newer version.
 pub fn read_settings(path: &Path) -> Result<RunSettings, EngineError> {
     let shown = path.display();
-    let json = settings_json(path)?.ok_or_else(|| {
+    let found = match jpeg_settings(path)? {
+        Some(json) => Some(json),
+        None => settings_json(path)?,
+    };
+    let json = found.ok_or_else(|| {
         EngineError::BadInput(format!(
             "{shown}: holds no settings; it was not made by mdsd3, or its text was removed"
         ))
@@ -259,6 +281,16 @@ pub fn read_settings(path: &Path) -> Result<RunSettings, EngineError> {
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
+}
+
+/// The settings text of a JPEG; `None` when it has none or the file is something else.
+fn jpeg_settings(path: &Path) -> Result<Option<String>, EngineError> {
+    let failed = |source| EngineError::reading(path, source);
+    // Markers and texts come first: no photo need be read to its end.
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(JPEG_HEAD_BYTES).read_to_end(&mut head).map_err(failed)?;
+    Ok(jpeg::text_of(&head, SETTINGS_KEYWORD))
 }
 
 /// The text of the settings chunk, wherever in the file it is.

@@ -10,7 +10,7 @@ use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Start, Step};
 use crate::error::EngineError;
 use crate::frames::Decoded;
 use crate::lanes::{LaneOutput, LanesOutput};
-use crate::loaded::{Decoder, Latents, LoadedModel};
+use crate::loaded::{Decoder, Latents};
 use crate::request::RenderRequest;
 
 /// A denoising step that is complete.
@@ -113,21 +113,6 @@ impl From<LanesOutput> for Option<RenderOutput> {
             scene_sha256: output.scene_sha256,
         })
     }
-}
-
-/// Samples one lane from its noise; the final latents and the seconds of each step.
-pub(crate) fn sample(
-    request: &RenderRequest,
-    model: &LoadedModel,
-    scene: &Scene,
-    observer: &mut dyn RenderObserver,
-) -> Result<Option<(Latents, Vec<f32>)>, EngineError> {
-    let pipeline = model.pipeline();
-    let (lanes, settings) = ([lane_of(request)], request.sample_settings());
-    let start = Start::at_first_step(pipeline.initial(scene, &lanes, &settings)?);
-    let mut on_step = |_: usize, step: RenderStep| observer.step_done(step);
-    let ended = sample_batch(pipeline, scene, (&lanes, &settings), start, &mut on_step)?;
-    Ok(ended.and_then(|(mut latents, step_secs)| Some((latents.pop()?, step_secs))))
 }
 
 /// What the pipeline calls a lane. All lanes of a scene and seed start from the same noise, which is what makes them

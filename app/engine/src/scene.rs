@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use image::Rgb32FImage;
 use mdsd3_model::io::photo;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::bundled;
 use crate::error::EngineError;
 use crate::metadata;
 use crate::request::Fit;
+
+/// The middle of a [`CropAt`].
+const MIDDLE: u16 = 0x8000;
 
 /// What decides a fitted scene's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +25,26 @@ pub struct SceneKey {
     size_px: u32,
     fit: Fit,
     multiple_px: u32,
-    crop_px: Option<u32>,
+    crop: Option<CropAt>,
+}
+
+/// Where a square is cut out of a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CropAt {
+    /// Side in pixels.
+    pub side_px: u32,
+    /// Share of the room left of it and above it, in 65535ths: 0 is the edge, 32768 the middle.
+    pub share: [u16; 2],
+}
+
+impl CropAt {
+    /// In the middle.
+    pub fn center(side_px: u32) -> Self {
+        Self {
+            side_px,
+            share: [MIDDLE; 2],
+        }
+    }
 }
 
 /// A photo as the model will see it.
@@ -67,14 +90,14 @@ impl SceneLoader {
         self.load_cropped(path, None, size_px, fit, multiple_px)
     }
 
-    /// As [`Self::load`], of the centred square of `crop_px` pixels when it is given.
+    /// As [`Self::load`], of the square `crop` when it is given.
     ///
     /// # Errors
     /// As [`Self::load`]; [`EngineError::BadInput`] for a photo that is smaller than the crop.
     pub fn load_cropped(
         &mut self,
         path: Option<&Path>,
-        crop_px: Option<u32>,
+        crop: Option<CropAt>,
         size_px: u32,
         fit: Fit,
         multiple_px: u32,
@@ -86,14 +109,14 @@ impl SceneLoader {
             size_px,
             fit,
             multiple_px,
-            crop_px,
+            crop,
         };
         if let Some(last) = self.last.as_ref().filter(|last| last.key == key) {
             return Ok(Arc::clone(last));
         }
         let mut photo = photo::decode_photo(&bytes, &name)?;
-        if let Some(crop_px) = crop_px {
-            photo.rgb = centred_square(&photo.rgb, crop_px, &name)?;
+        if let Some(crop) = crop {
+            photo.rgb = cut_out(&photo.rgb, crop, &name)?;
         }
         let rgb = match fit {
             Fit::Square => photo::fit_square(&photo.rgb, size_px),
@@ -109,14 +132,17 @@ impl SceneLoader {
     }
 }
 
-fn centred_square(rgb: &Rgb32FImage, side_px: u32, name: &str) -> Result<Rgb32FImage, EngineError> {
+fn cut_out(rgb: &Rgb32FImage, crop: CropAt, name: &str) -> Result<Rgb32FImage, EngineError> {
     let (width, height) = rgb.dimensions();
+    let side_px = crop.side_px;
     if width.min(height) < side_px {
         return Err(EngineError::BadInput(format!(
             "{name}: is {width}x{height} px, smaller than the crop of {side_px} px"
         )));
     }
-    let (left, top) = ((width - side_px) / 2, (height - side_px) / 2);
+    // 0x8000 of 0xffff rounds an odd rest down, as halving does.
+    let place = |length: u32, share: u16| (u64::from(length - side_px) * u64::from(share) / 0xffff) as u32;
+    let (left, top) = (place(width, crop.share[0]), place(height, crop.share[1]));
     Ok(image::imageops::crop_imm(rgb, left, top, side_px, side_px).to_image())
 }
 

@@ -59,6 +59,8 @@ impl Studio {
         state.seed_locked = prefs.seed_locked;
         state.recent = prefs.recent;
         state.presets = prefs.presets;
+        state.queue.form = prefs.queue_form;
+        state.restore_queue(prefs.unfinished);
         Self {
             link,
             state,
@@ -114,6 +116,8 @@ impl Studio {
             seed_locked: self.state.seed_locked,
             recent: self.state.recent.clone(),
             presets: self.state.presets.clone(),
+            queue_form: self.state.queue.form.clone(),
+            unfinished: self.state.queue.unfinished(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Studio {
                 self.layout.focus(Pane::Model);
             }
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),
+            Some(Choice::Plan(path)) => self.add_plan(path),
             None => {}
         }
         if let Some(purpose) = self.looking.ask_for.take() {
@@ -166,7 +171,15 @@ impl Studio {
         for frame in self.link.take_frames() {
             self.state.push_frame(frame);
         }
+        if let Some(entries) = self.link.take_queue() {
+            self.state.apply_queue(entries);
+        }
         self.state.tick(now_secs);
+    }
+
+    pub(super) fn add_plan(&mut self, plan: std::path::PathBuf) {
+        self.state.queue_plan(plan);
+        self.layout.focus(Pane::Queue);
     }
 
     fn draw(&mut self, ui: &mut Ui, commands: &mut Vec<Command>) {
@@ -215,6 +228,10 @@ impl Studio {
                 }
                 Effect::CancelChores => {
                     self.link.cancel_chores();
+                    Ok(())
+                }
+                Effect::Queue(request) => {
+                    self.link.send_to_queue(request.clone());
                     Ok(())
                 }
             };

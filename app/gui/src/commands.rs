@@ -83,6 +83,12 @@ pub enum Command {
     ShowSpectrum,
     /// Bring the training to the front.
     ShowTraining,
+    /// Put the mix into the queue of datasets.
+    QueueMix,
+    /// Choose a plan file for the queue.
+    OpenPlan,
+    /// Bring the queue to the front.
+    ShowQueue,
     /// Bring the log to the front.
     ShowLog,
     /// Switch between the dark and the light look.
@@ -133,6 +139,8 @@ impl Command {
                 Self::SaveSteps,
                 Self::SaveFigure,
                 Self::CopyImage,
+                Self::QueueMix,
+                Self::OpenPlan,
                 Self::Quit,
             ],
         },
@@ -204,6 +212,7 @@ impl Command {
                 Self::ShowModel,
                 Self::ShowSpectrum,
                 Self::ShowTraining,
+                Self::ShowQueue,
                 Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
@@ -260,6 +269,9 @@ impl Command {
             Self::ShowModel => "Show the model",
             Self::ShowSpectrum => "Show the spectrum",
             Self::ShowTraining => "Show the training",
+            Self::QueueMix => "Add the mix to the queue",
+            Self::OpenPlan => "Add a plan to the queue…",
+            Self::ShowQueue => "Show the queue",
             Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",

@@ -36,6 +36,8 @@ pub enum Purpose {
     ModelFile,
     /// Another part of a model: what the Model pane calls it.
     ModelPart(ModelField),
+    /// A plan of a dataset.
+    OpenPlan,
 }
 
 impl Purpose {
@@ -49,6 +51,7 @@ impl Purpose {
             Self::ModelFolder => ("Choose a model folder", "Choose"),
             Self::ModelFile => ("Choose a model file", "Choose"),
             Self::ModelPart(_) => ("Choose a file of the model", "Choose"),
+            Self::OpenPlan => ("Add a plan to the queue", "Add"),
         }
     }
 
@@ -61,6 +64,7 @@ impl Purpose {
             Self::SaveSteps => "~/mixes/street-steps",
             Self::ModelFolder => "~/models/stable-diffusion-3-medium",
             Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
+            Self::OpenPlan => "~/datasets/rain.toml",
         }
     }
 
@@ -72,6 +76,7 @@ impl Purpose {
             Self::SaveSteps => Choice::SaveSteps(path),
             Self::ModelFolder | Self::ModelFile => Choice::Model(ModelField::Model, path),
             Self::ModelPart(field) => Choice::Model(field, path),
+            Self::OpenPlan => Choice::Plan(path),
         }
     }
 }
@@ -89,6 +94,8 @@ pub enum Choice {
     SaveSteps(PathBuf),
     /// Write this into a field of the Model pane.
     Model(ModelField, PathBuf),
+    /// Make the dataset of this plan.
+    Plan(PathBuf),
 }
 
 /// The answer of the desktop's dialog.
@@ -158,7 +165,13 @@ impl Dialogs {
             .poll_native(suggestion)
             .or_else(|| self.show_path(ctx, recent, suggestion));
         match &choice {
-            Some(Choice::Open(Some(path)) | Choice::Save(path) | Choice::SaveFigure(path) | Choice::Model(_, path)) => {
+            Some(
+                Choice::Open(Some(path))
+                | Choice::Save(path)
+                | Choice::SaveFigure(path)
+                | Choice::Plan(path)
+                | Choice::Model(_, path),
+            ) => {
                 self.last_folder = path.parent().map(Path::to_owned);
             }
             Some(Choice::SaveSteps(folder)) => self.last_folder = Some(folder.clone()),
@@ -333,6 +346,7 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
             .add_filter("SVG, PNG, CSV or Parquet", &figure::EXTENSIONS)
             .set_file_name(suggestion)
             .save_file(),
+        Purpose::OpenPlan => dialog.add_filter("Plans", &["toml"]).pick_file(),
         Purpose::SaveSteps | Purpose::ModelFolder => dialog.pick_folder(),
         Purpose::ModelFile | Purpose::ModelPart(_) => {
             dialog.add_filter("Safetensors", &["safetensors", "json"]).pick_file()

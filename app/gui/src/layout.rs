@@ -42,13 +42,15 @@ pub enum Pane {
     Spectrum,
     /// A training run.
     Training,
+    /// Datasets in the making.
+    Queue,
     /// All messages.
     Log,
 }
 
 impl Pane {
     /// All of them.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Mixer,
         Self::Model,
         Self::Viewport,
@@ -56,6 +58,7 @@ impl Pane {
         Self::Spectrum,
         Self::Training,
         Self::Log,
+        Self::Queue,
     ];
 }
 
@@ -76,9 +79,10 @@ impl Default for Layout {
         let viewport = tiles.insert_pane(Pane::Viewport);
         let timeline = tiles.insert_pane(Pane::Timeline);
         let training = tiles.insert_pane(Pane::Training);
+        let queue = tiles.insert_pane(Pane::Queue);
         let log = tiles.insert_pane(Pane::Log);
         let spectrum = tiles.insert_pane(Pane::Spectrum);
-        let strip = tiles.insert_tab_tile(vec![timeline, training, log]);
+        let strip = tiles.insert_tab_tile(vec![timeline, queue, training, log]);
         let middle = tiles.insert_vertical_tile(vec![viewport, strip]);
         let root = tiles.insert_horizontal_tile(vec![left, middle, spectrum]);
         set_shares(
@@ -188,6 +192,7 @@ impl Behavior<Pane> for Docks<'_, '_> {
                 Pane::Timeline => panes::timeline::show(ui, self.context),
                 Pane::Spectrum => panes::spectrum::show(ui, self.context),
                 Pane::Training => panes::training::show(ui, self.context),
+                Pane::Queue => panes::queue::show(ui, self.context),
                 Pane::Log => panes::log::show(ui, self.context),
             });
         UiResponse::None
@@ -201,6 +206,10 @@ impl Behavior<Pane> for Docks<'_, '_> {
             Pane::Timeline => "Timeline".into(),
             Pane::Spectrum => "Spectrum".into(),
             Pane::Training => "Training".into(),
+            Pane::Queue => match self.context.state.queue.open_entries() {
+                0 => "Queue".into(),
+                open => format!("Queue ({open})").into(),
+            },
             Pane::Log if self.unread > 0 => format!("Log ({})", self.unread).into(),
             Pane::Log => "Log".into(),
         }

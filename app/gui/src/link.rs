@@ -1,6 +1,7 @@
 //! The studio's end of the engine: a trait, so that tests and screenshots can put recorded answers in its place.
 
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepFrame};
+use mdsd3_engine::queue::{QueueEntry, QueueRequest};
 use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
 use mdsd3_engine::{Engine, EngineError};
 
@@ -32,6 +33,12 @@ pub trait EngineLink {
 
     /// What the training has told since the last call, oldest first.
     fn poll_training(&mut self) -> Vec<TrainingEvent>;
+
+    /// Asks the queue of datasets for something.
+    fn send_to_queue(&mut self, request: QueueRequest);
+
+    /// The queue's entries, when something changed since the last call.
+    fn take_queue(&mut self) -> Option<Vec<QueueEntry>>;
 }
 
 impl EngineLink for Engine {
@@ -61,5 +68,13 @@ impl EngineLink for Engine {
 
     fn poll_training(&mut self) -> Vec<TrainingEvent> {
         self.training_events()
+    }
+
+    fn send_to_queue(&mut self, request: QueueRequest) {
+        Engine::send_to_queue(self, request);
+    }
+
+    fn take_queue(&mut self) -> Option<Vec<QueueEntry>> {
+        Engine::take_queue(self)
     }
 }

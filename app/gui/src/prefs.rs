@@ -10,6 +10,7 @@ use crate::colormap::ColorMap;
 use crate::layout::Layout;
 use crate::state::LaneSetup;
 use crate::state::presets::Preset;
+use crate::state::queue::{QueueForm, Unfinished};
 use crate::theme::Look;
 
 /// Where preferences are kept; a new number is given when their meaning changes, so that old ones are left alone.
@@ -38,6 +39,10 @@ pub struct Prefs {
     pub recent: Vec<PathBuf>,
     /// The user's presets.
     pub presets: Vec<Preset>,
+    /// What the queue's next entry will be.
+    pub queue_form: QueueForm,
+    /// Datasets to go on with.
+    pub unfinished: Vec<Unfinished>,
 }
 
 /// What was stored, as far as it could be read.
@@ -62,6 +67,8 @@ impl Default for Prefs {
             seed_locked: true,
             recent: Vec::new(),
             presets: Vec::new(),
+            queue_form: QueueForm::default(),
+            unfinished: Vec::new(),
         }
     }
 }
@@ -146,6 +153,11 @@ mod tests {
         prefs.settings.beta = 0.4;
         prefs.lanes = vec![LaneSetup::new(1), LaneSetup::new(2)];
         prefs.recent.push("a.png".into());
+        prefs.queue_form.seeds = 7;
+        prefs.unfinished.push(Unfinished {
+            plan: "rain.toml".into(),
+            folder: "rain-1a2b3c4d".into(),
+        });
         prefs.presets.push(Preset {
             name: "Drizzle".to_owned(),
             mix: "rain=0.3".parse().expect("well formed"),

@@ -9,6 +9,7 @@ use super::work;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
 use crate::metadata::{PairImage, RunSettings};
+use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
 /// Steps that are measured when a run has more; a step costs the same whichever it is.
@@ -32,33 +33,57 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
     let plan = &sweep.plan;
     for scene in 0..plan.scenes.len().min(MAX_TRIES) {
         let path = plan.scene_path(scene);
-        let loaded =
-            SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, maker.size_multiple());
-        let (Ok(fitted), Some(job)) = (loaded, sweep.jobs_of(scene).next()) else {
-            continue;
-        };
-        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &job?).map(Some);
+        let loaded = SceneLoader::default().load_cropped(
+            Some(&path),
+            plan.crop_of(scene),
+            plan.run.size,
+            plan.run.fit,
+            maker.size_multiple(),
+        );
+        let Ok(fitted) = loaded else { continue };
+        let jobs = sweep
+            .jobs_of(scene)
+            .take(maker.batch_size(plan))
+            .collect::<Result<Vec<Job>, _>>()?;
+        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &jobs);
     }
     Ok(None)
 }
 
-fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job) -> Result<Estimate, EngineError> {
+fn measure_pair(
+    sweep: &Sweep,
+    maker: &mut Maker,
+    scene: &SceneInWork,
+    jobs: &[Job],
+) -> Result<Option<Estimate>, EngineError> {
     let plan = &sweep.plan;
-    let mut request = sweep.request(job);
-    request.steps = plan.steps.min(MEASURED_STEPS);
+    let fill_to = maker.batch_size(plan);
+    let measured_steps = plan.run.steps.min(MEASURED_STEPS);
+    let requests: Vec<RenderRequest> = jobs
+        .iter()
+        .map(|job| RenderRequest {
+            steps: measured_steps,
+            ..sweep.request(job)
+        })
+        .collect();
+    let (Some(job), Some(request)) = (jobs.first(), requests.first().cloned()) else {
+        return Ok(None);
+    };
     if maker.decoder().is_some() {
         // The scene is encoded once for all of its pairs.
-        maker.make(&request, scene, false)?;
+        maker.make(&request, scene, fill_to)?;
     }
     let start = Instant::now();
-    let made = maker.make(&request, scene, false)?;
+    let Some(made) = maker.make_batch(&requests, scene, false, fill_to)?.into_iter().next() else {
+        return Ok(None);
+    };
     let scale = if sweep.needs_model() {
-        plan.steps as f64 / request.steps as f64
+        plan.run.steps as f64 / measured_steps as f64
     } else {
         1.0
     };
     let decoder = maker.decoder();
-    let sample_secs = start.elapsed().as_secs_f64() * scale;
+    let sample_secs = start.elapsed().as_secs_f64() * scale / jobs.len() as f64;
     let lq = match plan.lq {
         LqKind::Composited => PairImage::Composited,
         LqKind::Decoded => PairImage::Decoded,
@@ -67,23 +92,26 @@ fn measure_pair(sweep: &Sweep, maker: &mut Maker, scene: &SceneInWork, job: &Job
     settings.pair = Some(crate::metadata::PairSettings {
         engine: plan.engine,
         image: lq,
-        crop_px: plan.crop,
+        crop: plan.crop_of(job.scene),
         bits: plan.bits,
+        format: plan.lq_format,
+        batch: None,
     });
-    let length =
-        |which| Ok::<_, EngineError>(pair::png(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len());
+    let length = |which| {
+        Ok::<_, EngineError>(pair::encode(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len())
+    };
     let start = Instant::now();
     let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
     let encode_secs = start.elapsed().as_secs_f64() / work::encoders() as f64;
     let images = plan
         .extras
         .iter()
-        .map(|extra| if *extra == Extra::Steps { plan.steps } else { 1 })
+        .map(|extra| if *extra == Extra::Steps { plan.run.steps } else { 1 })
         .sum::<usize>();
     // A kilobyte or two of JSON beside them.
     let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;
-    Ok(Estimate {
+    Ok(Some(Estimate {
         secs_per_pair: sample_secs.max(encode_secs),
         bytes_per_pair,
-    })
+    }))
 }

@@ -11,6 +11,7 @@
 mod check;
 mod files;
 mod journal;
+pub(crate) mod jpeg;
 mod pair;
 mod pair_files;
 mod picture;
@@ -21,6 +22,7 @@ pub mod estimate;
 pub mod finish;
 pub mod layout;
 pub mod mixes;
+pub mod open;
 pub mod plan;
 pub mod reproduce;
 pub mod run;

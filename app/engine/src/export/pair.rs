@@ -4,19 +4,28 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::Tensor;
 use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
+use mdsd3_model::error::ModelError;
 use mdsd3_model::io::photo::scene_key;
+use mdsd3_model::pipeline::{Lane, Start};
 
 use super::check::bad;
-use super::picture;
+use super::plan::{ImageFormat, Plan};
+use super::{jpeg, picture};
 use crate::degrade;
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents, LoadedModel};
 use crate::metadata::{self, PairImage, RunSettings};
-use crate::render::{self, RenderObserver, RenderStep};
+use crate::render::{self, RenderStep};
 use crate::request::RenderRequest;
 use crate::scene::FittedScene;
+
+/// Tokens of a batch on a GPU.
+const GPU_TOKENS: usize = 16_384;
+/// The most pairs of a batch.
+const MAX_BATCH: usize = 64;
 
 /// A scene in work, with what its pairs share.
 pub(super) struct SceneInWork {
@@ -89,50 +98,92 @@ impl Maker {
         }
     }
 
-    /// Degrades a scene as `request` says.
-    pub fn make(
+    /// Pairs to sample in one batch, and what every batch is filled to: since a batch's size decides the last bits, all have
+    /// one size, whichever pairs are still to do. Without the plan's word it follows from model and size, never from the
+    /// machine: one on a processor, which a single pair keeps busy, and on a GPU as many tokens as do that.
+    pub fn batch_size(&self, plan: &Plan) -> usize {
+        let Self::Model(model) = self else { return 1 };
+        let side = (plan.run.size / model.summary().size_multiple.max(1)).max(1) as usize;
+        let default = match plan.run.device.as_str() {
+            "cpu" => 1,
+            _ => (GPU_TOKENS / (side * side)).clamp(1, MAX_BATCH),
+        };
+        plan.batch.unwrap_or(default)
+    }
+
+    /// Degrades a scene as `request` says, in a batch of `fill_to`.
+    pub fn make(&mut self, request: &RenderRequest, scene: &SceneInWork, fill_to: usize) -> Result<Made, EngineError> {
+        let made = self.make_batch(std::slice::from_ref(request), scene, false, fill_to)?;
+        made.into_iter().next().ok_or(EngineError::Stopped)
+    }
+
+    /// Degrades a scene as each of `requests` says, which differ in mix, alpha, beta and seed only.
+    ///
+    /// # Arguments
+    /// - `fill_to`: the batch is filled up to so many by repeating its last request
+    pub fn make_batch(
         &mut self,
-        request: &RenderRequest,
+        requests: &[RenderRequest],
         scene: &SceneInWork,
         keeps_steps: bool,
-    ) -> Result<Made, EngineError> {
+        fill_to: usize,
+    ) -> Result<Vec<Made>, EngineError> {
         match self {
-            Self::Physical => {
-                let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, &request.mix, request.seed)?;
-                Ok(Made::Physical {
-                    image: degraded.image,
-                    parameters: degraded.parameters,
-                })
-            }
-            Self::Model(model) => {
-                let (encoded, _) = model.encode(&scene.fitted)?;
-                let mut watch = Steps {
-                    keeps: keeps_steps,
-                    kept: Vec::new(),
-                };
-                let (latents, _) = render::sample(request, model, &encoded, &mut watch)?.ok_or(EngineError::Stopped)?;
-                Ok(Made::Sampled {
-                    latents,
-                    steps: watch.kept,
-                    scene: Latents(encoded.latents().clone()),
-                })
-            }
+            Self::Physical => requests.iter().map(|request| physical(request, scene)).collect(),
+            Self::Model(model) => sampled(model, requests, scene, keeps_steps, fill_to),
         }
     }
 }
 
-struct Steps {
-    keeps: bool,
-    kept: Vec<Latents>,
+fn physical(request: &RenderRequest, scene: &SceneInWork) -> Result<Made, EngineError> {
+    let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, &request.mix, request.seed)?;
+    Ok(Made::Physical {
+        image: degraded.image,
+        parameters: degraded.parameters,
+    })
 }
 
-impl RenderObserver for Steps {
-    fn step_done(&mut self, step: RenderStep) -> ControlFlow<()> {
-        if self.keeps {
-            self.kept.push(step.x0_hat);
+/// Each request starts from latents of its own, made alone, so that its noise knows nothing of its neighbours.
+fn sampled(
+    model: &mut LoadedModel,
+    requests: &[RenderRequest],
+    scene: &SceneInWork,
+    keeps_steps: bool,
+    fill_to: usize,
+) -> Result<Vec<Made>, EngineError> {
+    let Some(last) = requests.last() else {
+        return Ok(Vec::new());
+    };
+    model.set_adapter_strength(last.adapter_strength)?;
+    let (encoded, _) = model.encode(&scene.fitted)?;
+    let fill = std::iter::repeat_n(last, fill_to.saturating_sub(requests.len()));
+    let batch: Vec<&RenderRequest> = requests.iter().chain(fill).collect();
+    let lanes: Vec<Lane> = batch.iter().map(|request| render::lane_of(request)).collect();
+    let pipeline = model.pipeline();
+    let starts = batch
+        .iter()
+        .zip(&lanes)
+        .map(|(request, lane)| pipeline.initial(&encoded, std::slice::from_ref(lane), &request.sample_settings()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let start = Start::at_first_step(Tensor::cat(&starts, 0).map_err(ModelError::from)?);
+    let mut kept = vec![Vec::new(); batch.len()];
+    let mut on_step = |place: usize, step: RenderStep| {
+        if keeps_steps {
+            kept[place].push(step.x0_hat);
         }
         ControlFlow::Continue(())
-    }
+    };
+    let on = (&lanes[..], &last.sample_settings());
+    let (latents, _) =
+        render::sample_batch(pipeline, &encoded, on, start, &mut on_step)?.ok_or(EngineError::Stopped)?;
+    let made = latents.into_iter().zip(kept).take(requests.len());
+    Ok(made
+        .map(|(latents, steps)| Made::Sampled {
+            latents,
+            steps,
+            scene: Latents(encoded.latents().clone()),
+        })
+        .collect())
 }
 
 /// One image of a pair.
@@ -165,13 +216,19 @@ pub(super) fn image(
     }
 }
 
-/// The PNG of an image with its settings.
-pub(super) fn png(rgb: &Rgb32FImage, settings: &RunSettings) -> Result<Vec<u8>, EngineError> {
-    let bits = settings.pair.as_ref().map_or(8, |pair| pair.bits);
+/// The file of an image with its settings.
+pub(super) fn encode(rgb: &Rgb32FImage, settings: &RunSettings) -> Result<Vec<u8>, EngineError> {
+    let (bits, format) = settings
+        .pair
+        .as_ref()
+        .map_or((8, ImageFormat::Png), |pair| (pair.bits, pair.format));
     let json = serde_json::to_string(settings).map_err(|error| bad(format!("settings can't be written ({error})")))?;
     let texts = [
         (metadata::PARAMETERS_KEYWORD, settings.in_words()),
         (metadata::SETTINGS_KEYWORD, json),
     ];
-    picture::encode(rgb, bits, &texts)
+    match format {
+        ImageFormat::Png => picture::encode(rgb, bits, &texts),
+        ImageFormat::Jpeg => jpeg::encode(rgb, &texts),
+    }
 }

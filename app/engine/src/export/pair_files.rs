@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
 use mdsd3_model::mix::Mix;
 use serde::Serialize;
@@ -9,19 +10,22 @@ use serde::Serialize;
 use super::check::bad;
 use super::files::{FileRecord, Writer};
 use super::journal::PairRecord;
-use super::pair::{Made, SceneInWork, image, png};
+use super::pair::{Made, SceneInWork, encode, image};
 use super::picture;
-use super::plan::{Copies, EngineKind, Extra, LqKind};
+use super::plan::{Copies, EngineKind, Extra, ImageFormat, LqKind};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 use crate::loaded::Decoder;
 use crate::metadata::{ModelIdentity, PairImage, PairSettings, RunSettings};
 use crate::request::RenderRequest;
+use crate::scene::CropAt;
 
 /// Turns what was made into files; shared by all encoding threads.
 pub(super) struct Files<'a> {
     pub sweep: &'a Sweep,
     pub decoder: Option<Decoder>,
+    /// Pairs of a batch.
+    pub batch: usize,
     pub writer: Writer,
 }
 
@@ -42,7 +46,7 @@ struct Info<'a> {
     width: u32,
     height: u32,
     bits: u8,
-    crop_px: Option<u32>,
+    crop: Option<CropAt>,
     scene_sha256: &'a str,
     request: RenderRequest,
     model: &'a ModelIdentity,
@@ -63,26 +67,33 @@ struct NoiseKey {
 }
 
 impl Files<'_> {
-    /// Encodes and writes all files of a pair.
-    pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<PairRecord, EngineError> {
+    /// Encodes and writes all files of a pair; its record and its degraded image.
+    pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<(PairRecord, Rgb32FImage), EngineError> {
         let layout = self.sweep.plan.layout.layout();
         let lq_image = match self.sweep.plan.lq {
             LqKind::Composited => PairImage::Composited,
             LqKind::Decoded => PairImage::Decoded,
         };
         let mut files = vec![self.write_gt(job, scene)?];
-        files.push(self.write_image(&layout.place(self.sweep, job).lq, lq_image, job, scene, made)?);
+        let format = self.sweep.plan.lq_format;
+        let lq = image(lq_image, scene, made, self.decoder.as_ref())?;
+        let settings = self.settings(job, scene, (lq_image, format));
+        files.push(
+            self.writer
+                .write(&layout.place(self.sweep, job).lq, &encode(&lq, &settings)?)?,
+        );
         for extra in &self.sweep.plan.extras {
             self.write_extra(*extra, job, scene, made, &mut files)?;
         }
         files.push(self.write_info(job, scene, made)?);
-        Ok(PairRecord {
+        let record = PairRecord {
             key: job.key.clone(),
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             scene_sha256: scene.fitted.key.content_sha256(),
             files,
-        })
+        };
+        Ok((record, lq))
     }
 
     /// Writes gt under this pair's name. The original of links is the scene's first name in the plan, whichever pair comes
@@ -90,7 +101,10 @@ impl Files<'_> {
     fn write_gt(&self, job: &Job, scene: &SceneInWork) -> Result<FileRecord, EngineError> {
         let layout = self.sweep.plan.layout.layout();
         let path = layout.place(self.sweep, job).gt;
-        let content = png(&scene.fitted.rgb, &self.settings(job, scene, PairImage::Gt))?;
+        let content = encode(
+            &scene.fitted.rgb,
+            &self.settings(job, scene, (PairImage::Gt, ImageFormat::Png)),
+        )?;
         let mut placed = scene.placed.lock().unwrap_or_else(PoisonError::into_inner);
         if placed.contains(&path) {
             return Ok(FileRecord::new(&path, &content));
@@ -126,7 +140,9 @@ impl Files<'_> {
             Extra::Steps => return self.write_steps(job, made, files),
         };
         let path = layout.extra(self.sweep, job, what);
-        files.push(self.write_image(&path, which, job, scene, made)?);
+        let rgb = image(which, scene, made, self.decoder.as_ref())?;
+        let settings = self.settings(job, scene, (which, ImageFormat::Png));
+        files.push(self.writer.write(&path, &encode(&rgb, &settings)?)?);
         Ok(())
     }
 
@@ -149,18 +165,6 @@ impl Files<'_> {
             );
         }
         Ok(())
-    }
-
-    fn write_image(
-        &self,
-        path: &str,
-        which: PairImage,
-        job: &Job,
-        scene: &SceneInWork,
-        made: &Made,
-    ) -> Result<FileRecord, EngineError> {
-        let rgb = image(which, scene, made, self.decoder.as_ref())?;
-        self.writer.write(path, &png(&rgb, &self.settings(job, scene, which))?)
     }
 
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, EngineError> {
@@ -189,7 +193,7 @@ impl Files<'_> {
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             bits: plan.bits,
-            crop_px: plan.crop,
+            crop: plan.crop_of(job.scene),
             scene_sha256: &scene.fitted.key.content_sha256(),
             request: self.sweep.request(job),
             model: &self.sweep.model,
@@ -207,7 +211,7 @@ impl Files<'_> {
     }
 
     /// The settings of one image. gt and its autoencoded twin are the same for every pair of a scene.
-    fn settings(&self, job: &Job, scene: &SceneInWork, which: PairImage) -> RunSettings {
+    fn settings(&self, job: &Job, scene: &SceneInWork, (which, format): (PairImage, ImageFormat)) -> RunSettings {
         let plan = &self.sweep.plan;
         let mut request = self.sweep.request(job);
         if matches!(which, PairImage::Gt | PairImage::VaeGt) {
@@ -219,8 +223,10 @@ impl Files<'_> {
         settings.pair = Some(PairSettings {
             engine: plan.engine,
             image: which,
-            crop_px: plan.crop,
+            crop: plan.crop_of(job.scene),
             bits: plan.bits,
+            format,
+            batch: (self.batch > 1).then_some(self.batch),
         });
         settings
     }

@@ -31,7 +31,7 @@ pub(super) fn encode(rgb: &Rgb32FImage, bits: u8, texts: &[(&str, String)]) -> R
     Ok(bytes)
 }
 
-fn samples(rgb: &Rgb32FImage, bits: u8) -> Vec<u8> {
+pub(super) fn samples(rgb: &Rgb32FImage, bits: u8) -> Vec<u8> {
     let level = |value: f32, most: f32| (value.clamp(0.0, 1.0) * most).round();
     if bits == 16 {
         rgb.iter()

@@ -19,7 +19,7 @@ use crate::scene::SceneLoader;
 ///
 /// # Errors
 /// [`EngineError::BadInput`] when photo or model can't be found or are not those of the PNG.
-pub fn pair_png(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, EngineError> {
+pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, EngineError> {
     let request = &settings.request;
     let mut maker = match pair.engine {
         EngineKind::Physical => Maker::Physical,
@@ -29,17 +29,17 @@ pub fn pair_png(source: &Path, settings: &RunSettings, pair: &PairSettings) -> R
     let photo = scene_of(source, settings)?;
     let multiple_px = maker.size_multiple();
     let fitted =
-        SceneLoader::default().load_cropped(photo.as_deref(), pair.crop_px, request.size, request.fit, multiple_px)?;
+        SceneLoader::default().load_cropped(photo.as_deref(), pair.crop, request.size, request.fit, multiple_px)?;
     let scene = SceneInWork::new(fitted);
-    let made = maker.make(request, &scene, false)?;
+    let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
     let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
-    pair::png(&rgb, settings)
+    pair::encode(&rgb, settings)
 }
 
 fn load_model(source: &Path, settings: &RunSettings) -> Result<LoadedModel, EngineError> {
     let mut key: ModelKey = settings.request.model_key();
-    if let Some(path) = key.path.take() {
-        key.path = Some(candidates(&path, source).next().ok_or_else(|| gone(&path, source))?);
+    for path in key.paths_mut() {
+        *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
     let model = LoadedModel::load(key)?;
     let identity = model.identity().resolve()?;

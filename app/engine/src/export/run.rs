@@ -9,14 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use image::Rgb32FImage;
+
 use super::check::bad;
 use super::files::{self, PLAN_HASH, Shard, Writer};
 use super::finish;
 use super::journal::{self, Journal, Known};
 use super::pair::Maker;
 use super::pair_files::Files;
-use super::sweep::Sweep;
-use super::work::Work;
+use super::sweep::{Job, Sweep};
+use super::work::{State, Work};
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
 
@@ -38,6 +40,9 @@ pub struct RunOptions {
 pub trait SweepObserver: Sync {
     /// `done` of `total` pairs of this shard are there, those of earlier runs included.
     fn progress(&self, _done: usize, _total: usize) {}
+
+    /// A pair is there, with this degraded image.
+    fn pair_made(&self, _job: &Job, _lq: &Rgb32FImage) {}
 
     /// A photo can't be used; its pairs are left out.
     fn scene_failed(&self, _scene: &str, _reason: &str) {}
@@ -117,6 +122,11 @@ pub fn run(
         return Ok(outcome);
     }
     let done = finish::present(sweep, folder, &known)?;
+    let done_before = sweep
+        .jobs()
+        .filter_map(Result::ok)
+        .filter(|job| options.shard.holds(&job.key) && done.contains(&job.key))
+        .count();
     let work = Work {
         sweep,
         options,
@@ -124,12 +134,16 @@ pub fn run(
         known: &known,
         done: &done,
         journal: Mutex::new(Journal::open(folder, options.shard)?),
-        state: Mutex::default(),
+        state: Mutex::new(State {
+            done_before,
+            ..State::default()
+        }),
         is_aborted: AtomicBool::new(false),
         total: shard_size,
         files: Files {
             sweep,
             decoder: maker.decoder(),
+            batch: maker.batch_size(&sweep.plan),
             writer: Writer::new(folder, options.shard),
         },
     };

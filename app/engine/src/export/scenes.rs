@@ -7,7 +7,7 @@ use std::path::Path;
 use image::ImageReader;
 
 use super::check::bad;
-use super::plan::Plan;
+use super::plan::{CropSpec, Plan};
 use crate::bundled::PHOTO_EXTENSIONS;
 use crate::error::EngineError;
 
@@ -89,7 +89,7 @@ fn has_extension(name: &str, extensions: &[&str]) -> bool {
 /// Refuses photos that are smaller than the crop, before anything is computed. Photos whose size can't be read are found
 /// bad when their turn comes.
 pub(super) fn check_crop(plan: &Plan) -> Result<(), EngineError> {
-    let Some(crop_px) = plan.crop else {
+    let Some(CropSpec { side: crop_px, .. }) = plan.crop else {
         return Ok(());
     };
     for path in (0..plan.scenes.len()).map(|scene| plan.scene_path(scene)) {

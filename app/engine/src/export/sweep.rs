@@ -69,13 +69,15 @@ impl Sweep {
 
     /// A sweep by a loaded model.
     pub fn with_model(plan: Plan, model: &LoadedModel) -> Result<Self, EngineError> {
-        check_each_mix(&plan, &model.summary().classes)?;
+        // A checkpoint without classes takes the mix's names as words of its prompt.
+        if !model.summary().classes.is_empty() {
+            check_each_mix(&plan, &model.summary().classes)?;
+        }
         for [alpha, beta] in &plan.alpha_beta {
             let request = RenderRequest {
                 alpha: *alpha,
                 beta: *beta,
-                mix: Mix::new(),
-                ..base_request(&plan)
+                ..plan.run.clone()
             };
             request.check(model.summary())?;
         }
@@ -180,26 +182,13 @@ impl Sweep {
             alpha: job.alpha,
             beta: job.beta,
             seed: job.seed,
-            model: self.plan.model.clone(),
-            ..base_request(&self.plan)
+            ..self.plan.run.clone()
         }
     }
 
     /// Whether the network is needed.
     pub fn needs_model(&self) -> bool {
         self.plan.engine == EngineKind::Mdsd3
-    }
-}
-
-fn base_request(plan: &Plan) -> RenderRequest {
-    RenderRequest {
-        steps: plan.steps,
-        guidance: plan.guidance,
-        size: plan.size,
-        fit: plan.fit,
-        device: plan.device.clone(),
-        dtype: plan.dtype.clone(),
-        ..RenderRequest::default()
     }
 }
 

@@ -18,6 +18,7 @@ use super::plan::Extra;
 use super::run::{DISK_FULL_WAIT, RunOptions, SweepObserver};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
+use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
 /// Scenes that wait for the sampler; a scene is a few megabytes.
@@ -61,7 +62,9 @@ impl Work<'_> {
     /// Runs all threads to their end; the sampler's share of busy time.
     pub fn run(&self, maker: Maker) -> Result<f32, EngineError> {
         let (scenes_in, scenes) = bounded::<SceneJobs>(SCENES_AHEAD);
-        let (pairs_in, pairs) = bounded::<MadePair>(PAIRS_AHEAD);
+        // Room for a batch beside the one before, or the sampler would wait for the encoders.
+        let pairs_ahead = PAIRS_AHEAD.max(2 * maker.batch_size(&self.sweep.plan));
+        let (pairs_in, pairs) = bounded::<MadePair>(pairs_ahead);
         let multiple_px = maker.size_multiple();
         let busy = thread::scope(|scope| {
             let mut handles = Vec::new();
@@ -144,7 +147,13 @@ impl Work<'_> {
             }
             let path = plan.scene_path(scene);
             // A loader of its own: the last scene need not be kept.
-            let loaded = SceneLoader::default().load_cropped(Some(&path), plan.crop, plan.size, plan.fit, multiple_px);
+            let loaded = SceneLoader::default().load_cropped(
+                Some(&path),
+                plan.crop_of(scene),
+                plan.run.size,
+                plan.run.fit,
+                multiple_px,
+            );
             match loaded {
                 Ok(fitted) => {
                     self.check_unchanged(scene, &fitted.key.content_sha256())?;
@@ -165,9 +174,7 @@ impl Work<'_> {
             if !self.options.shard.holds(&job.key) {
                 continue;
             }
-            if self.done.contains(&job.key) {
-                self.state().done_before += 1;
-            } else {
+            if !self.done.contains(&job.key) {
                 jobs.push(job);
             }
         }
@@ -206,19 +213,24 @@ impl Work<'_> {
         scenes: &Receiver<SceneJobs>,
         pairs: &Sender<MadePair>,
     ) -> Result<f32, EngineError> {
-        let keeps_steps = self.sweep.plan.extras.contains(&Extra::Steps);
+        let plan = &self.sweep.plan;
+        let keeps_steps = plan.extras.contains(&Extra::Steps);
+        let batch = maker.batch_size(plan);
         let (mut busy_secs, mut first) = (0.0, None);
         while let Ok((scene, jobs)) = scenes.recv() {
             let begun = *first.get_or_insert_with(Instant::now);
-            for job in jobs {
+            for jobs in jobs.chunks(batch) {
                 if self.is_over() {
                     return Ok(share(busy_secs, begun));
                 }
                 let start = Instant::now();
-                let made = maker.make(&self.sweep.request(&job), &scene, keeps_steps)?;
+                let requests: Vec<RenderRequest> = jobs.iter().map(|job| self.sweep.request(job)).collect();
+                let made = maker.make_batch(&requests, &scene, keeps_steps, batch)?;
                 busy_secs += start.elapsed().as_secs_f32();
-                if pairs.send((Arc::clone(&scene), job, made)).is_err() {
-                    return Ok(share(busy_secs, begun));
+                for (job, made) in jobs.iter().zip(made) {
+                    if pairs.send((Arc::clone(&scene), job.clone(), made)).is_err() {
+                        return Ok(share(busy_secs, begun));
+                    }
                 }
             }
         }
@@ -231,10 +243,11 @@ impl Work<'_> {
             if self.is_aborted.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let Some(record) = self.when_there_is_room(|| self.files.write(&job, &scene, &made))? else {
+            let Some((record, lq)) = self.when_there_is_room(|| self.files.write(&job, &scene, &made))? else {
                 return Ok(());
             };
             self.pair_done(record)?;
+            self.observer.pair_made(&job, &lq);
         }
         Ok(())
     }

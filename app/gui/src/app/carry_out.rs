@@ -88,6 +88,12 @@ impl Studio {
             Command::ShowModel => self.layout.focus(Pane::Model),
             Command::ShowSpectrum => self.layout.focus(Pane::Spectrum),
             Command::ShowTraining => self.layout.focus(Pane::Training),
+            Command::QueueMix => {
+                state.queue_mix();
+                self.layout.focus(Pane::Queue);
+            }
+            Command::OpenPlan => self.dialogs.open_native(ctx, Purpose::OpenPlan, ""),
+            Command::ShowQueue => self.layout.focus(Pane::Queue),
             Command::ShowLog => self.layout.focus(Pane::Log),
             Command::ToggleLook => {
                 self.look = self.look.toggled();

@@ -14,8 +14,10 @@ impl Studio {
     pub(super) fn open_incoming(&mut self, ui: &Ui) {
         let dropped: Option<PathBuf> =
             ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
-        if let Some(path) = dropped {
-            self.state.open_file(path);
+        match dropped {
+            Some(path) if path.extension().is_some_and(|extension| extension == "toml") => self.add_plan(path),
+            Some(path) => self.state.open_file(path),
+            None => {}
         }
         if ui.ctx().text_edit_focused() || self.dialogs.is_modal_open() || self.overlay.is_open() {
             return;

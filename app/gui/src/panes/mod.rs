@@ -6,6 +6,7 @@ pub mod lane_scope;
 pub mod log;
 pub mod mixer;
 pub mod model;
+pub mod queue;
 pub mod spectrum;
 pub mod timeline;
 pub mod top_bar;

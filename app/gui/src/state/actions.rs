@@ -168,7 +168,7 @@ impl State {
                 self.outstanding.pop_back();
             }
             Effect::Train(_) => self.training.failed_to_send(),
-            Effect::Cancel(_) | Effect::CancelChores => {}
+            Effect::Cancel(_) | Effect::CancelChores | Effect::Queue(_) => {}
         }
         self.notify(Level::Error, message, None);
     }

@@ -18,6 +18,7 @@ pub mod palette;
 mod playback;
 pub mod presets;
 mod queries;
+pub mod queue;
 pub mod seeds;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mdsd3_engine::protocol::{CancelReason, ModelSummary, Request, Rgba8, RunId, SpectrumFrame, StepView};
+use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::TrainingRequest;
 
@@ -56,6 +58,8 @@ pub enum Effect {
     CancelChores,
     /// Start, pause, resume or stop a training.
     Train(TrainingRequest),
+    /// Ask the queue of datasets for something.
+    Queue(QueueRequest),
 }
 
 /// The photo as the model sees it.
@@ -106,6 +110,8 @@ pub struct State {
     pub cursor: Cursor,
     /// Which image of a step is shown.
     pub view: ViewChoice,
+    /// Datasets that are made in the background.
+    pub queue: queue::QueueDesk,
     /// Messages over the viewport, oldest first.
     pub notices: Vec<Notice>,
     /// All messages.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Done, Layout, List, Place, list_per_part, stem, under};
+use super::{Done, Layout, List, Place, list_per_part, lq_extension, stem, under};
 use crate::error::EngineError;
 use crate::export::check::bad;
 use crate::export::plan::EngineKind;
@@ -16,7 +16,7 @@ impl Layout for Imagefolder {
         let (part, name) = (part_folder(sweep.part(job.scene)), stem(sweep, job));
         Place {
             gt: under(part, &format!("gt/{name}.png")),
-            lq: under(part, &format!("lq/{name}.png")),
+            lq: under(part, &format!("lq/{name}.{}", lq_extension(sweep))),
         }
     }
 

@@ -14,6 +14,7 @@ mod webdataset;
 use serde::{Deserialize, Serialize};
 
 use super::mixes;
+use super::plan::ImageFormat;
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 
@@ -30,7 +31,7 @@ pub enum LayoutKind {
     Cdd11,
     /// `Dehaze/`, `Derain/` and their list files; `AirNet` reads the same.
     Promptir,
-    /// `clear/0025.png`, `hazy/0025_0.8_3.png`.
+    /// `clear/0025.png`, `hazy/0025_0.8_3.jpg`.
     Reside,
     /// Hugging Face: `train/metadata.jsonl`.
     Imagefolder,
@@ -39,6 +40,43 @@ pub enum LayoutKind {
 }
 
 impl LayoutKind {
+    /// All of them, the default first.
+    pub const ALL: [Self; 7] = [
+        Self::Basicsr,
+        Self::Restormer,
+        Self::Cdd11,
+        Self::Promptir,
+        Self::Reside,
+        Self::Imagefolder,
+        Self::Webdataset,
+    ];
+
+    /// What people call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Basicsr => "BasicSR",
+            Self::Restormer => "Restormer",
+            Self::Cdd11 => "CDD-11",
+            Self::Promptir => "PromptIR, AirNet",
+            Self::Reside => "RESIDE",
+            Self::Imagefolder => "Hugging Face imagefolder",
+            Self::Webdataset => "WebDataset",
+        }
+    }
+
+    /// The format of degraded images without a key: as in the layout's original.
+    pub(super) fn default_lq_format(self) -> ImageFormat {
+        match self {
+            Self::Reside => ImageFormat::Jpeg,
+            _ => ImageFormat::Png,
+        }
+    }
+
+    /// Whether degraded images may be JPEG: not where a reader wants the clean image's very name.
+    pub(super) fn takes_jpeg(self) -> bool {
+        matches!(self, Self::Reside | Self::Imagefolder | Self::Webdataset)
+    }
+
     /// The layout's rules.
     pub(super) fn layout(self) -> &'static dyn Layout {
         match self {
@@ -169,6 +207,11 @@ fn list_per_part(
         });
     }
     Ok(lists)
+}
+
+/// The extension of degraded images.
+fn lq_extension(sweep: &Sweep) -> &'static str {
+    sweep.plan.lq_format.extension()
 }
 
 /// The file name of a path.

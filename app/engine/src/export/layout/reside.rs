@@ -1,8 +1,8 @@
-//! RESIDE: `clear/0025.png` and `hazy/0025_0.8_3.png`. RESIDE's two numbers are airlight and scattering; readers only use what
-//! stands before the first `_`, so here they are the haze ratio and the pair's number. PNG, as in RESIDE's indoor set: JPEG
-//! would add a degradation of its own.
+//! RESIDE: `clear/0025.png` and `hazy/0025_0.8_3.jpg`. RESIDE's two numbers are airlight and scattering; readers only use what
+//! stands before the first `_`, so here they are the haze ratio and the pair's number. Hazy images are JPEG and clear ones PNG,
+//! as in its outdoor test set: readers take any hazy file and put `.png` behind the clear one's name.
 
-use super::{Layout, Place, classes_in_order, in_part};
+use super::{Layout, Place, classes_in_order, in_part, lq_extension};
 use crate::error::EngineError;
 use crate::export::check::bad;
 use crate::export::sweep::{Job, Sweep};
@@ -28,7 +28,11 @@ impl Layout for Reside {
         let (label, ratio, number) = (sweep.label(job.scene), job.mix.ratio("haze"), job.variant + 1);
         Place {
             gt: in_part(sweep, job, &format!("clear/{label}.png")),
-            lq: in_part(sweep, job, &format!("hazy/{label}_{ratio}_{number}.png")),
+            lq: in_part(
+                sweep,
+                job,
+                &format!("hazy/{label}_{ratio}_{number}.{}", lq_extension(sweep)),
+            ),
         }
     }
 }

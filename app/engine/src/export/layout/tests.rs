@@ -176,7 +176,7 @@ fn reside_readers_find_the_clear_image_before_the_first_underscore() {
     let hazy = data.names("hazy");
     assert_eq!((hazy.len(), data.names("clear").len()), (8, 2));
     for name in &hazy {
-        let parts: Vec<&str> = name.trim_end_matches(".png").split('_').collect();
+        let parts: Vec<&str> = name.trim_end_matches(".jpg").split('_').collect();
         let [id, ratio, number] = parts[..] else {
             panic!("{name}: three parts");
         };

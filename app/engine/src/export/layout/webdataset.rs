@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Done, Layout, Pack, Place, stem};
+use super::{Done, Layout, Pack, Place, lq_extension, stem};
 use crate::error::EngineError;
 use crate::export::check::bad;
 use crate::export::files::STAGING;
@@ -26,7 +26,7 @@ impl Layout for Webdataset {
         let name = stem(sweep, job);
         Place {
             gt: format!("{STAGING}/{name}.gt.png"),
-            lq: format!("{STAGING}/{name}.lq.png"),
+            lq: format!("{STAGING}/{name}.lq.{}", lq_extension(sweep)),
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Mix;
 
 fn parse(text: &str) -> Result<Plan, EngineError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -47,7 +48,7 @@ fn the_plan_of_the_documentation_is_read() {
 #[test]
 fn few_keys_are_enough() {
     let plan = parse(SMALL).expect("valid");
-    assert_eq!((plan.seeds, plan.size, plan.steps), (vec![0], 256, 20));
+    assert_eq!((plan.seeds, plan.run.size, plan.run.steps), (vec![0], 256, 20));
     let plan = parse(&format!("{SMALL}seeds = {{ first = 5, count = 3 }}")).expect("valid");
     assert_eq!(plan.seeds, [5, 6, 7]);
 }
@@ -73,6 +74,13 @@ fn every_mistake_is_named_in_one_line() {
             "seeds = { first = 0, count = 99999999 }\nalpha_beta = [[1, 0], [1, 0.5]]",
             "more than",
         ),
+        ("batch = 0", "batch"),
+        ("engine = \"physical\"\nprompt = \"rain\"", "prompt"),
+        ("curves = [\"haze=2:1\"]", "curves"),
+        ("sampler = \"magic\"", "sampler"),
+        ("crop = { side = 64, plac = \"random\" }", "\"place\""),
+        ("save = { lq_format = \"jpeg\" }", "lq_format"),
+        ("layout = \"reside\"\nsave = { bits = 16 }", "8 bits"),
         ("size = ", "line 3"),
     ] {
         let message = refusal(&format!("{SMALL}{more}\n"));
@@ -82,4 +90,70 @@ fn every_mistake_is_named_in_one_line() {
     assert!(refusal("scenes = [\"*.jpg\"]\nmixes = []").contains("mixes is empty"));
     assert!(refusal("scenes = []\nmixes = [{ rain = 1.0 }]").contains("scenes is empty"));
     assert!(refusal("scenes = [\"*.png\"]\nmixes = [{ rain = 1.0 }]").contains("*.png"));
+}
+
+#[test]
+fn a_run_has_every_setting_of_a_single_one() {
+    let plan = parse(&format!(
+        "{SMALL}prompt = \"wet\"\nsampler_aid = \"moving-average\"\ncurves = [\"rain=1:0,0.4:1\"]\nmodel = \"m\"\nvae = \"v\"\ncrop = {{ side = 64, place = \"random\" }}\n"
+    ))
+    .expect("valid");
+    assert_eq!(plan.run.prompt.as_deref(), Some("wet"));
+    assert_eq!(plan.run.curves[0].to_string(), "rain=1:0,0.4:1");
+    let key = plan.model_key();
+    assert_eq!(
+        (key.path, key.parts.vae),
+        (Some(plan.folder.join("m")), Some(plan.folder.join("v")))
+    );
+    assert_ne!(plan.crop_of(0), plan.crop_of(1), "each photo has a place of its own");
+}
+
+#[test]
+fn settings_at_their_defaults_do_not_change_a_plan() {
+    let text = |more: &str| serde_json::to_string(&parse(&format!("{SMALL}{more}")).expect("valid")).expect("JSON");
+    assert_eq!(text(""), text("steps = 20\ndevice = \"cpu\"\n"));
+    assert_ne!(text(""), text("steps = 21\n"));
+    assert_ne!(text(""), text("batch = 7\n"), "the last bits depend on it");
+}
+
+#[test]
+fn a_plan_written_from_a_mix_is_read_as_that_mix() {
+    let run = RenderRequest {
+        mix: "haze=0.7,rain=1.2,snow=0".parse().expect("a mix"),
+        alpha: 1.0,
+        beta: 0.3,
+        seed: 5,
+        guidance: 2.5,
+        curves: vec!["haze=1:1,0.5:0".parse().expect("a curve")],
+        ..RenderRequest::default()
+    };
+    let mut request = GridRequest {
+        run,
+        scenes: vec!["one.jpg".to_owned()],
+        engine: EngineKind::Mdsd3,
+        layout: LayoutKind::Basicsr,
+        factors: vec![0.5, 1.0, 1.5],
+        seeds: 2,
+    };
+    let plan = parse(&grid_plan(&request).expect("written")).expect("read");
+    assert_eq!(plan.seeds, [5, 6]);
+    assert_eq!(plan.alpha_beta, [[1.0, 0.3]]);
+    assert_eq!((plan.run.guidance, plan.run.curves.len()), (2.5, 1));
+    let mixes: Vec<String> = mixes::expand(&plan.mixes[0])
+        .iter()
+        .map(|spec| mixes::mix(spec, "").expect("a mix").to_string())
+        .collect();
+    assert_eq!(mixes.len(), 9);
+    assert_eq!(mixes[0], "haze=0.35,rain=0.6");
+    assert_eq!(mixes[8], "haze=1.05,rain=1.5", "held to the largest ratio");
+    request.engine = EngineKind::Physical;
+    let plan = parse(&grid_plan(&request).expect("written")).expect("read");
+    assert_eq!(plan.engine, EngineKind::Physical);
+    request.run.mix = Mix::new();
+    assert!(
+        grid_plan(&request)
+            .expect_err("nothing to make")
+            .to_string()
+            .contains("Mixer")
+    );
 }

@@ -1,0 +1,31 @@
+//! From a plan to a sweep with its model in memory.
+
+use std::path::{Path, PathBuf};
+
+use super::plan::{EngineKind, Plan};
+use super::sweep::Sweep;
+use crate::error::EngineError;
+use crate::loaded::LoadedModel;
+
+/// A sweep with the model it needs: `model` when it is the one, else loaded from its files.
+///
+/// # Errors
+/// [`EngineError`] for a model that can't be loaded, and a plan that asks for what it doesn't have.
+pub fn open(plan: Plan, model: Option<LoadedModel>) -> Result<(Sweep, Option<LoadedModel>), EngineError> {
+    if plan.engine == EngineKind::Physical {
+        return Ok((Sweep::physical(plan)?, None));
+    }
+    let key = plan.model_key();
+    let model = match model.filter(|model| *model.key() == key) {
+        Some(model) => model,
+        None => LoadedModel::load(key)?,
+    };
+    Ok((Sweep::with_model(plan, &model)?, Some(model)))
+}
+
+/// The folder of a dataset that was given none, beside `plan`'s name: `rain-1a2b3c4d` for `rain.toml`, so that another
+/// plan never gets the same.
+pub fn default_folder(plan: &Path, sweep: &Sweep) -> PathBuf {
+    let stem = plan.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{stem}-{:.8}", sweep.hash()))
+}

@@ -1,0 +1,269 @@
+//! The queue of datasets, as the studio sees it, and what is asked of it.
+
+use std::path::{Path, PathBuf};
+
+use mdsd3_engine::export::layout::LayoutKind;
+use mdsd3_engine::export::plan::{EngineKind, GridRequest, scene_patterns};
+use mdsd3_engine::queue::{QueueEntry, QueueId, QueueRequest, QueueState};
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, State};
+use crate::notice::Level;
+
+/// Factors on the ratios of a grid around a mix.
+const GRID_FACTORS: [f32; 4] = [0.5, 0.75, 1.0, 1.25];
+
+/// The folder of datasets on the first start, in the user's home.
+const DEFAULT_ROOT: &str = "~/mdsd3-datasets";
+
+/// Which mixes a new entry has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Around {
+    /// The Mixer's.
+    #[default]
+    Mix,
+    /// Every ratio weaker and stronger, in all combinations.
+    Grid,
+}
+
+/// Which photos a new entry has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Photos {
+    /// The open one.
+    #[default]
+    This,
+    /// All in its folder.
+    Folder,
+}
+
+/// What the next entry will be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueForm {
+    /// Which mixes.
+    pub around: Around,
+    /// Which photos.
+    pub photos: Photos,
+    /// What makes the degraded images.
+    pub engine: EngineKind,
+    /// Where files go.
+    pub layout: LayoutKind,
+    /// Seeds, from the Mixer's on.
+    pub seeds: u64,
+    /// Folder of plans and datasets, as typed.
+    pub root: String,
+}
+
+impl Default for QueueForm {
+    fn default() -> Self {
+        Self {
+            around: Around::default(),
+            photos: Photos::default(),
+            engine: EngineKind::default(),
+            layout: LayoutKind::default(),
+            seeds: 1,
+            root: DEFAULT_ROOT.to_owned(),
+        }
+    }
+}
+
+/// An entry to go on with in the next session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Its plan.
+    pub plan: PathBuf,
+    /// Its dataset.
+    pub folder: PathBuf,
+}
+
+/// The queue's entries and its form.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueueDesk {
+    /// As the engine last told them.
+    pub entries: Vec<QueueEntry>,
+    /// What the next entry will be.
+    pub form: QueueForm,
+}
+
+impl QueueDesk {
+    /// What a later session can go on with.
+    pub fn unfinished(&self) -> Vec<Unfinished> {
+        let is_open = |entry: &&QueueEntry| !matches!(entry.state, QueueState::Finished | QueueState::Cancelled);
+        let found = self.entries.iter().filter(is_open);
+        found
+            .filter_map(|entry| {
+                Some(Unfinished {
+                    plan: entry.plan.clone()?,
+                    folder: entry.folder.clone()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Entries at work or waiting for it.
+    pub fn open_entries(&self) -> usize {
+        let is_open = |entry: &&QueueEntry| entry.state.is_active() || entry.state == QueueState::Waiting;
+        self.entries.iter().filter(is_open).count()
+    }
+}
+
+impl State {
+    /// Puts the selected lane's mix, or a grid around it, into the queue.
+    pub fn queue_mix(&mut self) {
+        let mut run = self.request();
+        let photo = run.scene.take();
+        if run.mix.is_clean() {
+            let message = "No class is above 0, so there is nothing to export: raise one in the Mixer";
+            self.notify(Level::Warning, message, None);
+            return;
+        }
+        run.branch = None;
+        let form = &self.queue.form;
+        let grid = GridRequest {
+            scenes: scene_patterns(photo.as_deref(), form.photos == Photos::Folder),
+            engine: form.engine,
+            layout: form.layout,
+            factors: match form.around {
+                Around::Mix => vec![1.0],
+                Around::Grid => GRID_FACTORS.to_vec(),
+            },
+            seeds: form.seeds,
+            run,
+        };
+        let root = super::typed_path(&form.root);
+        self.ask_queue(QueueRequest::AddGrid {
+            grid: Box::new(grid),
+            root,
+        });
+    }
+
+    /// Puts a plan file into the queue.
+    pub fn queue_plan(&mut self, plan: PathBuf) {
+        self.ask_queue(QueueRequest::AddPlan {
+            plan,
+            folder: None,
+            is_paused: false,
+        });
+    }
+
+    /// Puts the unfinished entries of the last session back, paused.
+    pub fn restore_queue(&mut self, unfinished: Vec<Unfinished>) {
+        for Unfinished { plan, folder } in unfinished {
+            self.ask_queue(QueueRequest::AddPlan {
+                plan,
+                folder: Some(folder),
+                is_paused: true,
+            });
+        }
+    }
+
+    /// Asks the engine's queue for something.
+    pub fn ask_queue(&mut self, request: QueueRequest) {
+        self.effects.push(Effect::Queue(request));
+    }
+
+    /// Takes the engine's word on its queue, and tells of what ended.
+    pub fn apply_queue(&mut self, entries: Vec<QueueEntry>) {
+        for entry in &entries {
+            if self.state_before(entry.id) == Some(&entry.state) {
+                continue;
+            }
+            let name = &entry.name;
+            match &entry.state {
+                QueueState::Finished => {
+                    let message = format!("{name}: {} pairs are ready", entry.done);
+                    self.notify(Level::Success, message, None);
+                }
+                QueueState::Failed(reason) => self.notify(Level::Error, format!("{name}: {reason}"), None),
+                QueueState::NoRoom(reason) => {
+                    let message = format!("{name} waits for room on the disk, then goes on: {reason}");
+                    self.notify(Level::Warning, message, None);
+                }
+                _ => {}
+            }
+        }
+        self.queue.entries = entries;
+    }
+
+    fn state_before(&self, id: QueueId) -> Option<&QueueState> {
+        let before = self.queue.entries.iter().find(|entry| entry.id == id);
+        before.map(|entry| &entry.state)
+    }
+}
+
+/// A `file:` address that the desktop opens a folder by.
+pub fn folder_address(folder: &Path) -> String {
+    use std::fmt::Write;
+    let mut address = "file://".to_owned();
+    for byte in folder.to_string_lossy().bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~:".contains(&byte) {
+            address.push(byte as char);
+        } else {
+            // Writing to a String can't fail.
+            let _ = write!(address, "%{byte:02X}");
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(state: QueueState) -> QueueEntry {
+        QueueEntry {
+            id: 3,
+            name: "rain".to_owned(),
+            plan: Some("rain.toml".into()),
+            folder: Some("rain-1a2b3c4d".into()),
+            state,
+            done: 4,
+            total: 8,
+            pairs_per_sec: Some(2.0),
+            sampler_busy: None,
+            failures: Vec::new(),
+            thumbnails: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_grid_is_asked_for_around_the_selected_mix() {
+        let mut state = State::default();
+        state.settings.mix = "rain=0.8".parse().expect("a mix");
+        state.queue.form.around = Around::Grid;
+        state.queue.form.root = "/data/sets".to_owned();
+        state.queue_mix();
+        let effects = state.take_effects();
+        let [Effect::Queue(QueueRequest::AddGrid { grid, root })] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        assert_eq!((grid.factors.len(), root.as_path()), (4, Path::new("/data/sets")));
+        assert!(grid.scenes.is_empty(), "the demo photo is written by the engine");
+        state.settings.mix = "rain=0".parse().expect("a mix");
+        state.queue_mix();
+        assert!(state.take_effects().is_empty() && state.notices[0].message.contains("Mixer"));
+    }
+
+    #[test]
+    fn endings_are_told_once_and_unfinished_entries_are_remembered() {
+        let mut state = State::default();
+        for _ in 0..2 {
+            state.apply_queue(vec![entry(QueueState::Failed("the photo is gone".to_owned()))]);
+        }
+        assert_eq!(state.notices.len(), 1);
+        assert_eq!(state.queue.unfinished().len(), 1);
+        state.apply_queue(vec![entry(QueueState::Finished)]);
+        assert!(state.queue.unfinished().is_empty());
+        assert!(
+            state
+                .notices
+                .iter()
+                .any(|notice| notice.message.contains("4 pairs are ready"))
+        );
+    }
+
+    #[test]
+    fn folders_with_any_name_have_an_address() {
+        assert_eq!(folder_address(Path::new("/a b/é")), "file:///a%20b/%C3%A9");
+    }
+}

@@ -15,7 +15,7 @@
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
 //! | [`parity`] | golden tensors recomputed |
-//! | [`bench`] | what `mdsd3 bench` measures |
+//! | [`mod@bench`] | what `mdsd3 bench` measures |
 //! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
 

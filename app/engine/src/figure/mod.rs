@@ -36,7 +36,7 @@ use crate::metadata;
 /// Pixels to a point in PNG figures: 192 per inch.
 const PNG_SCALE: usize = 2;
 
-/// Extensions that [`write`] knows.
+/// Extensions that [`write()`] knows.
 pub const EXTENSIONS: [&str; 4] = ["svg", "png", "csv", "parquet"];
 
 /// Writes a figure (`.svg`, `.png`) or the numbers behind it (`.csv`, `.parquet`), as the path's extension says.
@@ -53,7 +53,7 @@ pub fn write(path: &Path, figure: &Figure, table: &Table) -> Result<(), EngineEr
 /// Writes a figure as `.svg` or `.png`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), EngineError> {
     match extension_of(path).as_str() {
         "svg" => metadata::write_file(path, svg(figure).as_bytes()),
@@ -65,7 +65,7 @@ pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), EngineError> {
 /// Writes a table as `.csv` or `.parquet`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_table(path: &Path, table: &Table) -> Result<(), EngineError> {
     match extension_of(path).as_str() {
         "csv" => metadata::write_file(path, table.csv().as_bytes()),

@@ -4,15 +4,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 mdsd3=target/release/mdsd3
-photo=assets/photos/pont-du-gard.jpg
 out=docs/images
 work=$(mktemp -d)
 trap 'kill $studio $screen 2>/dev/null || true; rm -rf "$work"' EXIT
 studio= screen=
-
-for mix in haze=0.8 rain=1 haze=0.8,rain=1 snow=1; do
-    $mdsd3 render $photo --mix $mix --size 256 -o "$out/mix-$(echo $mix | tr -d '=.' | tr ',' '-').png"
-done
 
 Xvfb -displayfd 3 -screen 0 1440x900x24 3>"$work/display" >/dev/null 2>&1 & screen=$!
 sleep 1
@@ -24,6 +19,11 @@ $mdsd3 & studio=$!
 window=$(timeout 30 xdotool search --sync --onlyvisible --name 'MDSD3' | head -1)
 xdotool windowsize "$window" 1440 900
 sleep 6
+# Without a window manager nobody else gives the window the keyboard.
+xdotool windowfocus --sync "$window"
+sleep 1
+xdotool key ctrl+4
+sleep 1
 xdotool key ctrl+Return
 # A mix takes a few seconds on an idle machine; wait for a busy one.
 sleep "${MIX_SECS:-20}"

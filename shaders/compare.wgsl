@@ -25,7 +25,6 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var images: texture_2d_array<f32>;
-@group(0) @binding(2) var color_table: texture_2d<f32>;
 
 struct Corner {
     @builtin(position) position: vec4<f32>,
@@ -69,16 +68,6 @@ fn wiped(uv: vec2<f32>) -> vec3<f32> {
     return smoothed(uv, layer);
 }
 
-fn table_color(share: f32) -> vec3<f32> {
-    let last = f32(textureDimensions(color_table).x - 1u);
-    let at = clamp(share, 0.0, 1.0) * last;
-    let lower = u32(floor(at));
-    let upper = min(lower + 1u, u32(last));
-    let a = textureLoad(color_table, vec2<u32>(lower, 0u), 0).rgb;
-    let b = textureLoad(color_table, vec2<u32>(upper, 0u), 0).rgb;
-    return mix(a, b, fract(at));
-}
-
 fn summed(uv: vec2<f32>) -> vec3<f32> {
     var sum = vec3<f32>(0.0);
     let layers = textureNumLayers(images);
@@ -88,12 +77,6 @@ fn summed(uv: vec2<f32>) -> vec3<f32> {
     // Luma of encoded values, as in the spectra.
     let luma = dot(sum, vec3<f32>(0.299, 0.587, 0.114));
     return table_color(0.5 + 0.5 * luma / max(uniforms.range, 1e-6));
-}
-
-fn srgb_to_linear(color: vec3<f32>) -> vec3<f32> {
-    let low = color / 12.92;
-    let high = pow((color + vec3<f32>(0.055)) / 1.055, vec3<f32>(2.4));
-    return select(high, low, color <= vec3<f32>(0.04045));
 }
 
 @fragment

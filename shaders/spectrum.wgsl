@@ -12,7 +12,6 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var log_power: texture_2d<f32>;
-@group(0) @binding(2) var color_table: texture_2d<f32>;
 
 struct Corner {
     @builtin(position) position: vec4<f32>,
@@ -27,22 +26,6 @@ fn vs_main(@builtin(vertex_index) index: u32) -> Corner {
     corner.position = vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, 0.0, 1.0);
     corner.uv = uv;
     return corner;
-}
-
-fn table_color(share: f32) -> vec3<f32> {
-    let last = f32(textureDimensions(color_table).x - 1u);
-    let at = clamp(share, 0.0, 1.0) * last;
-    let lower = u32(floor(at));
-    let upper = min(lower + 1u, u32(last));
-    let a = textureLoad(color_table, vec2<u32>(lower, 0u), 0).rgb;
-    let b = textureLoad(color_table, vec2<u32>(upper, 0u), 0).rgb;
-    return mix(a, b, fract(at));
-}
-
-fn srgb_to_linear(color: vec3<f32>) -> vec3<f32> {
-    let low = color / 12.92;
-    let high = pow((color + vec3<f32>(0.055)) / 1.055, vec3<f32>(2.4));
-    return select(high, low, color <= vec3<f32>(0.04045));
 }
 
 @fragment

@@ -1,7 +1,6 @@
 //! Draws comparisons on the graphics card: images go up as they are, `shaders/compare.wgsl` wipes between them or gives
 //! their sum colours.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
@@ -9,19 +8,19 @@ use egui::{PaintCallbackInfo, Rect, Shape};
 use mdsd3_engine::protocol::Rgba8;
 
 use crate::colormap::difference_table;
-use crate::gpu::{self, TextureData};
+use crate::gpu::{self, Drawn, TextureData};
 
 /// The shader, as the tests validate it.
-pub const SHADER: &str = include_str!("../../../shaders/compare.wgsl");
+pub const SHADER: &str = concat!(
+    include_str!("../../../shaders/color.wgsl"),
+    include_str!("../../../shaders/compare.wgsl")
+);
 
 /// Numbers in the shader's `Uniforms`.
 const UNIFORMS: usize = 20;
 
 /// The most images in one comparison; the shader has as many weights.
 pub const MAX_LAYERS: usize = 8;
-
-/// Comparisons that stay on the card; more than are ever on screen at once.
-const KEPT: usize = 32;
 
 /// How images are compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,21 +105,24 @@ struct Key {
     images: Vec<usize>,
 }
 
-/// The pipeline, and the bind groups of the comparisons drawn lately.
+/// The comparisons drawn lately, and the colours of their sums.
 struct Resources {
-    pipeline: wgpu::RenderPipeline,
-    layout: wgpu::BindGroupLayout,
+    drawn: Drawn<Key, Group>,
     table: wgpu::TextureView,
-    groups: HashMap<Key, Group>,
-    clock: u64,
 }
 
+/// A comparison on the card.
 struct Group {
     bindings: wgpu::BindGroup,
     uniforms: wgpu::Buffer,
-    last_used: u64,
     /// Keeps the images' addresses, which are the key, from being reused.
     _images: Vec<Arc<[u8]>>,
+}
+
+impl AsRef<wgpu::BindGroup> for Group {
+    fn as_ref(&self) -> &wgpu::BindGroup {
+        &self.bindings
+    }
 }
 
 impl CallbackTrait for CompareImage {
@@ -140,13 +142,8 @@ impl CallbackTrait for CompareImage {
     }
 
     fn paint(&self, _info: PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
-        let Some(resources) = resources.get::<Resources>() else {
-            return;
-        };
-        if let Some(group) = resources.groups.get(&self.key()) {
-            pass.set_pipeline(&resources.pipeline);
-            pass.set_bind_group(0, &group.bindings, &[]);
-            pass.draw(0..3, 0..1);
+        if let Some(resources) = resources.get::<Resources>() {
+            resources.drawn.paint(&self.key(), pass);
         }
     }
 }
@@ -156,35 +153,25 @@ impl Resources {
         let views = [wgpu::TextureViewDimension::D2Array, wgpu::TextureViewDimension::D2];
         let layout = gpu::layout(device, "compare", (UNIFORMS * size_of::<f32>()) as u64, &views);
         Self {
-            pipeline: gpu::pipeline(device, ("compare", SHADER), &layout, target),
-            layout,
+            drawn: Drawn::new(gpu::pipeline(device, ("compare", SHADER), &layout, target), layout),
             table: gpu::color_table(device, queue, difference_table()),
-            groups: HashMap::new(),
-            clock: 0,
         }
     }
 
-    /// Makes sure that the bind group of `image` exists and has its numbers, and forgets those not drawn for longest.
+    /// Makes sure that the bind group of `image` exists and has its numbers.
     fn touch(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &CompareImage) {
-        self.clock += 1;
-        let clock = self.clock;
         let values = image.uniforms();
-        let group = self.groups.entry(image.key()).or_insert_with(|| {
+        let table = &self.table;
+        let group = self.drawn.touch(image.key(), |layout| {
             let layers = layers(device, queue, &image.images);
             let uniforms = gpu::uniforms(device, "compare", &values);
             Group {
-                bindings: gpu::bind_group(device, "compare", &self.layout, &uniforms, &[&layers, &self.table]),
+                bindings: gpu::bind_group(device, "compare", layout, &uniforms, &[&layers, table]),
                 uniforms,
-                last_used: clock,
                 _images: image.images.iter().map(|image| Arc::clone(&image.pixels)).collect(),
             }
         });
-        group.last_used = clock;
         queue.write_buffer(&group.uniforms, 0, &gpu::float_bytes(&values));
-        if self.groups.len() > KEPT {
-            let oldest = clock - KEPT as u64;
-            self.groups.retain(|_, group| group.last_used > oldest);
-        }
     }
 }
 

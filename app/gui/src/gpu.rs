@@ -1,6 +1,8 @@
 //! What the studio's shaders share: one triangle over a rectangle, one block of numbers, some textures that are never
 //! filtered.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::num::NonZeroU64;
 
 use egui::Color32;
@@ -16,6 +18,51 @@ pub(crate) struct TextureData<'a> {
     pub format: wgpu::TextureFormat,
     /// Row by row, layer by layer.
     pub bytes: &'a [u8],
+}
+
+/// Pictures that stay on the card; more than are ever on screen at once.
+const KEPT: usize = 32;
+
+/// A pipeline with what it lately drew: bind groups and what belongs to them, by what decides their contents.
+pub(crate) struct Drawn<K, G> {
+    pub pipeline: wgpu::RenderPipeline,
+    pub layout: wgpu::BindGroupLayout,
+    groups: HashMap<K, (G, u64)>,
+    clock: u64,
+}
+
+impl<K: Eq + Hash, G: AsRef<wgpu::BindGroup>> Drawn<K, G> {
+    pub fn new(pipeline: wgpu::RenderPipeline, layout: wgpu::BindGroupLayout) -> Self {
+        Self {
+            pipeline,
+            layout,
+            groups: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    /// The group of `key`, made when it isn't there; those not drawn for longest are forgotten.
+    pub fn touch(&mut self, key: K, make: impl FnOnce(&wgpu::BindGroupLayout) -> G) -> &G {
+        self.clock += 1;
+        let clock = self.clock;
+        if self.groups.len() >= KEPT && !self.groups.contains_key(&key) {
+            let oldest = clock - KEPT as u64;
+            self.groups.retain(|_, (_, last_used)| *last_used > oldest);
+        }
+        let layout = &self.layout;
+        let (group, last_used) = self.groups.entry(key).or_insert_with(|| (make(layout), clock));
+        *last_used = clock;
+        group
+    }
+
+    /// Draws the group of `key`, if it is there.
+    pub fn paint(&self, key: &K, pass: &mut wgpu::RenderPass<'static>) {
+        if let Some((group, _)) = self.groups.get(key) {
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, group.as_ref(), &[]);
+            pass.draw(0..3, 0..1);
+        }
+    }
 }
 
 /// The layout of a bind group: `uniform_bytes` at binding 0, then one texture per view.

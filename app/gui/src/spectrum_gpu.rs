@@ -1,6 +1,5 @@
 //! Draws a log spectrum on the graphics card: bins go up as 32-bit floats, `shaders/spectrum.wgsl` gives them colours.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
@@ -8,16 +7,16 @@ use egui::{PaintCallbackInfo, Rect, Shape};
 use mdsd3_engine::protocol::SpectrumFrame;
 
 use crate::colormap::ColorMap;
-use crate::gpu::{self, TextureData};
+use crate::gpu::{self, Drawn, TextureData};
 
 /// The shader, as the tests validate it.
-pub const SHADER: &str = include_str!("../../../shaders/spectrum.wgsl");
+pub const SHADER: &str = concat!(
+    include_str!("../../../shaders/color.wgsl"),
+    include_str!("../../../shaders/spectrum.wgsl")
+);
 
 /// Bytes of the shader's `Uniforms`.
 const UNIFORM_BYTES: u64 = 16;
-
-/// Textures of this many spectra stay on the card; more than are ever on screen at once.
-const KEPT_TEXTURES: usize = 32;
 
 /// A spectrum to be drawn.
 #[derive(Debug, Clone)]
@@ -57,20 +56,20 @@ struct Key {
     high_bits: u32,
 }
 
-/// The pipeline, and the bind groups of the spectra drawn lately.
-struct Resources {
-    pipeline: wgpu::RenderPipeline,
-    layout: wgpu::BindGroupLayout,
-    groups: HashMap<Key, Group>,
-    clock: u64,
-}
-
+/// A spectrum on the card.
 struct Group {
     bindings: wgpu::BindGroup,
-    last_used: u64,
     /// Keeps the bins' address, which is part of the key, from being reused.
     _bins: Arc<[f32]>,
 }
+
+impl AsRef<wgpu::BindGroup> for Group {
+    fn as_ref(&self) -> &wgpu::BindGroup {
+        &self.bindings
+    }
+}
+
+type Resources = Drawn<Key, Group>;
 
 impl CallbackTrait for SpectrumImage {
     fn prepare(
@@ -83,50 +82,24 @@ impl CallbackTrait for SpectrumImage {
     ) -> Vec<wgpu::CommandBuffer> {
         let resources = resources
             .entry::<Resources>()
-            .or_insert_with(|| Resources::new(device, self.target));
-        resources.touch(device, queue, self);
+            .or_insert_with(|| new_resources(device, self.target));
+        resources.touch(self.key(), |layout| Group {
+            bindings: bind_group(device, queue, layout, self),
+            _bins: Arc::clone(&self.spectrum.log_power),
+        });
         Vec::new()
     }
 
     fn paint(&self, _info: PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
-        let Some(resources) = resources.get::<Resources>() else {
-            return;
-        };
-        if let Some(group) = resources.groups.get(&self.key()) {
-            pass.set_pipeline(&resources.pipeline);
-            pass.set_bind_group(0, &group.bindings, &[]);
-            pass.draw(0..3, 0..1);
+        if let Some(resources) = resources.get::<Resources>() {
+            resources.paint(&self.key(), pass);
         }
     }
 }
 
-impl Resources {
-    fn new(device: &wgpu::Device, target: wgpu::TextureFormat) -> Self {
-        let layout = gpu::layout(device, "spectrum", UNIFORM_BYTES, &[wgpu::TextureViewDimension::D2; 2]);
-        Self {
-            pipeline: gpu::pipeline(device, ("spectrum", SHADER), &layout, target),
-            layout,
-            groups: HashMap::new(),
-            clock: 0,
-        }
-    }
-
-    /// Makes sure that the bind group of `image` exists, and forgets the ones that were not drawn for longest.
-    fn touch(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &SpectrumImage) {
-        self.clock += 1;
-        let clock = self.clock;
-        let layout = &self.layout;
-        let group = self.groups.entry(image.key()).or_insert_with(|| Group {
-            bindings: bind_group(device, queue, layout, image),
-            last_used: clock,
-            _bins: Arc::clone(&image.spectrum.log_power),
-        });
-        group.last_used = clock;
-        if self.groups.len() > KEPT_TEXTURES {
-            let oldest = clock - KEPT_TEXTURES as u64;
-            self.groups.retain(|_, group| group.last_used > oldest);
-        }
-    }
+fn new_resources(device: &wgpu::Device, target: wgpu::TextureFormat) -> Resources {
+    let layout = gpu::layout(device, "spectrum", UNIFORM_BYTES, &[wgpu::TextureViewDimension::D2; 2]);
+    Drawn::new(gpu::pipeline(device, ("spectrum", SHADER), &layout, target), layout)
 }
 
 fn bind_group(

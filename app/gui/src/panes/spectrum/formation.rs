@@ -226,27 +226,13 @@ fn draw(plot: &mut PlotUi<'_>, name: &str, color: Color32, sigmas: &[f32], band:
 }
 
 fn frame(theme: &Theme) -> Plot<'static> {
-    let axis = |hints: AxisHints<'static>| {
-        hints
-            .tick_label_color(theme.text_weak)
-            .tick_label_font(theme::small_number_font())
-    };
+    let axis = |hints| super::quiet_axis(theme, hints);
     let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| tick(mark, |value| -value));
     let y_axis = axis(AxisHints::new_y())
         .formatter(|mark, _| tick(mark, |value| value))
         .min_thickness(24.0);
-    Plot::new("formation")
+    super::still_plot("formation", theme, [x_axis, y_axis])
         .height(PLOT_HEIGHT)
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_background(false)
-        .grid_color(theme.line)
-        .custom_x_axes(vec![x_axis])
-        .custom_y_axes(vec![y_axis])
         .label_formatter(hover_label)
 }
 

@@ -45,11 +45,7 @@ fn plot_line(line: &Shown) -> Line<'static> {
 
 /// A plot that stays where it is: both axes are fixed, so that steps can be compared by eye.
 fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
-    let axis = |hints: AxisHints<'static>| {
-        hints
-            .tick_label_color(theme.text_weak)
-            .tick_label_font(theme::small_number_font())
-    };
+    let axis = |hints| super::quiet_axis(theme, hints);
     let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| number(mark, 1));
     // The lowest label would lie on the first one of the other axis.
     let lowest = f64::from(low) + 0.01;
@@ -63,17 +59,7 @@ fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
     let y_axis = axis(AxisHints::new_y())
         .formatter(move |mark, _| y_label(mark))
         .min_thickness(24.0);
-    Plot::new("radial average")
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_background(false)
-        .grid_color(theme.line)
-        .custom_x_axes(vec![x_axis])
-        .custom_y_axes(vec![y_axis])
+    super::still_plot("radial average", theme, [x_axis, y_axis])
         .default_x_bounds(0.0, X_END)
         .default_y_bounds(f64::from(low), f64::from(high))
         .label_formatter(hover_label)

@@ -145,6 +145,9 @@ pub struct MiniAutoencoderConfig {
     pub hidden_channels: usize,
     /// Residual blocks in the encoder and in the decoder.
     pub blocks: usize,
+    /// Whether patches overlap (see `autoencoder::lapped`), so that an error of a latent pixel is no square in the image.
+    #[serde(default)]
+    pub lapped: bool,
 }
 
 /// What the transformer's output means.

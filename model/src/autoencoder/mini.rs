@@ -1,4 +1,5 @@
-//! The bundled model's autoencoder: a linear 4x4 patch transform with a convolutional correction on either side.
+//! The bundled model's autoencoder: a linear 4x4 patch transform, lapped if the config says so, with a convolutional
+//! correction on either side.
 //!
 //! The linear part starts as a partially whitened principal-component transform of training patches (see
 //! `train::whitening`), which keeps what this project is about: streaks and noise survive it. The correction starts
@@ -8,12 +9,14 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::lapped::Lap;
 use crate::config::MiniAutoencoderConfig;
 use crate::kernels::{Sampling, add, conv3x3, linear, silu};
 
 /// Encoder and decoder.
 pub struct MiniAutoencoder {
     config: MiniAutoencoderConfig,
+    lap: Option<Lap>,
     encoder: Half,
     decoder: Half,
 }
@@ -107,6 +110,7 @@ impl MiniAutoencoder {
         let (pixels, channels) = (3 * config.factor * config.factor, config.latent_channels);
         Ok(Self {
             config: config.clone(),
+            lap: config.lapped.then(|| Lap::new(config.factor, vb.device())).transpose()?,
             encoder: Half::new(pixels, channels, config, vb.pp("encoder"))?,
             decoder: Half::new(channels, pixels, config, vb.pp("decoder"))?,
         })
@@ -117,10 +121,21 @@ impl MiniAutoencoder {
         self.config.factor
     }
 
+    /// What the linear encoder sees: patches, overlapping where the config says so, channels last.
+    ///
+    /// # Shapes
+    /// `rgb: [batch, 3, height, width]`, result `[batch, height/factor, width/factor, 3 factor²]`.
+    pub(crate) fn patches(&self, rgb: &Tensor) -> Result<Tensor> {
+        match &self.lap {
+            Some(lap) => patches_from_rgb(&lap.before_analysis(rgb)?, self.config.factor),
+            None => patches_from_rgb(rgb, self.config.factor),
+        }
+    }
+
     /// # Shapes
     /// `rgb: [batch, 3, height, width]` in -1..=1, result `[batch, latent_channels, height/factor, width/factor]`.
     pub fn encode(&self, rgb: &Tensor) -> Result<Tensor> {
-        let patches = patches_from_rgb(rgb, self.config.factor)?;
+        let patches = self.patches(rgb)?;
         self.encoder.forward(&patches)?.permute((0, 3, 1, 2))?.contiguous()
     }
 
@@ -128,12 +143,16 @@ impl MiniAutoencoder {
     /// Inverse of [`Self::encode`]; values may leave -1..=1 a little.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         let patches = self.decoder.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
-        rgb_from_patches(&patches, self.config.factor)
+        let rgb = rgb_from_patches(&patches, self.config.factor)?;
+        match &self.lap {
+            Some(lap) => lap.after_synthesis(&rgb),
+            None => Ok(rgb),
+        }
     }
 }
 
 /// Pixel unshuffle to channels-last patches: `[b, 3, h, w]` to `[b, h/f, w/f, 3 f²]`.
-pub(crate) fn patches_from_rgb(rgb: &Tensor, factor: usize) -> Result<Tensor> {
+fn patches_from_rgb(rgb: &Tensor, factor: usize) -> Result<Tensor> {
     let (batch, _, height, width) = rgb.dims4()?;
     let (rows, cols) = (height / factor, width / factor);
     rgb.reshape((batch, 3, rows, factor, cols, factor))?

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `mini` | the bundled model's own |
+//! | `lapped` | overlap between its patches |
 //! | `kl` | SD3's KL autoencoder |
 //! | `tiny` | TAESD3, for previews |
 //! | `projection` | colours out of latents without a decoder |
@@ -10,13 +11,12 @@
 //! | `layers` | what `kl` and `tiny` are made of, channels-last |
 
 mod kl;
+mod lapped;
 mod layers;
 mod mini;
 mod projection;
 mod tiling;
 mod tiny;
-
-pub(crate) use mini::patches_from_rgb;
 
 pub use kl::{KlAutoencoder, KlConfig};
 pub use mini::MiniAutoencoder;

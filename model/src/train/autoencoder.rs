@@ -18,7 +18,7 @@ use super::state;
 use super::transform::PatchTransform;
 use super::variables::{Variables, name_key};
 use super::{Progress, TrainObserver};
-use crate::autoencoder::{MiniAutoencoder, patches_from_rgb};
+use crate::autoencoder::MiniAutoencoder;
 use crate::degrade::degrade;
 use crate::error::ModelError;
 use crate::loss::{FocalFrequency, focal_frequency_loss};
@@ -43,7 +43,7 @@ pub fn prepare(recipe: &Recipe, photos: &Photos) -> Result<Training, ModelError>
     let model = MiniAutoencoder::new(&recipe.model.autoencoder, variables.builder().pp(PHASE))?;
     let mut optimizer = Optimizer::new(&variables)?;
     if !state::resume(&state::path(recipe, PHASE), &mut optimizer)? {
-        start_from_transform(recipe, photos, &mut optimizer)?;
+        start_from_transform(recipe, photos, &model, &mut optimizer)?;
     }
     Ok(Training { model, optimizer })
 }
@@ -154,14 +154,19 @@ pub fn batch_tensor(images: &[Rgb32FImage]) -> Result<Tensor, ModelError> {
 }
 
 /// Measures channel variances on training crops and writes the whitened transform into the linear layers.
-fn start_from_transform(recipe: &Recipe, photos: &Photos, optimizer: &mut Optimizer) -> Result<(), ModelError> {
+fn start_from_transform(
+    recipe: &Recipe,
+    photos: &Photos,
+    model: &MiniAutoencoder,
+    optimizer: &mut Optimizer,
+) -> Result<(), ModelError> {
     let config = &recipe.model.autoencoder;
     let mut transform = PatchTransform::new(config)?;
     let mut stream = stream(recipe.seed ^ name_key("whitening"), 0, 0);
     let crops: Vec<_> = (0..WHITENING_CROPS)
         .map(|_| photos.crop((recipe.autoencoder.side, recipe.autoencoder.side), &mut stream))
         .collect();
-    let patches = patches_from_rgb(&batch_tensor(&crops)?, config.factor)?.flatten(0, 2)?;
+    let patches = model.patches(&batch_tensor(&crops)?)?.flatten(0, 2)?;
     let mean: Vec<f32> = patches.mean(0)?.to_vec1()?;
     let flat = |rows: &[Vec<f64>]| rows.iter().flatten().map(|&w| w as f32).collect::<Vec<f32>>();
     let pixels = 3 * config.factor * config.factor;

@@ -90,6 +90,7 @@ mod tests {
             latent_channels: 48,
             hidden_channels: 8,
             blocks: 1,
+            lapped: true,
         };
         let mut transform = PatchTransform::new(&config).unwrap();
         transform.whiten(&(1..=48).map(f64::from).collect::<Vec<_>>(), 0.5);

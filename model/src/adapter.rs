@@ -21,7 +21,8 @@ use candle_nn::var_builder::SimpleBackend;
 use crate::config::{MmditConfig, classes_from_metadata};
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
-use crate::io::checkpoint::{Part, Weights, shortened};
+use crate::io::builder::{Builder, StoredMatrices};
+use crate::io::checkpoint::{Part, StoredMatrix, Weights, shortened};
 use crate::io::skeleton::Skeleton;
 use crate::mmdit::Mmdit;
 
@@ -285,8 +286,9 @@ impl Adapted {
     }
 
     /// A builder over base and adapter.
-    pub fn builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
+    pub fn builder(&self, dtype: DType, device: &Device) -> Builder {
+        let held = VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone());
+        Builder::over(held, self.clone())
     }
 
     /// Tensors and updates that nobody has asked for.
@@ -401,6 +403,16 @@ impl SimpleBackend for Adapted {
             Some((module, _)) => self.mode == LoraMode::Separate && self.loras.contains_key(module),
             None => self.weights.contains(name),
         }
+    }
+}
+
+impl StoredMatrices for Adapted {
+    fn stored(&self, shape: (usize, usize), name: &str, dtype: DType) -> candle_core::Result<Option<StoredMatrix>> {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        if matches!(self.mode, LoraMode::Merged(_)) && self.loras.contains_key(module) {
+            return Ok(None);
+        }
+        StoredMatrices::stored(&self.weights, shape, name, dtype)
     }
 }
 

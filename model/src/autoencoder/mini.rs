@@ -7,10 +7,10 @@
 //! product.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::lapped::Lap;
 use crate::config::MiniAutoencoderConfig;
+use crate::io::builder::Builder;
 use crate::kernels::{Sampling, add, conv3x3, linear, silu};
 
 /// Encoder and decoder.
@@ -40,7 +40,7 @@ struct Conv {
 }
 
 impl Conv {
-    fn new(inputs: usize, outputs: usize, gain: f64, vb: VarBuilder) -> Result<Self> {
+    fn new(inputs: usize, outputs: usize, gain: f64, vb: Builder) -> Result<Self> {
         let stdev = gain / (9.0 * inputs as f64).sqrt();
         Ok(Self {
             weight: vb.get_with_hints(
@@ -58,7 +58,7 @@ impl Conv {
 }
 
 impl Correction {
-    fn new(inputs: usize, outputs: usize, config: &MiniAutoencoderConfig, vb: VarBuilder) -> Result<Self> {
+    fn new(inputs: usize, outputs: usize, config: &MiniAutoencoderConfig, vb: Builder) -> Result<Self> {
         let hidden = config.hidden_channels;
         let block = |i: usize| -> Result<[Conv; 2]> {
             let vb = vb.pp("blocks").pp(i);
@@ -84,7 +84,7 @@ impl Correction {
 }
 
 impl Half {
-    fn new(inputs: usize, outputs: usize, config: &MiniAutoencoderConfig, vb: VarBuilder) -> Result<Self> {
+    fn new(inputs: usize, outputs: usize, config: &MiniAutoencoderConfig, vb: Builder) -> Result<Self> {
         let init = candle_nn::Init::Randn {
             mean: 0.0,
             stdev: (1.0 / inputs as f64).sqrt(),
@@ -106,11 +106,14 @@ impl Half {
 
 impl MiniAutoencoder {
     /// Builds it from a checkpoint's tensors or fresh variables.
-    pub fn new(config: &MiniAutoencoderConfig, vb: VarBuilder) -> Result<Self> {
+    pub fn new(config: &MiniAutoencoderConfig, vb: Builder) -> Result<Self> {
         let (pixels, channels) = (3 * config.factor * config.factor, config.latent_channels);
         Ok(Self {
             config: config.clone(),
-            lap: config.lapped.then(|| Lap::new(config.factor, vb.device())).transpose()?,
+            lap: config
+                .lapped
+                .then(|| Lap::new(config.factor, vb.device()))
+                .transpose()?,
             encoder: Half::new(pixels, channels, config, vb.pp("encoder"))?,
             decoder: Half::new(channels, pixels, config, vb.pp("decoder"))?,
         })

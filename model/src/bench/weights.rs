@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use candle_nn::var_builder::SimpleBackend;
 
+use crate::io::builder::Builder;
 use crate::sampler::noise::gaussian;
 
 /// Numbers that all tensors are cut from.
@@ -16,9 +17,9 @@ struct RandomWeights {
 }
 
 /// A builder of random weights; `clean` says whether there is a clean path among them.
-pub(super) fn random_weights(clean: bool, dtype: DType, device: &Device) -> VarBuilder<'static> {
+pub(super) fn random_weights(clean: bool, dtype: DType, device: &Device) -> Builder {
     let pool = gaussian(0, 0, 0, POOL);
-    VarBuilder::from_backend(Box::new(RandomWeights { pool, clean }), dtype, device.clone())
+    VarBuilder::from_backend(Box::new(RandomWeights { pool, clean }), dtype, device.clone()).into()
 }
 
 impl SimpleBackend for RandomWeights {

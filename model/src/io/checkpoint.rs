@@ -1,7 +1,8 @@
 //! Reading checkpoints: safetensors only, every tensor accounted for.
 //!
-//! Opening reads headers alone, so a file of gigabytes opens at once. A tensor is mapped into memory, checked for NaN and
-//! converted to the compute dtype when a model asks for it, once.
+//! Opening reads headers alone, so a file of gigabytes opens at once. When a model asks for a tensor it is mapped and checked
+//! for NaN; then it is converted to the compute dtype, once, or, if it is a large matrix that products can read as it is,
+//! left where it is.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | `source` | the bytes: a file mapped tensor by tensor, or memory |
 //! | `convert` | bytes to a tensor of the compute dtype |
 //! | `fresh` | memory for that, in large pages |
+//! | `stored` | matrices that are not converted but read in place |
 //! | `shards` | `*.index.json` |
 //! | `error` | everything that can be wrong |
 
@@ -18,6 +20,7 @@ mod fresh;
 mod header;
 mod shards;
 mod source;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,8 +32,10 @@ use candle_nn::var_builder::SimpleBackend;
 
 pub use error::CheckpointError;
 use header::Entry;
-use source::Source;
+use source::{Source, TensorBytes};
+pub use stored::StoredMatrix;
 
+use super::builder::{Builder, StoredMatrices};
 use super::progress;
 use crate::error::ModelError;
 
@@ -116,12 +121,7 @@ impl Slot {
                 source.name, entry.shape
             ))
         })?;
-        let len = shape.iter().product::<usize>() * stored.size_in_bytes();
-        let skip = if let Part::Rows { index, .. } = part {
-            index * len
-        } else {
-            0
-        };
+        let (skip, len) = self.range(&shape, stored);
         let bytes = source.tensor_bytes(key, entry, skip, len)?;
         let tensor = convert::tensor(&bytes, stored, &shape, wanted, device)?
             .ok_or_else(|| CheckpointError::NotFinite { key: key.clone() }.at(&source.name))?;
@@ -130,6 +130,44 @@ impl Slot {
             return Ok(Tensor::cat(&[&halves[1], &halves[0]], 0)?);
         }
         Ok(tensor)
+    }
+
+    /// Where the part's bytes begin in the stored tensor, and how many they are.
+    fn range(&self, shape: &[usize], stored: DType) -> (usize, usize) {
+        let len = shape.iter().product::<usize>() * stored.size_in_bytes();
+        match self.part {
+            Part::Rows { index, .. } => (index * len, len),
+            _ => (0, len),
+        }
+    }
+
+    /// The matrix where it is, if a product in `compute` can read it there and it is worth it.
+    fn stored(&self, compute: DType) -> Result<Option<StoredMatrix>, ModelError> {
+        let (Some(stored), Some(shape)) = (self.entry.dtype, self.shape()) else {
+            return Ok(None);
+        };
+        let &[outputs, inputs] = shape.as_slice() else {
+            return Ok(None);
+        };
+        let serves = StoredMatrix::serves(stored, compute)
+            && outputs * inputs >= stored::LEAST_VALUES
+            && self.part != Part::HalvesSwapped
+            && cfg!(target_endian = "little");
+        if !serves {
+            return Ok(None);
+        }
+        let (skip, len) = self.range(&shape, stored);
+        let key = &self.stored_key;
+        let TensorBytes::Mapped(map) = self.source.tensor_bytes(key, &self.entry, skip, len)? else {
+            return Ok(None);
+        };
+        let Some(matrix) = StoredMatrix::new(map, stored, (outputs, inputs)) else {
+            return Ok(None);
+        };
+        if !matrix.is_finite() {
+            return Err(CheckpointError::NotFinite { key: key.clone() }.at(&self.source.name));
+        }
+        Ok(Some(matrix))
     }
 }
 
@@ -317,15 +355,40 @@ impl Weights {
     /// A tensor that must be there, in `dtype` on `device`.
     pub fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor, ModelError> {
         let tensor = self.slot(name)?.load(Some(dtype), device)?;
-        if progress::report(tensor.elem_count() as u64).is_break() {
-            return Err(ModelError::BadInput(format!("{}: loading was stopped", self.name())));
-        }
+        self.report(tensor.elem_count())?;
         Ok(tensor)
     }
 
+    /// A matrix that stays in its file, for products in `dtype`; `None` when it has to be converted or is small.
+    pub fn stored(&self, name: &str, dtype: DType) -> Result<Option<StoredMatrix>, ModelError> {
+        let matrix = self.slot(name)?.stored(dtype)?;
+        if let Some(matrix) = &matrix {
+            self.report(matrix.dims().iter().product())?;
+        }
+        Ok(matrix)
+    }
+
+    fn report(&self, values: usize) -> Result<(), ModelError> {
+        if progress::report(values as u64).is_break() {
+            return Err(ModelError::BadInput(format!("{}: loading was stopped", self.name())));
+        }
+        Ok(())
+    }
+
+    /// Judged by the header, before a wrong tensor is read.
+    fn check_shape(&self, shape: &[usize], name: &str) -> candle_core::Result<()> {
+        match self.shape(name) {
+            Some(found) if found != shape => {
+                candle_core::bail!("tensor {name} has shape {found:?}, the config asks for {shape:?}")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A builder over these tensors, converted to `dtype` on `device`.
-    pub fn builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
+    pub fn builder(&self, dtype: DType, device: &Device) -> Builder {
+        let held = VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone());
+        Builder::over(held, self.clone())
     }
 
     /// Tensors that nobody has asked for.
@@ -404,15 +467,7 @@ impl SimpleBackend for Weights {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
-        // Judged by the header, before a wrong tensor is converted.
-        if let Some(found) = self.shape(name)
-            && found != shape.dims()
-        {
-            candle_core::bail!(
-                "tensor {name} has shape {found:?}, the config asks for {:?}",
-                shape.dims()
-            );
-        }
+        self.check_shape(shape.dims(), name)?;
         self.get_unchecked(name, dtype, device)
     }
 
@@ -424,6 +479,13 @@ impl SimpleBackend for Weights {
 
     fn contains_tensor(&self, name: &str) -> bool {
         self.contains(name)
+    }
+}
+
+impl StoredMatrices for Weights {
+    fn stored(&self, shape: (usize, usize), name: &str, dtype: DType) -> candle_core::Result<Option<StoredMatrix>> {
+        self.check_shape(&[shape.0, shape.1], name)?;
+        Weights::stored(self, name, dtype).map_err(|e| candle_core::Error::Msg(e.to_string()))
     }
 }
 

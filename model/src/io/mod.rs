@@ -1,6 +1,7 @@
 //! Files: photos in, anything out.
 
 pub mod atomic;
+pub mod builder;
 pub mod checkpoint;
 #[cfg(test)]
 pub(crate) mod damage;

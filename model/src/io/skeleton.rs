@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use candle_nn::var_builder::SimpleBackend;
 
+use super::builder::Builder;
 use super::checkpoint::Weights;
 
 /// Stands in for a checkpoint while a model is built: every tensor is there, as one zero that is spread over its shape.
@@ -27,8 +28,8 @@ impl Skeleton {
     }
 
     /// A builder whose tensors take no memory.
-    pub fn builder(&self) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, Device::Cpu)
+    pub fn builder(&self) -> Builder {
+        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, Device::Cpu).into()
     }
 
     /// What has been asked for so far, by name.

@@ -52,10 +52,9 @@ pub fn matmul_into(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a:
     product(out, out_stride, keep, scale, a, b, gemm::Parallelism::None);
 }
 
-/// `out += a b` on all threads; `out` is contiguous.
-pub fn matmul_add_threaded(out: &mut [f32], a: View, b: View) {
-    let stride = b.shape().1;
-    product(out, stride, 1.0, 1.0, a, b, gemm::Parallelism::Rayon(0));
+/// `out += a b` on all threads; `out` has rows `out_stride` values apart.
+pub fn matmul_add_threaded(out: &mut [f32], out_stride: usize, a: View, b: View) {
+    product(out, out_stride, 1.0, 1.0, a, b, gemm::Parallelism::Rayon(0));
 }
 
 fn product(out: &mut [f32], out_stride: usize, keep: f32, scale: f32, a: View, b: View, threads: gemm::Parallelism) {

@@ -53,18 +53,31 @@ struct Linear;
 struct Unbiased;
 
 /// candle's own product in f32, which is as fast as this crate's tiles when nothing has to be gathered.
-fn product_f32(x: &[f32], weight: &[f32], bias: &[f32], (rows, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rows * outputs);
-    (0..rows).for_each(|_| out.extend_from_slice(bias));
+pub(super) fn product_f32(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    (rows, inputs, outputs): (usize, usize, usize),
+) -> Vec<f32> {
+    let mut out = rows_of(bias, rows, outputs);
     matmul_add_threaded(
         &mut out,
+        outputs,
         View::new(x, rows, inputs, inputs),
         View::new(weight, outputs, inputs, inputs).t(),
     );
     out
 }
 
-fn product_bf16(
+/// What a product adds to: the bias in every row, or zeros.
+pub(super) fn rows_of(bias: Option<&[f32]>, rows: usize, outputs: usize) -> Vec<f32> {
+    match bias {
+        Some(bias) => bias.repeat(rows),
+        None => vec![0.0; rows * outputs],
+    }
+}
+
+pub(super) fn product_bf16(
     x: &[bf16],
     weight: &[bf16],
     bias: Option<&[bf16]>,
@@ -121,7 +134,7 @@ impl CustomOp3 for Linear {
             _ => CpuStorage::F32(product_f32(
                 contiguous(s1, l1)?,
                 contiguous(s2, l2)?,
-                contiguous(s3, l3)?,
+                Some(contiguous(s3, l3)?),
                 sizes,
             )),
         };

@@ -13,6 +13,7 @@
 //! | `activation` | tanh-GELU, SiLU |
 //! | `add` | sums, off candle's spinning pool |
 //! | `linear` | matrix product and bias in one pass |
+//! | `stored` | linear layers whose weights stay in their file |
 //! | `convolution` | 3x3 convolution of channels-last images |
 //! | `tiles` | matrix products whose operands are gathered while they are packed |
 //! | `gemm` | the one safe door to the matrix-product crate that candle itself uses |
@@ -31,6 +32,7 @@ mod linear;
 mod norm;
 mod profile;
 mod real;
+mod stored;
 mod tiles;
 mod vector;
 
@@ -41,8 +43,9 @@ pub use convolution::{Sampling, conv3x3};
 pub use group_norm::group_norm;
 pub use linear::linear;
 pub use norm::{gated_residual, layer_norm, modulated_layer_norm, rms_norm};
-use profile::timed;
+pub(crate) use profile::timed;
 pub use profile::{OperationTime, record};
+pub(crate) use stored::{Values, stored_product};
 
 use candle_core::{Result, Tensor};
 

@@ -31,7 +31,7 @@ pub fn record<T>(f: impl FnOnce() -> T) -> (T, Vec<OperationTime>) {
 }
 
 /// Runs an operation, on the record if there is one. Operations inside it count as part of it.
-pub(super) fn timed(
+pub(crate) fn timed(
     name: &'static str,
     device: &Device,
     flop: impl FnOnce() -> usize,

@@ -1,10 +1,10 @@
 //! One joint block of the image and context streams.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::Linear;
 use crate::config::MmditConfig;
+use crate::io::builder::Builder;
 use crate::kernels::{add, attention, gated_residual, gelu_tanh, modulated_layer_norm, rms_norm};
 
 /// Two layers with a tanh-GELU between, four times as wide inside.
@@ -14,7 +14,7 @@ pub(super) struct FeedForward {
 }
 
 impl FeedForward {
-    pub(super) fn new(width: usize, vb: VarBuilder) -> Result<Self> {
+    pub(super) fn new(width: usize, vb: Builder) -> Result<Self> {
         Ok(Self {
             up: Linear::new(width, 4 * width, vb.pp("net").pp(0).pp("proj"))?,
             down: Linear::new(4 * width, width, vb.pp("net").pp(2))?,
@@ -36,7 +36,7 @@ struct Projections {
 }
 
 impl Projections {
-    fn new(config: &MmditConfig, vb: &VarBuilder, names: [&str; 3], norms: [&str; 2]) -> Result<Self> {
+    fn new(config: &MmditConfig, vb: &Builder, names: [&str; 3], norms: [&str; 2]) -> Result<Self> {
         let (width, head_dim) = (config.width(), config.attention_head_dim);
         let linear = |name: &str| Linear::new(width, width, vb.pp(name));
         let gain = |name: &str| vb.pp(name).get_with_hints(head_dim, "weight", candle_nn::init::ONE);
@@ -53,11 +53,11 @@ impl Projections {
         })
     }
 
-    fn image(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
+    fn image(config: &MmditConfig, vb: &Builder) -> Result<Self> {
         Self::new(config, vb, ["to_q", "to_k", "to_v"], ["norm_q", "norm_k"])
     }
 
-    fn context(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
+    fn context(config: &MmditConfig, vb: &Builder) -> Result<Self> {
         Self::new(
             config,
             vb,
@@ -110,7 +110,7 @@ pub(super) struct JointBlock {
 }
 
 impl JointBlock {
-    pub(super) fn new(config: &MmditConfig, index: usize, vb: VarBuilder) -> Result<Self> {
+    pub(super) fn new(config: &MmditConfig, index: usize, vb: Builder) -> Result<Self> {
         let width = config.width();
         let last = index + 1 == config.num_layers;
         let dual = config.dual_attention_layers.contains(&index);

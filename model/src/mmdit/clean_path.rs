@@ -4,12 +4,12 @@
 //! to the image stream is therefore constant for a scene: [`CleanCache`] holds it, zero projections applied.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::Linear;
 use super::block::FeedForward;
 use super::embed::PatchEmbed;
 use crate::config::MmditConfig;
+use crate::io::builder::Builder;
 use crate::kernels::{add, attention, layer_norm};
 
 /// What the clean path adds to the image stream's q, k and v in every block: `[scenes, tokens, width]` each.
@@ -77,7 +77,7 @@ struct CleanRest {
 }
 
 impl CleanPath {
-    pub(super) fn new(config: &MmditConfig, vb: &VarBuilder) -> Result<Self> {
+    pub(super) fn new(config: &MmditConfig, vb: &Builder) -> Result<Self> {
         let block = |i: usize| CleanBlock::new(config, i + 1 == config.num_layers, vb.pp("transformer_blocks").pp(i));
         Ok(Self {
             patches: PatchEmbed::new(config, vb.pp("pos_embed_clean"))?,
@@ -131,7 +131,7 @@ impl CleanPath {
 }
 
 impl CleanBlock {
-    fn new(config: &MmditConfig, last: bool, vb: VarBuilder) -> Result<Self> {
+    fn new(config: &MmditConfig, last: bool, vb: Builder) -> Result<Self> {
         let width = config.width();
         let attn = vb.pp("attn");
         let plain = |name: &str| Linear::new(width, width, attn.pp(name));

@@ -1,10 +1,10 @@
 //! Embeddings: image patches with positions, timestep, pooled text.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::Linear;
 use crate::config::MmditConfig;
+use crate::io::builder::Builder;
 
 /// Number of sines and cosines that a timestep becomes.
 const TIMESTEP_CHANNELS: usize = 256;
@@ -20,7 +20,7 @@ pub(super) struct PatchEmbed {
 }
 
 impl PatchEmbed {
-    pub(super) fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
+    pub(super) fn new(config: &MmditConfig, vb: Builder) -> Result<Self> {
         let (patch, width, max_side) = (config.patch_size, config.width(), config.pos_embed_max_size);
         let values = config.in_channels * patch * patch;
         let init = candle_nn::Init::Randn {
@@ -115,9 +115,9 @@ pub(super) struct TimeTextEmbed {
 }
 
 impl TimeTextEmbed {
-    pub(super) fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
+    pub(super) fn new(config: &MmditConfig, vb: Builder) -> Result<Self> {
         let width = config.width();
-        let pair = |inputs, vb: VarBuilder| -> Result<[Linear; 2]> {
+        let pair = |inputs, vb: Builder| -> Result<[Linear; 2]> {
             Ok([
                 Linear::new(inputs, width, vb.pp("linear_1"))?,
                 Linear::new(width, width, vb.pp("linear_2"))?,

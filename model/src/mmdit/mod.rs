@@ -19,7 +19,6 @@ mod mask;
 mod segments;
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 pub use clean_path::{CleanCache, CleanProjections};
 pub use head_ratio::{HeadRatio, check_head_ratios, set_heads};
@@ -27,6 +26,7 @@ pub use mask::{class_heads, head_mask};
 pub use segments::{Streams, Unchanging};
 
 use crate::config::MmditConfig;
+use crate::io::builder::{Builder, Weight};
 use block::JointBlock;
 use clean_path::CleanPath;
 use embed::{PatchEmbed, TimeTextEmbed};
@@ -34,7 +34,7 @@ use embed::{PatchEmbed, TimeTextEmbed};
 /// A weight and bias, and an adapter's low-rank update where there is one.
 #[derive(Clone)]
 struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     lora: Option<Lora>,
 }
@@ -51,7 +51,7 @@ struct Lora {
 }
 
 impl Lora {
-    fn new(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Option<Self>> {
+    fn new(inputs: usize, outputs: usize, vb: &Builder) -> Result<Option<Self>> {
         if !vb.contains_tensor("lora_A.weight") {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl Lora {
 }
 
 impl Linear {
-    fn new(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+    fn new(inputs: usize, outputs: usize, vb: Builder) -> Result<Self> {
         Self::with_init(
             inputs,
             outputs,
@@ -85,25 +85,25 @@ impl Linear {
     }
 
     /// Starts at zero when trained from scratch: zero projections.
-    fn zeroed(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+    fn zeroed(inputs: usize, outputs: usize, vb: Builder) -> Result<Self> {
         Self::with_init(inputs, outputs, vb, candle_nn::init::ZERO)
     }
 
     /// Starts near zero when trained from scratch: modulation and the output layer.
-    fn small(inputs: usize, outputs: usize, vb: VarBuilder) -> Result<Self> {
+    fn small(inputs: usize, outputs: usize, vb: Builder) -> Result<Self> {
         Self::with_init(inputs, outputs, vb, candle_nn::Init::Randn { mean: 0.0, stdev: 0.02 })
     }
 
-    fn with_init(inputs: usize, outputs: usize, vb: VarBuilder, init: candle_nn::Init) -> Result<Self> {
+    fn with_init(inputs: usize, outputs: usize, vb: Builder, init: candle_nn::Init) -> Result<Self> {
         Ok(Self {
-            weight: vb.get_with_hints((outputs, inputs), "weight", init)?,
+            weight: vb.matrix((outputs, inputs), init)?,
             bias: vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
             lora: Lora::new(inputs, outputs, &vb)?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = crate::kernels::linear(x, &self.weight, Some(&self.bias))?;
+        let y = self.weight.linear(x, Some(&self.bias))?;
         match &self.lora {
             Some(lora) => y + lora.forward(x)?,
             None => Ok(y),
@@ -142,13 +142,13 @@ pub struct Mmdit {
 impl Mmdit {
     /// Builds the transformer from a checkpoint's tensors (or fresh variables); the clean path is there when its
     /// patch embedding is.
-    pub fn new(config: &MmditConfig, vb: VarBuilder) -> Result<Self> {
+    pub fn new(config: &MmditConfig, vb: Builder) -> Result<Self> {
         let with_clean = vb.contains_tensor("pos_embed_clean.proj.weight");
         Self::with_clean_path(config, vb, with_clean)
     }
 
     /// As [`Self::new`], with the clean path present or not as told.
-    pub fn with_clean_path(config: &MmditConfig, vb: VarBuilder, with_clean: bool) -> Result<Self> {
+    pub fn with_clean_path(config: &MmditConfig, vb: Builder, with_clean: bool) -> Result<Self> {
         let width = config.width();
         let blocks = (0..config.num_layers)
             .map(|i| JointBlock::new(config, i, vb.pp("transformer_blocks").pp(i)))

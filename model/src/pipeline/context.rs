@@ -1,11 +1,11 @@
 //! What the context stream hears: learned tokens, or an encoded prompt.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::{Lane, SampleSettings};
 use crate::config::MiniConfig;
 use crate::error::ModelError;
+use crate::io::builder::Builder;
 use crate::mix::Mix;
 use crate::text::{EncodedPrompt, TextEncoders};
 
@@ -22,7 +22,7 @@ pub struct LearnedContext {
 
 impl LearnedContext {
     /// From a checkpoint's tensors or fresh variables.
-    pub fn new(config: &MiniConfig, vb: VarBuilder) -> Result<Self> {
+    pub fn new(config: &MiniConfig, vb: Builder) -> Result<Self> {
         let init = candle_nn::Init::Randn { mean: 0.0, stdev: 1.0 };
         let transformer = &config.transformer;
         Ok(Self {

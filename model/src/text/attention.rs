@@ -1,33 +1,32 @@
 //! Attention and linear layers of the text encoders. The transformer's own attention takes no bias, which both need here.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
-use crate::kernels;
+use crate::io::builder::{Builder, Weight};
 
 /// A weight, and a bias in CLIP.
 pub(super) struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
 }
 
 impl Linear {
-    pub fn with_bias(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+    pub fn with_bias(inputs: usize, outputs: usize, vb: &Builder) -> Result<Self> {
         Ok(Self {
             bias: Some(vb.get(outputs, "bias")?),
             ..Self::new(inputs, outputs, vb)?
         })
     }
 
-    pub fn new(inputs: usize, outputs: usize, vb: &VarBuilder) -> Result<Self> {
+    pub fn new(inputs: usize, outputs: usize, vb: &Builder) -> Result<Self> {
         Ok(Self {
-            weight: vb.get((outputs, inputs), "weight")?,
+            weight: vb.matrix((outputs, inputs), candle_nn::init::ZERO)?,
             bias: None,
         })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        kernels::linear(x, &self.weight, self.bias.as_ref())
+        self.weight.linear(x, self.bias.as_ref())
     }
 }
 

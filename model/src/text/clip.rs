@@ -1,12 +1,12 @@
 //! CLIP's text encoder under transformers' names (`CLIPTextModelWithProjection`), as SD3 uses it twice.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
-use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 use super::attention::{Linear, attention};
 use super::outline;
 use crate::error::ModelError;
+use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
 
 /// The end token's id in configs that transformers wrote before it was corrected; see [`end_position`].
@@ -87,7 +87,7 @@ pub struct ClipOutput {
 /// A CLIP text encoder; its layers are read as they are needed.
 pub struct ClipEncoder {
     config: ClipConfig,
-    vb: VarBuilder<'static>,
+    vb: Builder,
 }
 
 struct Layer {
@@ -102,9 +102,9 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(config: &ClipConfig, vb: &VarBuilder) -> Result<Self> {
+    fn new(config: &ClipConfig, vb: &Builder) -> Result<Self> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let norm = |name: &str| candle_nn::layer_norm(width, config.layer_norm_eps, vb.pp(name));
+        let norm = |name: &str| candle_nn::layer_norm(width, config.layer_norm_eps, vb.pp(name).into());
         let projection = |name: &str| Linear::with_bias(width, width, &vb.pp("self_attn").pp(name));
         Ok(Self {
             norm_1: norm("layer_norm1")?,
@@ -244,7 +244,7 @@ impl ClipEncoder {
         candle_nn::layer_norm(
             c.hidden_size,
             c.layer_norm_eps,
-            self.vb.pp("text_model.final_layer_norm"),
+            self.vb.pp("text_model.final_layer_norm").into(),
         )
     }
 

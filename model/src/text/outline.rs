@@ -5,6 +5,7 @@ use candle_nn::VarBuilder;
 use candle_nn::var_builder::SimpleBackend;
 
 use crate::error::ModelError;
+use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
 
 /// Runs `build` over stand-ins of the right shapes that take no memory; tensors it asks for count as used.
@@ -14,10 +15,10 @@ use crate::io::checkpoint::Weights;
 pub(super) fn check<T>(
     weights: &Weights,
     device: &Device,
-    build: impl FnOnce(VarBuilder<'static>) -> Result<T>,
+    build: impl FnOnce(Builder) -> Result<T>,
 ) -> std::result::Result<(), ModelError> {
     let vb = VarBuilder::from_backend(Box::new(Outline(weights.clone())), DType::F32, device.clone());
-    build(vb).map_err(|e| ModelError::in_tensors(weights.name(), &e))?;
+    build(vb.into()).map_err(|e| ModelError::in_tensors(weights.name(), &e))?;
     Ok(())
 }
 

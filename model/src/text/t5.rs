@@ -1,12 +1,12 @@
 //! T5's encoder under transformers' names (`T5EncoderModel`): RMS norms, relative positions, gated GELU.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
-use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 use super::attention::{Linear, attention};
 use super::outline;
 use crate::error::ModelError;
+use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
 use crate::kernels::gelu_tanh;
 
@@ -78,7 +78,7 @@ impl T5Config {
 /// A T5 encoder; its blocks are read as they are needed.
 pub struct T5Encoder {
     config: T5Config,
-    vb: VarBuilder<'static>,
+    vb: Builder,
 }
 
 struct Block {
@@ -94,12 +94,12 @@ struct Block {
 }
 
 impl Block {
-    fn new(config: &T5Config, vb: &VarBuilder) -> Result<Self> {
+    fn new(config: &T5Config, vb: &Builder) -> Result<Self> {
         let (width, heads) = (config.d_model, config.num_heads * config.d_kv);
         let (one, two) = (vb.pp("layer.0"), vb.pp("layer.1"));
         let attention = one.pp("SelfAttention");
         let feed_forward = two.pp("DenseReluDense");
-        let norm = |vb: &VarBuilder| candle_nn::rms_norm(width, config.layer_norm_epsilon, vb.pp("layer_norm"));
+        let norm = |vb: &Builder| candle_nn::rms_norm(width, config.layer_norm_epsilon, vb.pp("layer_norm").into());
         Ok(Self {
             norm_1: norm(&one)?,
             q: Linear::new(width, heads, &attention.pp("q"))?,
@@ -195,7 +195,11 @@ impl T5Encoder {
 
     fn final_norm(&self) -> Result<candle_nn::RmsNorm> {
         let c = &self.config;
-        candle_nn::rms_norm(c.d_model, c.layer_norm_epsilon, self.vb.pp("encoder.final_layer_norm"))
+        candle_nn::rms_norm(
+            c.d_model,
+            c.layer_norm_epsilon,
+            self.vb.pp("encoder.final_layer_norm").into(),
+        )
     }
 
     /// What each distance adds to each head's scores; all blocks share the first one's.

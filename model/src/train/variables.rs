@@ -8,6 +8,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use sha2::{Digest, Sha256};
 
+use crate::io::builder::Builder;
 use crate::sampler::noise::gaussian;
 
 /// Variables by name. What a name starts with depends on the seed and the name alone, not on the order of creation.
@@ -26,8 +27,8 @@ impl Variables {
     }
 
     /// A builder that creates the variables a model asks for.
-    pub fn builder(&self) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, Device::Cpu)
+    pub fn builder(&self) -> Builder {
+        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, Device::Cpu).into()
     }
 
     /// All variables, by name.

@@ -115,6 +115,29 @@ fn in_blocks<T: Copy + Default + Send + Sync>(
     all_good.reduce(|| true, |a, b| a && b).then_some(values)
 }
 
+/// Whether all numbers of a float format are finite.
+pub(super) fn all_finite_in(bytes: &[u8], stored: DType) -> bool {
+    let size = stored.size_in_bytes();
+    bytes.par_chunks(size * CHUNK).all(|chunk| match stored {
+        DType::F16 => largest_magnitude(chunk) < f16::INFINITY.to_bits(),
+        DType::BF16 => largest_magnitude(chunk) < bf16::INFINITY.to_bits(),
+        _ => {
+            let mut block = [0f32; BLOCK];
+            chunk.chunks(size * BLOCK).all(|bytes| {
+                let values = &mut block[..bytes.len() / size];
+                widen_block(values, bytes, stored);
+                all_finite(values)
+            })
+        }
+    })
+}
+
+/// The largest magnitude of half-precision numbers, as bits.
+fn largest_magnitude(bytes: &[u8]) -> u16 {
+    let magnitude = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]) & 0x7fff;
+    bytes.chunks_exact(2).fold(0, |m, b| m.max(magnitude(b)))
+}
+
 fn read_u16(values: &mut [u16], bytes: &[u8]) {
     for (value, b) in values.iter_mut().zip(bytes.chunks_exact(2)) {
         *value = u16::from_le_bytes([b[0], b[1]]);

@@ -161,8 +161,8 @@ impl Network {
             loaded: Arc::default(),
         };
         let builder = VarBuilder::from_backend(Box::new(backend), dtype, device.clone());
-        let transformer =
-            Mmdit::with_clean_path(config, builder, true).map_err(|e| ModelError::in_tensors(base.name(), &e))?;
+        let transformer = Mmdit::with_clean_path(config, builder.into(), true)
+            .map_err(|e| ModelError::in_tensors(base.name(), &e))?;
         let mut optimizer = Optimizer::of(variables.clone())?;
         for slot in &mut optimizer.slots {
             if let Some(values) = masters.remove(&slot.name) {

@@ -1,0 +1,230 @@
+//! Matrices that stay in their file: mapped, checked once, read by the product itself.
+//!
+//! Half-precision weights computed in f32 would take twice their file's size as fresh memory, which costs more time than
+//! reading them does. Mapped, they cost the system's file cache alone, and a product widens what it needs while it runs.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use half::slice::HalfBitsSliceExt;
+use half::{bf16, f16};
+use memmap2::Mmap;
+
+use super::convert;
+use crate::kernels::{self, Values};
+
+/// Matrices smaller than this, in numbers, are converted into memory: they are many, and cheap.
+pub(super) const LEAST_VALUES: usize = 1 << 18;
+
+/// A weight matrix `[outputs, inputs]` in a mapped file.
+#[derive(Clone)]
+pub struct StoredMatrix {
+    map: Arc<Mmap>,
+    stored: DType,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl StoredMatrix {
+    /// Whether a product in `compute` can read numbers of `stored` where they are: the same format, or one that f32 holds
+    /// exactly. Other pairs would be rounded again in every product.
+    pub(super) fn serves(stored: DType, compute: DType) -> bool {
+        matches!(
+            (stored, compute),
+            (DType::F32 | DType::F16 | DType::BF16, DType::F32) | (DType::BF16, DType::BF16)
+        )
+    }
+
+    /// The matrix over its bytes, `None` when it can't be read in place (bytes of an odd address).
+    pub(super) fn new(map: Mmap, stored: DType, (outputs, inputs): (usize, usize)) -> Option<Self> {
+        let matrix = Self {
+            map: Arc::new(map),
+            stored,
+            outputs,
+            inputs,
+        };
+        let complete = matrix.values()?.len() == outputs * inputs;
+        complete.then_some(matrix)
+    }
+
+    /// Whether every number is finite; reads all of them.
+    pub(super) fn is_finite(&self) -> bool {
+        convert::all_finite_in(&self.map, self.stored)
+    }
+
+    /// `[outputs, inputs]`
+    pub fn dims(&self) -> [usize; 2] {
+        [self.outputs, self.inputs]
+    }
+
+    fn values(&self) -> Option<Values<'_>> {
+        let halves = || bytemuck::try_cast_slice::<u8, u16>(&self.map).ok();
+        match self.stored {
+            DType::F32 => bytemuck::try_cast_slice(&self.map).ok().map(Values::F32),
+            DType::F16 => Some(Values::F16(halves()?.reinterpret_cast::<f16>())),
+            DType::BF16 => Some(Values::BF16(halves()?.reinterpret_cast::<bf16>())),
+            _ => None,
+        }
+    }
+
+    /// `x weightᵀ + bias` on the last dimension.
+    ///
+    /// # Shapes
+    /// `x: [.., inputs]`, `bias: [outputs]`, result `[.., outputs]` in `x`'s dtype.
+    pub fn linear(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let mut dims = x.dims().to_vec();
+        if dims.pop() != Some(self.inputs) {
+            candle_core::bail!("a layer of {} inputs was given {:?}", self.inputs, x.dims());
+        }
+        dims.push(self.outputs);
+        let flop = || 2 * x.elem_count() * self.outputs;
+        kernels::timed("linear", x.device(), flop, || {
+            let flat = x.reshape(((), self.inputs))?.contiguous()?;
+            let y = match bias {
+                Some(bias) => flat.apply_op2_no_bwd(&bias.contiguous()?, self)?,
+                None => flat.apply_op1_no_bwd(self)?,
+            };
+            y.reshape(dims)
+        })
+    }
+
+    fn product(&self, x: (&CpuStorage, &Layout), bias: Option<(&CpuStorage, &Layout)>) -> Result<(CpuStorage, Shape)> {
+        let Some(values) = self.values() else {
+            candle_core::bail!("the mapped weights can't be read in place")
+        };
+        let rows = x.1.shape().dims2()?.0;
+        let out = kernels::stored_product(x, values, bias, (rows, self.inputs, self.outputs))?;
+        Ok((out, (rows, self.outputs).into()))
+    }
+}
+
+impl CustomOp1 for StoredMatrix {
+    fn name(&self) -> &'static str {
+        "linear-stored"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.product((storage, layout), None)
+    }
+}
+
+impl CustomOp2 for StoredMatrix {
+    fn name(&self) -> &'static str {
+        "linear-stored-bias"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.product((s1, l1), Some((s2, l2)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use candle_core::Device;
+
+    use super::super::Weights;
+    use crate::io::builder::Weight;
+    use crate::sampler::noise::gaussian;
+    use candle_core::{DType, Tensor};
+
+    const OUTPUTS: usize = 1100;
+    const INPUTS: usize = 512;
+
+    fn matrix(dtype: DType) -> Tensor {
+        let values = gaussian(3, 0, 0, OUTPUTS * INPUTS);
+        let t = Tensor::from_vec(values, (OUTPUTS, INPUTS), &Device::Cpu).unwrap();
+        (t * 0.05).unwrap().to_dtype(dtype).unwrap()
+    }
+
+    fn saved(folder: &Path, tensor: &Tensor) -> Weights {
+        let path = folder.join("model.safetensors");
+        candle_core::safetensors::save(&HashMap::from([("layer.weight", tensor.clone())]), &path).unwrap();
+        Weights::open(&path).unwrap()
+    }
+
+    fn weight(weights: &Weights, compute: DType) -> candle_core::Result<Weight> {
+        let builder = weights.builder(compute, &Device::Cpu).pp("layer");
+        builder.matrix((OUTPUTS, INPUTS), candle_nn::init::ZERO)
+    }
+
+    #[test]
+    fn a_product_reads_the_file_as_it_would_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let bias = Tensor::from_vec(gaussian(4, 0, 0, OUTPUTS), OUTPUTS, &Device::Cpu).unwrap();
+        for (stored, compute, tolerance) in [
+            (DType::F32, DType::F32, 1e-5),
+            (DType::F16, DType::F32, 1e-5),
+            (DType::BF16, DType::F32, 1e-5),
+            (DType::BF16, DType::BF16, 1e-2),
+        ] {
+            let matrix = matrix(stored);
+            let stays = weight(&saved(folder.path(), &matrix), compute).unwrap();
+            assert!(matches!(stays, Weight::Stored(_)), "{stored:?} in {compute:?}");
+            let held = Weight::Held(matrix.to_dtype(compute).unwrap());
+            for rows in [1, 3, 77] {
+                let x = Tensor::from_vec(gaussian(5, 0, 0, rows * INPUTS), (1, rows, INPUTS), &Device::Cpu).unwrap();
+                let (x, bias) = (x.to_dtype(compute).unwrap(), bias.to_dtype(compute).unwrap());
+                for bias in [Some(&bias), None] {
+                    let ours = stays.linear(&x, bias).unwrap().to_dtype(DType::F32).unwrap();
+                    let expected = held.linear(&x, bias).unwrap().to_dtype(DType::F32).unwrap();
+                    let difference = (ours - expected).unwrap().abs().unwrap().max_all().unwrap();
+                    let difference = difference.to_scalar::<f32>().unwrap();
+                    assert!(
+                        difference <= tolerance,
+                        "{stored:?} in {compute:?}, {rows} rows: {difference}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_be_rounded_in_every_product_is_converted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for (stored, compute) in [
+            (DType::F16, DType::BF16),
+            (DType::F32, DType::BF16),
+            (DType::F16, DType::F16),
+        ] {
+            let weights = saved(folder.path(), &matrix(stored));
+            assert!(
+                matches!(weight(&weights, compute).unwrap(), Weight::Held(_)),
+                "{stored:?} in {compute:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_number_is_found_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let ones = Tensor::ones((OUTPUTS, INPUTS - 1), dtype, &Device::Cpu).unwrap();
+            let bad = Tensor::full(f32::NAN, (OUTPUTS, 1), &Device::Cpu)
+                .unwrap()
+                .to_dtype(dtype)
+                .unwrap();
+            let weights = saved(folder.path(), &Tensor::cat(&[&ones, &bad], 1).unwrap());
+            let message = weight(&weights, DType::F32).err().unwrap().to_string();
+            assert!(message.contains("layer.weight") && message.contains("NaN"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_shape_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = saved(folder.path(), &matrix(DType::F32));
+        let builder = weights.builder(DType::F32, &Device::Cpu).pp("layer");
+        let message = builder
+            .matrix((INPUTS, OUTPUTS), candle_nn::init::ZERO)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            message.contains("layer.weight") && message.contains("[512, 1100]"),
+            "{message}"
+        );
+    }
+}

@@ -196,7 +196,10 @@ impl Work<'_> {
     }
 
     fn scene_failed(&self, scene: usize, jobs: usize, error: &EngineError) -> Result<(), EngineError> {
-        let (name, reason) = (self.sweep.plan.scenes[scene].clone(), error.one_line());
+        let (name, message) = (self.sweep.plan.scenes[scene].clone(), error.one_line());
+        // Most messages begin with the photo, which is told beside the reason anyway.
+        let path = format!("{}: ", self.sweep.plan.scene_path(scene).display());
+        let reason = message.strip_prefix(&path).unwrap_or(&message).to_owned();
         self.observer.scene_failed(&name, &reason);
         {
             let mut state = self.state();

@@ -201,11 +201,16 @@ fn read_crop(table: &Table, shown: &str) -> Result<Option<CropSpec>, EngineError
     }
 }
 
+/// `{ images = [..], bits = 16, .. }`, or the list of images alone.
 fn read_save(table: &Table, shown: &str) -> Result<Save, EngineError> {
     if let Some(Value::Table(save)) = table.get("save") {
         check_keys(save, &["images", "lq", "lq_format", "bits"], &format!("{shown}: save"))?;
+        return Ok(get(table, "save", shown)?.unwrap_or_default());
     }
-    Ok(get(table, "save", shown)?.unwrap_or_default())
+    Ok(Save {
+        images: get(table, "save", shown)?.unwrap_or_default(),
+        ..Save::default()
+    })
 }
 
 /// Parts such as `{ train = 0.9, val = 0.1 }`; their shares must make 1.

@@ -59,6 +59,7 @@ fn every_mistake_is_named_in_one_line() {
         ("sede = [1]", "\"seeds\""),
         ("save = { bit = 16 }", "\"bits\""),
         ("save = { bits = 12 }", "bits 12"),
+        ("save = [\"gt\"]", "vae_gt"),
         ("size = \"big\"", "size"),
         ("size = 0", "size"),
         ("seeds = []", "seeds is empty"),
@@ -90,6 +91,13 @@ fn every_mistake_is_named_in_one_line() {
     assert!(refusal("scenes = [\"*.jpg\"]\nmixes = []").contains("mixes is empty"));
     assert!(refusal("scenes = []\nmixes = [{ rain = 1.0 }]").contains("scenes is empty"));
     assert!(refusal("scenes = [\"*.png\"]\nmixes = [{ rain = 1.0 }]").contains("*.png"));
+}
+
+#[test]
+fn what_to_save_may_be_a_list_alone() {
+    let images = |save: &str| parse(&format!("{SMALL}save = {save}\n")).expect("valid").extras;
+    assert_eq!(images("[\"steps\", \"vae_gt\"]"), images("{ images = [\"vae_gt\", \"steps\"] }"));
+    assert_eq!(images("[\"steps\"]").len(), 1);
 }
 
 #[test]

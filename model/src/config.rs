@@ -160,6 +160,15 @@ pub enum PredictionKind {
     SceneResidual,
 }
 
+impl std::fmt::Display for PredictionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Velocity => "of the velocity",
+            Self::SceneResidual => "of what is added to the scene",
+        })
+    }
+}
+
 /// `config.json` of a bundled-style model folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MiniConfig {

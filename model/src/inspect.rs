@@ -44,7 +44,8 @@ pub struct MemoryReport {
     pub dtype: &'static str,
     /// Side of a square image, in pixels.
     pub size_px: u64,
-    /// Transformer and autoencoder.
+    /// Transformer and autoencoder, on a processor: large matrices stay in their file, in its dtype, where products can read
+    /// them there.
     pub weights_bytes: u64,
     /// The clean path of a scene.
     pub scene_bytes: u64,
@@ -130,7 +131,7 @@ fn inspect_mini(json: &str, weights: &Weights) -> Result<ModelReport, ModelError
     let factor = config.autoencoder.factor * config.transformer.patch_size;
     Ok(ModelReport {
         name: config.name.clone(),
-        family: format!("MDSD3 model of this program, prediction {:?}", config.prediction),
+        family: format!("MDSD3 model of this program, prediction {}", config.prediction),
         clean_path: check.clean_path,
         classes: classes(&config.transformer),
         parts: ["transformer", "autoencoder", "context", "prediction"]
@@ -141,7 +142,13 @@ fn inspect_mini(json: &str, weights: &Weights) -> Result<ModelReport, ModelError
         max_size_px: factor * config.transformer.pos_embed_max_size,
         missing: check.missing,
         unknown,
-        memory: memory(&config.transformer, weights.parameters(), 0, factor, &[256]),
+        memory: memory(
+            &config.transformer,
+            |dtype| weights.resident_bytes(dtype),
+            0,
+            factor,
+            &[256],
+        ),
         config: config.transformer,
     })
 }
@@ -199,18 +206,16 @@ fn inspect_sd3(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelErro
         ),
         Err(error) => missing.push(error.to_string()),
     }
-    let parameters = checkpoint.transformer.parameters() + adapter.as_ref().map_or(0, Adapter::parameters);
+    let updates = adapter.as_ref().map_or(0, Adapter::parameters);
+    let transformer =
+        |dtype: DType| checkpoint.transformer.resident_bytes(dtype) + updates * dtype.size_in_bytes() as u64;
     let autoencoder = checkpoint
         .autoencoder
         .as_ref()
         .map_or(0, |a| a.part.weights.parameters());
     Ok(ModelReport {
         name: checkpoint.name.clone(),
-        family: format!(
-            "Stable Diffusion 3: {}, {:?} layout",
-            checkpoint.release(),
-            checkpoint.layout
-        ),
+        family: format!("Stable Diffusion 3: {}, {}", checkpoint.release(), checkpoint.layout),
         clean_path: check.clean_path,
         classes: classes(&config),
         parts: reports,
@@ -218,7 +223,7 @@ fn inspect_sd3(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelErro
         max_size_px: 8 * config.patch_size * config.pos_embed_max_size,
         missing,
         unknown,
-        memory: memory(&config, parameters, autoencoder, 8 * config.patch_size, &[512, 1024]),
+        memory: memory(&config, transformer, autoencoder, 8 * config.patch_size, &[512, 1024]),
         config,
     })
 }
@@ -296,17 +301,18 @@ fn part_report(name: &str, weights: &Weights) -> PartReport {
     }
 }
 
-/// Weights are counted exactly, the rest estimated: a guided step holds two branches' tokens a dozen times over, four of
+/// Weights are counted exactly, as a processor holds them, the rest estimated: a guided step holds two branches' tokens a dozen times over, four of
 /// them at the feed-forward's width.
 fn memory(
     config: &MmditConfig,
-    transformer: u64,
+    transformer_bytes: impl Fn(DType) -> u64,
     autoencoder: u64,
     token_px: usize,
     sizes_px: &[u64],
 ) -> Vec<MemoryReport> {
     let width = config.width() as u64;
-    let row = |(dtype, bytes): (&'static str, u64), size_px: u64| {
+    let row = |dtype: DType, size_px: u64| {
+        let bytes = dtype.size_in_bytes() as u64;
         let tokens = (size_px / token_px as u64).pow(2);
         let step = 2 * (tokens + PROMPT_TOKENS as u64) * width * bytes * 24;
         let decoding = if autoencoder == 0 {
@@ -315,14 +321,14 @@ fn memory(
             size_px.min(WHOLE_PX).pow(2) * 4 * DECODER_VALUES_PER_PX
         };
         MemoryReport {
-            dtype,
+            dtype: dtype.as_str(),
             size_px,
-            weights_bytes: transformer * bytes + autoencoder * 4,
+            weights_bytes: transformer_bytes(dtype) + autoencoder * 4,
             scene_bytes: 3 * tokens * width * bytes * config.num_layers as u64,
             working_bytes: step.max(decoding),
         }
     };
-    let dtypes = [("f32", 4), ("bf16", 2), ("f16", 2)];
+    let dtypes = [DType::F32, DType::BF16, DType::F16];
     sizes_px
         .iter()
         .flat_map(|&size| dtypes.map(|dtype| row(dtype, size)))

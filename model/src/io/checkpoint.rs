@@ -141,27 +141,36 @@ impl Slot {
         }
     }
 
-    /// The matrix where it is, if a product in `compute` can read it there and it is worth it.
-    fn stored(&self, compute: DType) -> Result<Option<StoredMatrix>, ModelError> {
-        let (Some(stored), Some(shape)) = (self.entry.dtype, self.shape()) else {
-            return Ok(None);
-        };
-        let &[outputs, inputs] = shape.as_slice() else {
-            return Ok(None);
-        };
-        let serves = StoredMatrix::serves(stored, compute)
-            && outputs * inputs >= stored::LEAST_VALUES
+    /// Format and shape of a matrix that a product in `compute` can read where it is, if that is worth it.
+    fn stays(&self, compute: DType) -> Option<(DType, [usize; 2])> {
+        let (stored, shape) = (self.entry.dtype?, self.shape()?);
+        let shape: [usize; 2] = shape.try_into().ok()?;
+        let stays = self.source.is_file()
+            && StoredMatrix::serves(stored, compute)
+            && shape.iter().product::<usize>() >= stored::LEAST_VALUES
             && self.part != Part::HalvesSwapped
             && cfg!(target_endian = "little");
-        if !serves {
+        stays.then_some((stored, shape))
+    }
+
+    /// Memory that it takes on a processor, in bytes: of the file, or converted.
+    fn resident_bytes(&self, compute: DType) -> u64 {
+        let format = self.stays(compute).map_or(compute, |(stored, _)| stored);
+        let values: usize = self.shape().unwrap_or_default().iter().product();
+        (values * format.size_in_bytes()) as u64
+    }
+
+    /// The matrix where it is.
+    fn stored(&self, compute: DType) -> Result<Option<StoredMatrix>, ModelError> {
+        let Some((stored, shape)) = self.stays(compute) else {
             return Ok(None);
-        }
+        };
         let (skip, len) = self.range(&shape, stored);
         let key = &self.stored_key;
         let TensorBytes::Mapped(map) = self.source.tensor_bytes(key, &self.entry, skip, len)? else {
             return Ok(None);
         };
-        let Some(matrix) = StoredMatrix::new(map, stored, (outputs, inputs)) else {
+        let Some(matrix) = StoredMatrix::new(map, stored, shape.into()) else {
             return Ok(None);
         };
         if !matrix.is_finite() {
@@ -421,6 +430,12 @@ impl Weights {
                 .map_or(0, |shape| shape.iter().map(|&side| side as u64).product())
         };
         self.inner.slots.values().map(values).sum()
+    }
+
+    /// Memory that all tensors take on a processor when they are used in `compute`, in bytes; matrices that stay in their
+    /// file count with its format.
+    pub fn resident_bytes(&self, compute: DType) -> u64 {
+        self.inner.slots.values().map(|slot| slot.resident_bytes(compute)).sum()
     }
 
     fn slot(&self, name: &str) -> Result<&Slot, ModelError> {

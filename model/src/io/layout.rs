@@ -26,6 +26,7 @@ mod infer;
 mod keys;
 mod parts;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -68,6 +69,16 @@ pub enum Layout {
     SingleFile,
     /// A transformer's file or folder alone.
     TransformerOnly,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiffusersFolder => "a diffusers folder",
+            Self::SingleFile => "a single file",
+            Self::TransformerOnly => "the transformer alone",
+        })
+    }
 }
 
 /// A Stable Diffusion 3 checkpoint on disk.

@@ -88,6 +88,11 @@ impl Source {
         ))
     }
 
+    /// Whether the bytes are in a file, which can be mapped.
+    pub fn is_file(&self) -> bool {
+        matches!(self.bytes, Bytes::File { .. })
+    }
+
     /// The bytes of a tensor, from `skip` on, `len` of them. A mapping lives only as long as the result: what has been
     /// converted no longer counts as this process's memory.
     pub fn tensor_bytes(

@@ -96,7 +96,10 @@ fn every_mistake_is_named_in_one_line() {
 #[test]
 fn what_to_save_may_be_a_list_alone() {
     let images = |save: &str| parse(&format!("{SMALL}save = {save}\n")).expect("valid").extras;
-    assert_eq!(images("[\"steps\", \"vae_gt\"]"), images("{ images = [\"vae_gt\", \"steps\"] }"));
+    assert_eq!(
+        images("[\"steps\", \"vae_gt\"]"),
+        images("{ images = [\"vae_gt\", \"steps\"] }")
+    );
     assert_eq!(images("[\"steps\"]").len(), 1);
 }
 

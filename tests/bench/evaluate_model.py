@@ -1,12 +1,15 @@
-"""Measures a model on the held-out photos: python tests/bench/evaluate_model.py PHOTOS_DIR OUT_DIR [--model DIR] [--photos N] [--seeds 0,1,2,3]
+"""Measures a model on the held-out photos: python tests/bench/evaluate_model.py PHOTOS_DIR OUT_DIR [--model DIR] [--photos N] [--seeds 0,1,2,3] [--beyond]
 
 PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary at 256 px, 20 steps, guidance 1, and prints, as
 Markdown, the means of measure_mix.py per mix, the distances to the physical degradations, and every target with its figure.
+"Edges" is what a mix adds across the edges of 8 px tokens beside what it adds elsewhere: mean step over mean step, 1 without blocks.
+--beyond adds ratios above 1, 512 px, 3:2 and portrait frames, which the targets' figures don't cover, on as many photos.
 "No class" is measured against the scene as the model saw it, everything else against the model's own no-class result of the same
 seed, so that the autoencoder's blur does not count. Images stay in OUT_DIR (a second run reuses them), with a contact sheet.
 Needs numpy, scipy, pillow and `cargo build --release`.
 """
 import argparse, csv, itertools, json, os, pathlib, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import wasserstein_distance
@@ -25,14 +28,15 @@ ap = argparse.ArgumentParser()
 ap.add_argument("photos"); ap.add_argument("out"); ap.add_argument("--model")
 ap.add_argument("--photos", dest="count", type=int, default=99); ap.add_argument("--seeds", default="0,1,2,3")
 ap.add_argument("--calibration", help="write what a ratio amounts to, for the studio (assets/models/mini/calibration.json)")
+ap.add_argument("--beyond", action="store_true")
 args = ap.parse_args()
 OUT = pathlib.Path(args.out); OUT.mkdir(parents=True, exist_ok=True)
 SEEDS = [int(s) for s in args.seeds.split(",")]
 
 
 def run(*command):
-    # One thread for candle's small passes: its pool waits by spinning.
-    done = subprocess.run([str(BINARY), *map(str, command)], capture_output=True, text=True, env={**os.environ, "CANDLE_NUM_THREADS": "1"})
+    # One thread each, as many at once as there are cores: nothing waits for another's threads.
+    done = subprocess.run([str(BINARY), *map(str, command)], capture_output=True, text=True, env={**os.environ, "CANDLE_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"})
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
 
@@ -41,18 +45,31 @@ def file_of(photo, what, seed):
     return OUT / f"{photo.stem}_{what.replace('=', '').replace(',', '_').replace('.', '')}_{seed}.png"
 
 
-def render(photo, mix, seed, stem=None):
-    path = file_of(stem or photo, ("passed_" if stem else "") + mix, seed)
+def make_render(photo, mix, seed, stem=None, frame=(256, "square")):
+    path = file_of(stem or photo, f"{'passed_' if stem else ''}{mix}_{frame[0]}_{frame[1]}", seed)
     if not path.exists():
-        run("render", photo, "--mix", mix, "--seed", seed, "-o", path, *(["--model", args.model] if args.model else []))
-    return load(path)
+        run("render", photo, "--mix", mix, "--seed", seed, "--size", frame[0], "--fit", frame[1], "-o", path, *(["--model", args.model] if args.model else []))
+    return path
 
 
-def physical(photo, mix, seed):
-    path = file_of(photo, "physical_" + mix, seed)
+def make_physical(photo, mix, seed, frame=(256, "square")):
+    path = file_of(photo, f"physical_{mix}_{frame[0]}_{frame[1]}", seed)
     if not path.exists():
-        run("degrade", photo, "--mix", mix, "--seed", seed, "--size", 256, "-o", path)
-    return load(path)
+        # Without a size a photo is degraded as it is, and what isn't square was cut to its frame before.
+        run("degrade", photo, "--mix", mix, "--seed", seed, *(["--size", frame[0]] if frame[1] == "square" else []), "-o", path)
+    return path
+
+
+render = lambda *of, **more: load(make_render(*of, **more))
+physical = lambda *of, **more: load(make_physical(*of, **more))
+
+
+def edges(residual):
+    """Mean step of a residual's luma across the edges of 8 px tokens, over the mean step elsewhere."""
+    luma = residual @ LUMA
+    steps = [np.abs(np.diff(luma, axis=0)).mean(1), np.abs(np.diff(luma, axis=1)).mean(0)]
+    at = [np.arange(len(s)) % 8 == 7 for s in steps]
+    return float(sum(s[a].mean() for s, a in zip(steps, at)) / sum(s[~a].mean() for s, a in zip(steps, at)))
 
 
 def spectrum_distance(a, b):
@@ -67,18 +84,21 @@ distance = {}  # mix -> list of (spectrum, histogram)
 manifest = csv.DictReader(open(ROOT / "assets/recipes/manifest.tsv"), delimiter="\t", quoting=csv.QUOTE_NONE)
 photos = [pathlib.Path(args.photos) / r["path"] for r in manifest if r["split"] == "heldout"][: args.count]
 sheet = []
+with ThreadPoolExecutor(os.cpu_count()) as pool:  # everything that is measured below
+    every = list(itertools.product(photos, ["rain=0", *MIXES], SEEDS))
+    list(pool.map(lambda of: (make_physical(*of), make_render(*of)), every))
+    list(pool.map(lambda s: (make_render(photos[0], "rain=0", s), make_render(photos[0], "rain=1", s)), DIVERSITY_SEEDS))
 for photo in photos:
     for seed in SEEDS:
         scene, clean = physical(photo, "rain=0", seed), render(photo, "rain=0", seed)
         rows.setdefault(("none", "model"), []).append({**measure(scene, clean), "tint": float(np.abs((clean - scene).mean((0, 1))).max())})
         for mix in MIXES:
             real, made = physical(photo, mix, seed), render(photo, mix, seed)
-            rows.setdefault((mix, "physical"), []).append(measure(scene, real))
-            rows.setdefault((mix, "model"), []).append(measure(clean, made))
+            rows.setdefault((mix, "physical"), []).append({**measure(scene, real), "edges": edges(real - scene)})
+            rows.setdefault((mix, "model"), []).append({**measure(clean, made), "edges": edges(made - clean)})
             distance.setdefault(mix, []).append((spectrum_distance(real - scene, made - clean), 255 * wasserstein_distance((real - scene).ravel()[::7], (made - clean).ravel()[::7])))
         for mix in ("rain=1", "noise=1"):  # what the autoencoder lets through: a degraded photo as the scene, no class on
-            physical(photo, mix, seed)
-            passed = render(file_of(photo, "physical_" + mix, seed), "rain=0", seed, stem=photo.with_name(photo.stem + mix.replace("=", "")))
+            passed = render(make_physical(photo, mix, seed), "rain=0", seed, stem=photo.with_name(photo.stem + mix.replace("=", "")))
             rows.setdefault((f"autoencoder of {mix}", "model"), []).append(measure(clean, passed))
     shown = ["rain=0", "haze=0.5", "haze=1", "rain=0.5", "rain=1", "snow=1", "noise=1", "haze=1,rain=1"]
     sheet.append(np.concatenate([render(photo, mix, SEEDS[0]) for mix in shown] + [physical(photo, m, SEEDS[0]) for m in ("haze=1", "rain=1", "snow=1", "haze=1,rain=1")], 1))
@@ -89,9 +109,9 @@ for i, name in enumerate(shown + ["physical haze=1", "physical rain=1", "physica
 image.resize((image.width // 2, image.height // 2), Image.LANCZOS).save(OUT / "contact_sheet.jpg", quality=85)
 
 mean = lambda mix, what, by="model": float(np.mean([m[what] for m in rows[mix, by]]))
-print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | psnr dB |\n|---|---|---|---|---|---|")
+print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | edges | psnr dB |\n|---|---|---|---|---|---|---|")
 for mix, by in rows:
-    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {mean(mix, 'psnr', by):.1f} |")
+    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {mean(mix, 'edges', by) if 'edges' in rows[mix, by][0] else float('nan'):.2f} | {mean(mix, 'psnr', by):.1f} |")
 print("\n| mix | spectrum distance, log10 | histogram distance, of 255 |\n|---|---|---|")
 for mix, values in distance.items():
     print(f"| {mix} | {np.mean([v[0] for v in values]):.3f} | {np.mean([v[1] for v in values]):.2f} |")
@@ -132,3 +152,33 @@ residuals = [((r - c) @ LUMA).ravel() for c, r in made]
 strengths = [measure(c, r)["streak"] for c, r in made]
 at_most("rain=1, 8 seeds of a scene: mean pairwise correlation of residuals", float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in itertools.combinations(residuals, 2)])), 0.5)
 at_most("rain=1, 8 seeds of a scene: coefficient of variation of streak", float(np.std(strengths) / np.mean(strengths)), 0.15)
+
+if args.beyond:
+    SIDES = {"256 px": (1, 1, 256, "square"), "512 px": (1, 1, 512, "square"), "384x256 px": (3, 2, 256, "aspect"), "256x384 px": (2, 3, 256, "aspect")}
+    RATIOS = (1, 1.25, 1.5)
+
+    def cut(photo, width, height, size):
+        """The largest part of that shape from a photo's middle, its shorter side scaled to `size`."""
+        image = Image.open(photo).convert("RGB")
+        scale = min(image.width / width, image.height / height)
+        w, h = int(width * scale), int(height * scale)
+        left, top = (image.width - w) // 2, (image.height - h) // 2
+        path = OUT / f"{photo.stem}-{width}x{height}-{size}.png"
+        short = min(width, height)
+        image.crop((left, top, left + w, top + h)).resize((size * width // short, size * height // short), Image.LANCZOS).save(path)
+        return path
+
+    print(f"\n{len(photos)} photos, seed 0\n\n| frame | class | strength at 1, 1.25, 1.5 | physical | edges | physical |\n|---|---|---|---|---|---|")
+    for name, (width, height, *frame) in SIDES.items():
+        cuts = [cut(p, width, height, frame[0]) for p in photos]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            every = itertools.product(cuts, ["rain=0"] + [f"{c}={r}" for c in ["haze", *FINE] for r in RATIOS])
+            list(pool.map(lambda of: (make_physical(*of, 0, frame=frame), make_render(*of, 0, frame=frame)), every))
+        for c in ["haze", *FINE]:
+            cells = []
+            for make in (render, physical):
+                pairs = [[(make(p, "rain=0", 0, frame=frame), make(p, f"{c}={r}", 0, frame=frame)) for p in cuts] for r in RATIOS]
+                strength = [np.mean([measure(a, b)["veil" if c == "haze" else "streak"] for a, b in at]) for at in pairs]
+                cells.append((strength, [np.mean([edges(b - a) for a, b in at]) for at in pairs]))
+            text = lambda values: ", ".join(f"{v:.2f}" for v in values)
+            print(f"| {name} | {c} | {text(cells[0][0])} | {text(cells[1][0])} | {text(cells[0][1])} | {text(cells[1][1])} |")

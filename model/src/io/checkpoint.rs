@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `header` | the header, of which nothing is trusted |
+//! | `slot` | a tensor: where it is, which part of it is meant, how it is read |
 //! | `source` | the bytes: a file mapped tensor by tensor, or memory |
 //! | `convert` | bytes to a tensor of the compute dtype |
 //! | `fresh` | memory for that, in large pages |
@@ -19,6 +20,7 @@ mod error;
 mod fresh;
 mod header;
 mod shards;
+mod slot;
 mod source;
 mod stored;
 
@@ -32,153 +34,14 @@ use candle_nn::var_builder::SimpleBackend;
 
 pub use error::CheckpointError;
 use header::Entry;
-use source::{Source, TensorBytes};
+pub use slot::Part;
+use slot::Slot;
+use source::Source;
 pub use stored::StoredMatrix;
 
 use super::builder::{Builder, StoredMatrices};
 use super::progress;
 use crate::error::ModelError;
-
-/// How a tensor is cut out of the stored one, where a layout stores it another way than diffusers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// As stored.
-    Whole,
-    /// One of equal parts along the first dimension: a query out of a joint query, key and value.
-    Rows {
-        /// Which part, from 0.
-        index: usize,
-        /// How many there are.
-        of: usize,
-    },
-    /// Halves along the first dimension exchanged: (shift, scale) stored where (scale, shift) is asked for.
-    HalvesSwapped,
-    /// A 1x1 convolution as the matrix that it is.
-    Matrix,
-}
-
-impl Part {
-    /// Shape of the part of a tensor, or `None` when the tensor can't be cut that way.
-    fn shape(self, stored: &[usize]) -> Option<Vec<usize>> {
-        let mut shape = stored.to_vec();
-        match self {
-            Self::Whole => {}
-            Self::Rows { of, .. } => {
-                let rows = shape.first_mut().filter(|rows| rows.is_multiple_of(of))?;
-                *rows /= of;
-            }
-            Self::HalvesSwapped => {
-                stored.first().filter(|rows| rows.is_multiple_of(2))?;
-            }
-            Self::Matrix => {
-                while shape.len() > 2 && shape.last() == Some(&1) {
-                    shape.pop();
-                }
-            }
-        }
-        Some(shape)
-    }
-}
-
-/// A tensor that can be asked for.
-#[derive(Clone)]
-struct Slot {
-    source: Arc<Source>,
-    /// Its name in the file.
-    stored_key: String,
-    entry: Entry,
-    part: Part,
-}
-
-impl Slot {
-    fn shape(&self) -> Option<Vec<usize>> {
-        self.part.shape(&self.entry.shape)
-    }
-
-    /// The tensor in `dtype`; in its own when that is `None`.
-    fn load(&self, dtype: Option<DType>, device: &Device) -> Result<Tensor, ModelError> {
-        let Slot {
-            source,
-            stored_key: key,
-            entry,
-            part,
-        } = self;
-        let unsupported = || {
-            CheckpointError::Dtype {
-                key: key.clone(),
-                dtype: entry.dtype_name.clone(),
-            }
-            .at(&source.name)
-        };
-        let stored = entry.dtype.ok_or_else(unsupported)?;
-        let wanted = dtype.unwrap_or(stored);
-        if stored.is_int() && wanted.is_float() {
-            return Err(unsupported());
-        }
-        let shape = self.shape().ok_or_else(|| {
-            ModelError::BadInput(format!(
-                "{}: tensor {key} of shape {:?} can't be divided as this layout asks",
-                source.name, entry.shape
-            ))
-        })?;
-        let (skip, len) = self.range(&shape, stored);
-        let bytes = source.tensor_bytes(key, entry, skip, len)?;
-        let tensor = convert::tensor(&bytes, stored, &shape, wanted, device)?
-            .ok_or_else(|| CheckpointError::NotFinite { key: key.clone() }.at(&source.name))?;
-        if *part == Part::HalvesSwapped {
-            let halves = tensor.chunk(2, 0)?;
-            return Ok(Tensor::cat(&[&halves[1], &halves[0]], 0)?);
-        }
-        Ok(tensor)
-    }
-
-    /// Where the part's bytes begin in the stored tensor, and how many they are.
-    fn range(&self, shape: &[usize], stored: DType) -> (usize, usize) {
-        let len = shape.iter().product::<usize>() * stored.size_in_bytes();
-        match self.part {
-            Part::Rows { index, .. } => (index * len, len),
-            _ => (0, len),
-        }
-    }
-
-    /// Format and shape of a matrix that a product in `compute` can read where it is, if that is worth it.
-    fn stays(&self, compute: DType) -> Option<(DType, [usize; 2])> {
-        let (stored, shape) = (self.entry.dtype?, self.shape()?);
-        let shape: [usize; 2] = shape.try_into().ok()?;
-        let stays = self.source.is_file()
-            && StoredMatrix::serves(stored, compute)
-            && shape.iter().product::<usize>() >= stored::LEAST_VALUES
-            && self.part != Part::HalvesSwapped
-            && cfg!(target_endian = "little");
-        stays.then_some((stored, shape))
-    }
-
-    /// Memory that it takes on a processor, in bytes: of the file, or converted.
-    fn resident_bytes(&self, compute: DType) -> u64 {
-        let format = self.stays(compute).map_or(compute, |(stored, _)| stored);
-        let values: usize = self.shape().unwrap_or_default().iter().product();
-        (values * format.size_in_bytes()) as u64
-    }
-
-    /// The matrix where it is.
-    fn stored(&self, compute: DType) -> Result<Option<StoredMatrix>, ModelError> {
-        let Some((stored, shape)) = self.stays(compute) else {
-            return Ok(None);
-        };
-        let (skip, len) = self.range(&shape, stored);
-        let key = &self.stored_key;
-        let TensorBytes::Mapped(map) = self.source.tensor_bytes(key, &self.entry, skip, len)? else {
-            return Ok(None);
-        };
-        let Some(matrix) = StoredMatrix::new(map, stored, shape.into()) else {
-            return Ok(None);
-        };
-        if !matrix.is_finite() {
-            return Err(CheckpointError::NotFinite { key: key.clone() }.at(&self.source.name));
-        }
-        Ok(Some(matrix))
-    }
-}
 
 /// Facts about a tensor, from its header alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

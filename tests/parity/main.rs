@@ -4,6 +4,7 @@
 
 mod independent;
 mod sampling;
+mod work;
 
 use std::path::{Path, PathBuf};
 

@@ -12,18 +12,18 @@ use mdsd3_model::sampler::noise::gaussian;
 /// Largest difference between two ways to the same latents, f32 on the CPU.
 const TOLERANCE: f32 = 1e-4;
 
-fn pipeline() -> Pipeline {
+pub fn pipeline() -> Pipeline {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/mini");
     Pipeline::open(&folder, &Device::Cpu, DType::F32).unwrap()
 }
 
-fn photo() -> Rgb32FImage {
+pub fn photo() -> Rgb32FImage {
     Rgb32FImage::from_fn(64, 48, |x, y| {
         Rgb([x as f32 / 64.0, y as f32 / 48.0, ((x * y) % 17) as f32 / 17.0])
     })
 }
 
-fn settings() -> SampleSettings {
+pub fn settings() -> SampleSettings {
     SampleSettings {
         alpha: 1.0,
         beta: 0.0,
@@ -38,14 +38,14 @@ fn settings() -> SampleSettings {
     }
 }
 
-fn lane(mix: &str) -> Lane {
+pub fn lane(mix: &str) -> Lane {
     Lane {
         mix: mix.parse().unwrap(),
         noise_lane: 0,
     }
 }
 
-fn sample(pipeline: &Pipeline, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Tensor {
+pub fn sample(pipeline: &Pipeline, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Tensor {
     pipeline
         .sample(scene, lanes, settings, &mut |_| ControlFlow::Continue(()))
         .unwrap()

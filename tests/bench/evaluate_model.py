@@ -120,7 +120,8 @@ if args.calibration:
     classes = {c: ("veil" if c == "haze" else "streak") for c in ("rain", "haze", "noise", "snow")}
     points = lambda c, what, by: [[r, round(mean(f"{c}={r}", what, by), 3)] for r in (0.25, 0.5, 0.75, 1)]
     table = {c: {"figure": what, "model": points(c, what, "model"), "physical": points(c, what, "physical")} for c, what in classes.items()}
-    pathlib.Path(args.calibration).write_text(json.dumps(table, indent=1) + "\n")
+    lines = ",\n".join(f' "{c}": {json.dumps(values)}' for c, values in table.items())
+    pathlib.Path(args.calibration).write_text(f"{{\n{lines}\n}}\n")
 
 print("\n| target | figure | met |\n|---|---|---|")
 target = lambda text, figure, met, form="{:.2f}": print(f"| {text} | {form.format(figure)} | {'yes' if met else '**no**'} |")

@@ -61,6 +61,7 @@ pub fn merge(sweep: &Sweep, folder: &Path) -> Result<Merged, EngineError> {
         )));
     }
     if let Some(finished) = finished(folder)? {
+        remove_leftovers(folder)?;
         return Ok(finished);
     }
     finish(sweep, folder, Shard::ALL)
@@ -238,7 +239,7 @@ fn write_tar(folder: &Path, files: &[&FileRecord], target: &Path) -> io::Result<
 }
 
 /// Removes the journals that the finished one replaces, and the folder in which pairs waited.
-fn remove_leftovers(folder: &Path) -> Result<(), EngineError> {
+pub(super) fn remove_leftovers(folder: &Path) -> Result<(), EngineError> {
     let failed = |path: &Path, source| EngineError::Io {
         path: path.to_owned(),
         source,

@@ -119,6 +119,8 @@ pub fn run(
         elapsed_secs: 0.0,
     };
     if known.is_finished {
+        // An earlier run may have ended between the last journal and this.
+        finish::remove_leftovers(folder)?;
         return Ok(outcome);
     }
     let done = finish::present(sweep, folder, &known)?;

@@ -5,24 +5,8 @@ use egui::{Key, Modifiers, OutputCommand};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_gui::Studio;
-use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
-
-const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-
-fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
-    let mut harness = studio(engine, Prefs::default(), WINDOW);
-    harness.run();
-    harness
-}
-
-fn set_slider(harness: &mut Harness<'static, Studio>, name: &str, value: f64) {
-    harness
-        .get_by_role_and_label(Role::Slider, name)
-        .set_value_accesskit(value);
-    harness.run();
-}
+use crate::support::{CTRL_SHIFT, Drive, FakeEngine, ready, run_until};
 
 fn ratio(harness: &Harness<'static, Studio>, class: &str) -> f32 {
     harness.state().state().settings.mix.ratio(class)
@@ -32,15 +16,10 @@ fn ratio(harness: &Harness<'static, Studio>, class: &str) -> f32 {
 fn the_palette_finds_a_command_and_runs_it() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness.key_press_modifiers(CTRL_SHIFT, Key::P);
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "Search commands")
-        .type_text("all classes off");
-    harness.run();
+    harness.press_with(CTRL_SHIFT, Key::P);
+    harness.type_into("Search commands", "all classes off");
     harness.get_by_role_and_label(Role::ListItem, "Turn all classes off");
-    harness.key_press(Key::Enter);
-    harness.run();
+    harness.press(Key::Enter);
     assert!(harness.state().state().settings.mix.is_clean());
     assert!(
         harness
@@ -55,24 +34,15 @@ fn the_palette_moves_by_arrows_clicks_and_closes_by_escape() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
     let look = harness.state().prefs().look;
-    harness.key_press_modifiers(CTRL_SHIFT, Key::P);
-    harness.run();
-    harness.key_press(Key::ArrowDown);
-    harness.run();
-    harness.key_press(Key::Enter);
-    harness.run();
+    harness.press_with(CTRL_SHIFT, Key::P);
+    harness.press(Key::ArrowDown);
+    harness.press(Key::Enter);
     harness.get_by_role_and_label(Role::TextInput, "Path");
-    harness.key_press(Key::Escape);
-    harness.run();
+    harness.press(Key::Escape);
     assert!(!harness.state().state().is_busy());
-    harness.key_press_modifiers(CTRL_SHIFT, Key::P);
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "Search commands")
-        .type_text("light");
-    harness.run();
-    harness.get_by_role_and_label(Role::ListItem, "Dark or light").click();
-    harness.run();
+    harness.press_with(CTRL_SHIFT, Key::P);
+    harness.type_into("Search commands", "light");
+    harness.click_on(Role::ListItem, "Dark or light");
     assert_ne!(harness.state().prefs().look, look);
 }
 
@@ -80,13 +50,14 @@ fn the_palette_moves_by_arrows_clicks_and_closes_by_escape() {
 fn the_sheet_lists_every_shortcut() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness.key_press(Key::F1);
-    harness.run();
-    harness.get_by_label("Ctrl+Enter or Space");
-    harness.get_by_label("Turn all classes off");
-    harness.key_press(Key::Escape);
-    harness.run();
-    assert!(harness.query_by_label("Ctrl+Enter or Space").is_none());
+    harness.press(Key::F1);
+    harness.get_by_label("Mix, Ctrl+Enter or Space");
+    harness.get_by_label("Turn all classes off, Ctrl+Backspace");
+    harness.press(Key::Escape);
+    assert!(harness.query_by_label("Mix, Ctrl+Enter or Space").is_none());
+    harness.press(Key::F1);
+    harness.click_on(Role::Button, "Close");
+    assert!(harness.query_by_label("Mix, Ctrl+Enter or Space").is_none());
 }
 
 #[test]
@@ -94,14 +65,13 @@ fn undo_and_redo_go_through_the_changes_one_by_one() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
     for value in [0.2, 0.9] {
-        set_slider(&mut harness, "rain ratio", value);
+        harness.set_slider("rain ratio", value);
         harness.run_steps(8);
     }
-    set_slider(&mut harness, "steps", 7.0);
+    harness.set_slider("steps", 7.0);
     harness.run_steps(8);
     let undo = |harness: &mut Harness<'static, Studio>| {
-        harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
-        harness.run();
+        harness.press_with(Modifiers::COMMAND, Key::Z);
     };
     undo(&mut harness);
     assert_eq!(harness.state().state().settings.steps, 20);
@@ -109,12 +79,8 @@ fn undo_and_redo_go_through_the_changes_one_by_one() {
     assert!((ratio(&harness, "rain") - 0.2).abs() < 1e-6);
     undo(&mut harness);
     assert!((ratio(&harness, "rain") - 0.7).abs() < 1e-6);
-    harness
-        .get_by_role_and_label(Role::Button, "Redo (Ctrl+Shift+Z)")
-        .click();
-    harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Y);
-    harness.run();
+    harness.click_on(Role::Button, "Redo (Ctrl+Shift+Z)");
+    harness.press_with(Modifiers::COMMAND, Key::Y);
     assert!((ratio(&harness, "rain") - 0.9).abs() < 1e-6);
 }
 
@@ -132,8 +98,7 @@ fn a_drag_with_the_mouse_is_one_undo_entry() {
     harness.drop_at(at(0.9));
     harness.run_steps(8);
     assert!(ratio(&harness, "haze") > 1.0);
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Z);
     assert!(
         (ratio(&harness, "haze") - 0.6).abs() < 1e-6,
         "{}",

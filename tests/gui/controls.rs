@@ -2,37 +2,21 @@
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::protocol::{CancelReason, Request};
-use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
-
-fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
-    let mut harness = studio(engine, Prefs::default(), WINDOW);
-    harness.run();
-    assert!(harness.state().state().mix_blocker().is_none());
-    harness
-}
-
-fn set_slider(harness: &mut Harness<'static, Studio>, name: &str, value: f64) {
-    harness
-        .get_by_role_and_label(Role::Slider, name)
-        .set_value_accesskit(value);
-    harness.step();
-}
+use crate::support::{Drive, FakeEngine, ready, run_until, studio};
 
 #[test]
 fn sliders_named_after_the_models_classes_decide_what_is_mixed() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    set_slider(&mut harness, "rain ratio", 0.25);
-    set_slider(&mut harness, "snow ratio", 1.5);
-    set_slider(&mut harness, "haze ratio", 0.0);
-    set_slider(&mut harness, "beta", 0.5);
-    set_slider(&mut harness, "steps", 3.0);
+    harness.set_slider("rain ratio", 0.25);
+    harness.set_slider("snow ratio", 1.5);
+    harness.set_slider("haze ratio", 0.0);
+    harness.set_slider("beta", 0.5);
+    harness.set_slider("steps", 3.0);
     harness.get_by_role_and_label(Role::Button, "Mix").click();
     run_until(&mut harness, 20, |studio| studio.state().finished_run().is_some());
 
@@ -48,15 +32,14 @@ fn sliders_named_after_the_models_classes_decide_what_is_mixed() {
 fn the_newest_step_is_followed_until_the_user_scrubs() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    set_slider(&mut harness, "steps", 6.0);
+    harness.set_slider("steps", 6.0);
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
     run_until(&mut harness, 20, |studio| studio.state().shown_step() == Some(3));
     harness.key_press(Key::ArrowLeft);
     run_until(&mut harness, 20, |studio| studio.state().finished_run().is_some());
     let shown = harness.state().state().shown_step().expect("a step is shown");
     assert!(shown < 6, "scrubbing stopped the following, yet step {shown} is shown");
-    harness.key_press(Key::End);
-    harness.run();
+    harness.press(Key::End);
     assert_eq!(harness.state().state().shown_step(), Some(6));
     harness
         .get_by_role_and_label(Role::Slider, "step")
@@ -91,7 +74,7 @@ fn a_slider_moved_during_a_run_replaces_it_once_with_the_newest_settings() {
         studio.state().active.as_ref().is_some_and(|run| run.steps_done > 1)
     });
     for value in [0.1, 0.2, 0.3] {
-        set_slider(&mut harness, "rain ratio", value);
+        harness.set_slider("rain ratio", value);
     }
     run_until(&mut harness, 60, |studio| studio.state().finished_run() == Some(1));
     assert_eq!(engine.0.borrow().cancels, [CancelReason::Superseded]);
@@ -108,14 +91,12 @@ fn dropping_and_typing_a_path_open_a_photo() {
         .suffix(".png")
         .tempfile()
         .expect("a temporary file");
-    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::O);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND | Modifiers::SHIFT, Key::O);
     harness
         .get_by_role_and_label(Role::TextInput, "Path")
         .type_text(&photo.path().display().to_string());
     harness.run();
-    harness.get_by_role_and_label(Role::Button, "Open").click();
-    harness.run();
+    harness.click_on(Role::Button, "Open");
     let scene = harness
         .state()
         .state()
@@ -131,8 +112,7 @@ fn the_look_can_be_switched_and_is_remembered() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
     let before = harness.state().prefs().look;
-    harness.get_by_role_and_label(Role::Button, "Dark or light").click();
-    harness.run();
+    harness.click_on(Role::Button, "Dark or light");
     assert_ne!(harness.state().prefs().look, before);
 }
 
@@ -140,7 +120,7 @@ fn the_look_can_be_switched_and_is_remembered() {
 fn an_unlocked_seed_changes_with_every_mix() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    set_slider(&mut harness, "steps", 1.0);
+    harness.set_slider("steps", 1.0);
     harness.get_by_label_contains("Seed locked").click();
     harness.run();
     for run in 0..2 {

@@ -5,7 +5,7 @@ use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::protocol::Event;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
 #[test]
 fn a_bad_photo_path_is_said_where_the_photo_would_be() {
@@ -20,8 +20,7 @@ fn a_bad_photo_path_is_said_where_the_photo_would_be() {
     harness.get_by_label("no/such/photo.png: no such file; check the path");
     harness.get_by_role_and_label(Role::Button, "Open another photo");
     assert!(harness.state().state().scene.is_some(), "the photo before stays");
-    harness.get_by_role_and_label(Role::Button, "Dismiss").click();
-    harness.run();
+    harness.click_on(Role::Button, "Dismiss");
     assert!(
         harness
             .query_by_label("no/such/photo.png: no such file; check the path")
@@ -58,8 +57,7 @@ fn a_model_that_does_not_load_leaves_a_message_and_no_mix_button() {
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
     harness.get_by_label(message);
-    harness.get_by_role_and_label(Role::Button, "Mix").click();
-    harness.run();
+    harness.click_on(Role::Button, "Mix");
     assert!(engine.renders().is_empty());
     harness.get_by_label("No model is loaded");
 }
@@ -70,8 +68,7 @@ fn a_failed_run_keeps_the_settings_and_can_be_repeated() {
     engine.0.borrow_mut().stalled = true;
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
-    harness.get_by_role_and_label(Role::Button, "Mix").click();
-    harness.run();
+    harness.click_on(Role::Button, "Mix");
     let settings = harness.state().state().settings.clone();
     let message = "Out of memory on cuda:0; choose a smaller size or bf16".to_owned();
     engine.0.borrow_mut().events.push_back(Event::Failed {

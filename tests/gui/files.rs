@@ -12,7 +12,7 @@ use mdsd3_engine::request::RenderRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, picture, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, picture, run_until, studio};
 
 fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
     let mut harness = studio(engine, Prefs::default(), WINDOW);
@@ -83,8 +83,7 @@ fn dropping_an_exported_image_restores_its_settings() {
         assert!((restored.mix.ratio(class) - ratio).abs() < 1e-6, "{class}");
     }
     harness.get_by_label("Settings restored from mix.png");
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Z);
     assert_eq!(
         harness.state().state().settings.steps,
         20,

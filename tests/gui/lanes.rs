@@ -10,7 +10,7 @@ use mdsd3_gui::compare::CompareMode;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::CLEAN_LANE;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
 /// A studio that has mixed the comparison of haze, rain, both, and the physical baseline.
 fn compared(engine: &FakeEngine) -> Harness<'static, Studio> {
@@ -56,8 +56,7 @@ fn the_comparison_is_mixed_in_one_run_and_every_lane_has_its_image() {
 fn a_lane_is_selected_by_its_title_and_one_scrubber_moves_all() {
     let engine = FakeEngine::new();
     let mut harness = compared(&engine);
-    harness.get_by_role_and_label(Role::RadioButton, "lane: rain").click();
-    harness.run();
+    harness.click_on(Role::RadioButton, "lane: rain");
     assert_eq!(harness.state().state().selected_lane(), 1);
     harness
         .get_by_role_and_label(Role::Slider, "step")
@@ -70,8 +69,7 @@ fn a_lane_is_selected_by_its_title_and_one_scrubber_moves_all() {
         .map(|slot| state.step_of(slot.result.as_ref().expect("made")))
         .collect();
     assert_eq!(steps, [Some(4), Some(4), Some(4), Some(0)]);
-    harness.key_press(Key::L);
-    harness.run();
+    harness.press(Key::L);
     assert_eq!(harness.state().state().selected_lane(), 2);
 }
 
@@ -162,10 +160,7 @@ fn a_branch_is_mixed_from_its_step_and_stays_beside_the_original() {
         .get_by_role_and_label(Role::Slider, "step")
         .set_value_accesskit(7.0);
     harness.run();
-    harness
-        .get_by_role_and_label(Role::Button, "Branch from this step")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Branch from this step");
     assert_eq!(harness.state().state().selected_lane(), 1);
     harness
         .get_by_role_and_label(Role::Slider, "haze ratio")

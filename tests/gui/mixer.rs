@@ -8,7 +8,7 @@ use mdsd3_engine::request::RenderRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
 fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
     // Tall enough for the whole Mixer, so that nothing has to be scrolled into view.
@@ -34,12 +34,8 @@ fn mix_and_wait(harness: &mut Harness<'static, Studio>) {
 fn a_curve_is_drawn_by_dragging_points_and_reaches_the_run() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness
-        .get_by_role_and_label(Role::RadioButton, "curve of: haze")
-        .click();
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Early").click();
-    harness.run();
+    harness.click_on(Role::RadioButton, "curve of: haze");
+    harness.click_on(Role::Button, "Early");
     let point = harness.get_by_role_and_label(Role::Slider, "haze curve point 1 at sigma 0.40");
     let from = point.rect().center();
     harness.drag_at(from);
@@ -65,21 +61,17 @@ fn a_curve_is_drawn_by_dragging_points_and_reaches_the_run() {
 fn curve_points_are_moved_and_removed_by_keys() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness.get_by_role_and_label(Role::Button, "Late").click();
-    harness.run();
+    harness.click_on(Role::Button, "Late");
     harness
         .get_by_role_and_label(Role::Slider, "rain curve point 1 at sigma 0.40")
         .focus();
     harness.run();
     harness.key_press(Key::ArrowRight);
-    harness.key_press(Key::ArrowDown);
-    harness.run();
+    harness.press(Key::ArrowDown);
     assert_eq!(harness.state().state().curve_points("rain")[0], (0.38, 0.95));
-    harness.key_press(Key::Delete);
-    harness.run();
+    harness.press(Key::Delete);
     assert_eq!(harness.state().state().curve_points("rain"), [(0.6, 0.0)]);
-    harness.get_by_role_and_label(Role::Button, "All constant").click();
-    harness.run();
+    harness.click_on(Role::Button, "All constant");
     assert!(settings(&harness).curves.is_empty());
 }
 
@@ -87,10 +79,7 @@ fn curve_points_are_moved_and_removed_by_keys() {
 fn a_single_head_is_set_and_follows_its_class_again() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness
-        .get_by_role_and_label(Role::Button, "head 4, haze, ratio 0.60")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "head 4, haze, ratio 0.60");
     harness
         .get_by_role_and_label(Role::Slider, "head 4 ratio")
         .set_value_accesskit(0.0);
@@ -103,10 +92,7 @@ fn a_single_head_is_set_and_follows_its_class_again() {
         request.head_ratios.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["4=0"]
     );
-    harness
-        .get_by_role_and_label(Role::Button, "Follow its class again")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Follow its class again");
     assert!(settings(&harness).head_ratios.is_empty());
 }
 
@@ -127,8 +113,7 @@ fn the_pad_sets_both_weights_and_snaps_to_the_line() {
     assert!((alpha + beta - 1.0).abs() < 1e-5, "{alpha} + {beta}");
     assert!((alpha - 0.5).abs() < 0.03);
     harness.get_by_label("α + β = 1");
-    harness.key_press(Key::ArrowUp);
-    harness.run();
+    harness.press(Key::ArrowUp);
     assert!(settings(&harness).beta > beta, "arrow keys move it as well");
     harness.get_by_label("α + β > 1");
 }
@@ -145,37 +130,20 @@ fn measured_strengths_stand_under_the_sliders() {
 fn presets_are_taken_over_saved_and_removed() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    harness.get_by_role_and_label(Role::Button, "Presets").click();
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Snow alone").click();
-    harness.run();
+    harness.click_on(Role::Button, "Presets");
+    harness.click_on(Role::Button, "Snow alone");
     assert_eq!(settings(&harness).mix.active().collect::<Vec<_>>(), [("snow", 1.0)]);
-    harness.get_by_role_and_label(Role::Button, "Presets").click();
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::Button, "Save these settings…")
-        .click();
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "preset name")
-        .type_text("Blizzard");
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Save preset").click();
-    harness.run();
+    harness.click_on(Role::Button, "Presets");
+    harness.click_on(Role::Button, "Save these settings…");
+    harness.type_into("preset name", "Blizzard");
+    harness.click_on(Role::Button, "Save preset");
     assert_eq!(harness.state().prefs().presets[0].name, "Blizzard");
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Backspace);
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Presets").click();
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Blizzard").click();
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Backspace);
+    harness.click_on(Role::Button, "Presets");
+    harness.click_on(Role::Button, "Blizzard");
     assert!((settings(&harness).mix.ratio("snow") - 1.0).abs() < 1e-6);
-    harness.get_by_role_and_label(Role::Button, "Presets").click();
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::Button, "Remove the preset Blizzard")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Presets");
+    harness.click_on(Role::Button, "Remove the preset Blizzard");
     assert!(harness.state().prefs().presets.is_empty());
 }
 
@@ -194,8 +162,7 @@ fn the_strip_renders_its_seeds_and_a_click_chooses_one() {
     let seeds: Vec<u64> = engine.renders().iter().map(|(_, request)| request.seed).collect();
     assert_eq!(seeds, [0, 1, 2, 3, 4, 5]);
     assert_eq!(settings(&harness).seed, 0, "the seed it began with");
-    harness.get_by_role_and_label(Role::Button, "seed 3").click();
-    harness.run();
+    harness.click_on(Role::Button, "seed 3");
     assert_eq!(settings(&harness).seed, 3);
     assert!(
         harness
@@ -213,8 +180,7 @@ fn escape_ends_the_strip() {
     let mut harness = ready(&engine);
     harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Enter);
     run_until(&mut harness, 10, |studio| studio.state().is_busy());
-    harness.key_press(Key::Escape);
-    harness.run();
+    harness.press(Key::Escape);
     assert_eq!(harness.state().state().seeds_to_do(), 0);
     assert_eq!(engine.renders().len(), 1);
 }

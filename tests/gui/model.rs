@@ -8,13 +8,12 @@ use mdsd3_engine::protocol::Request;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, studio};
 
 fn model_pane(engine: &FakeEngine) -> Harness<'static, Studio> {
     let mut harness = studio(engine, Prefs::default(), WINDOW);
     harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::M);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::M);
     harness
 }
 
@@ -39,12 +38,8 @@ fn a_checkpoint_is_typed_and_loaded_in_the_precision_chosen() {
         .get_by_role_and_label(Role::TextInput, "checkpoint path")
         .type_text(&folder.path().display().to_string());
     harness.run();
-    harness
-        .get_by_role_and_label(Role::RadioButton, "precision: bf16")
-        .click();
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Load").click();
-    harness.run();
+    harness.click_on(Role::RadioButton, "precision: bf16");
+    harness.click_on(Role::Button, "Load");
     let key = loads(&engine).pop().expect("a load");
     assert_eq!(key.path.as_deref(), Some(folder.path()));
     assert_eq!((key.device.as_str(), key.dtype.as_str()), ("cpu", "bf16"));
@@ -53,8 +48,7 @@ fn a_checkpoint_is_typed_and_loaded_in_the_precision_chosen() {
         "mixing goes on with it"
     );
     harness.get_by_label("Loaded.");
-    harness.get_by_role_and_label(Role::Button, "Bundled model").click();
-    harness.run();
+    harness.click_on(Role::Button, "Bundled model");
     assert_eq!(loads(&engine).pop().and_then(|key| key.path), None);
 }
 
@@ -66,18 +60,11 @@ fn a_model_that_is_refused_leaves_advice_and_a_way_back() {
         .get_by_role_and_label(Role::TextInput, "checkpoint path")
         .focus();
     harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "checkpoint path")
-        .type_text("/no/such/model");
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Load").click();
-    harness.run();
+    harness.type_into("checkpoint path", "/no/such/model");
+    harness.click_on(Role::Button, "Load");
     harness.get_by_label("/no/such/model: no such model folder or file");
     assert!(harness.state().state().model.is_none());
-    harness
-        .get_by_role_and_label(Role::Button, "Load the bundled model")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Load the bundled model");
     assert!(harness.state().state().model.is_some());
 }
 
@@ -85,10 +72,8 @@ fn a_model_that_is_refused_leaves_advice_and_a_way_back() {
 fn devices_that_this_build_lacks_are_not_offered() {
     let engine = FakeEngine::new();
     let mut harness = model_pane(&engine);
-    harness.get_by_role_and_label(Role::ComboBox, "device").click();
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "cuda:0").click();
-    harness.run();
+    harness.click_on(Role::ComboBox, "device");
+    harness.click_on(Role::Button, "cuda:0");
     assert_eq!(harness.state().state().desk.draft.device, "cpu");
 }
 

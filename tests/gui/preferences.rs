@@ -6,7 +6,7 @@ use egui_kittest::kittest::Queryable as _;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
-use crate::support::{FakeEngine, WINDOW, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, studio};
 
 #[test]
 fn preferences_are_changed_and_put_back() {
@@ -18,27 +18,17 @@ fn preferences_are_changed_and_put_back() {
     let mut harness = studio(&engine, prefs, WINDOW);
     harness.run();
     harness.state_mut().state_mut().settings.steps = 3;
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Comma);
-    harness.run();
-    harness.get_by_role_and_label(Role::RadioButton, "look: Light").click();
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Comma);
+    harness.click_on(Role::RadioButton, "look: Light");
     assert_eq!(harness.state().prefs().look, Look::Light);
-    harness
-        .get_by_role_and_label(Role::Button, "Forget recent photos")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Forget recent photos");
     assert!(harness.state().prefs().recent.is_empty());
-    harness
-        .get_by_role_and_label(Role::Button, "Reset all preferences")
-        .click();
-    harness.run();
+    harness.click_on(Role::Button, "Reset all preferences");
     let prefs = harness.state().prefs();
     assert_eq!((prefs.look, prefs.settings.steps), (Look::Dark, 20));
-    harness.get_by_role_and_label(Role::Button, "Close").click();
-    harness.run();
+    harness.click_on(Role::Button, "Close");
     assert!(harness.query_by_label("Preferences").is_none());
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Z);
     assert_eq!(harness.state().prefs().settings.steps, 3);
 }
 

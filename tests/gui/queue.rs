@@ -9,7 +9,7 @@ use mdsd3_engine::queue::{PairThumbnail, QueueEntry, QueueFailure, QueueRequest,
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
-use crate::support::{FakeEngine, WINDOW, picture, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, picture, studio};
 
 fn shown(engine: &FakeEngine, prefs: Prefs) -> Harness<'static, Studio> {
     let mut harness = studio(engine, prefs, WINDOW);
@@ -19,8 +19,7 @@ fn shown(engine: &FakeEngine, prefs: Prefs) -> Harness<'static, Studio> {
 
 fn show(harness: &mut Harness<'static, Studio>) {
     harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::J);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::J);
 }
 
 fn press(harness: &mut Harness<'static, Studio>, role: Role, name: &str) {
@@ -49,7 +48,7 @@ fn entry(id: u64, name: &str, state: QueueState) -> QueueEntry {
     }
 }
 
-fn entries() -> Vec<QueueEntry> {
+pub fn entries() -> Vec<QueueEntry> {
     let mut running = entry(0, "rain-haze", QueueState::Running);
     running.thumbnails = (0..6)
         .map(|index| PairThumbnail {
@@ -112,6 +111,7 @@ fn entries_are_paused_resumed_cancelled_removed_and_opened() {
         "a running entry can't be removed"
     );
     harness.get_by_label("123 of 400 pairs · 5.2 pairs/s · 53 s left");
+    harness.get_by_label("Running");
     harness.get_by_label("1 photo skipped · bad.png: not a photo");
     harness.get_by_role_and_label(Role::Button, "Open the folder of rain-haze");
 }

@@ -8,7 +8,7 @@ use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
-use crate::support::{FakeEngine, WINDOW, drawn_studio, drawn_studio_with, run_until};
+use crate::support::{Drive, FakeEngine, WINDOW, drawn_studio, drawn_studio_with, run_until};
 
 fn prefs(look: Look) -> Prefs {
     Prefs {
@@ -158,8 +158,7 @@ fn a_branch_beside_its_original_dark() {
         .get_by_role_and_label(Role::Slider, "step")
         .set_value_accesskit(9.0);
     harness.run();
-    harness.key_press(Key::B);
-    harness.run();
+    harness.press(Key::B);
     harness
         .get_by_role_and_label(Role::Slider, "haze ratio")
         .set_value_accesskit(0.0);

@@ -10,7 +10,7 @@ use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
-use crate::support::{FakeEngine, WINDOW, drawn_studio, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, drawn_studio, run_until, studio};
 
 fn choose(harness: &mut Harness<'static, Studio>, choice: &str) {
     harness.get_by_role_and_label(Role::RadioButton, choice).click();
@@ -28,8 +28,7 @@ fn every_lane_has_a_line_and_residuals_are_named() {
     let engine = FakeEngine::new();
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Num4);
     mix(&mut harness);
     harness.get_by_role_and_label(
         Role::Image,
@@ -120,8 +119,7 @@ fn formation_dark() {
         return;
     };
     harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num4);
-    harness.run();
+    harness.press_with(Modifiers::COMMAND, Key::Num4);
     mix(&mut harness);
     choose(&mut harness, "spectrum view: Formation");
     harness.get_by_role_and_label(Role::Button, "Measure formation").click();

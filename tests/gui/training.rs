@@ -1,17 +1,16 @@
 //! The Training pane.
 
 use egui::accesskit::Role;
-use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::protocol::Rgba8;
 use mdsd3_engine::training::{BINS, Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::training::Phase;
 
-use crate::support::{FakeEngine, WINDOW, run_until, studio};
+use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
 /// A run of 60 steps as it might go.
-fn events() -> Vec<TrainingEvent> {
+pub fn events() -> Vec<TrainingEvent> {
     let falling = |step: usize, level: f32| level * (0.4 + 0.6 / (1.0 + step as f32 / 15.0));
     let mut events = vec![
         TrainingEvent::Started {
@@ -67,24 +66,10 @@ fn a_training_is_started_watched_paused_and_stopped() {
     let engine = FakeEngine::new();
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
-    harness.key_press_modifiers(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::P);
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "Search commands")
-        .type_text("training");
-    harness.run();
-    harness.key_press(Key::Enter);
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "Training recipe")
-        .click();
-    harness.run();
-    harness
-        .get_by_role_and_label(Role::TextInput, "Training recipe")
-        .type_text("adapter.toml");
-    harness.run();
-    harness.get_by_role_and_label(Role::Button, "Start training").click();
-    harness.run();
+    harness.command("training");
+    harness.click_on(Role::TextInput, "Training recipe");
+    harness.type_into("Training recipe", "adapter.toml");
+    harness.click_on(Role::Button, "Start training");
     engine.0.borrow_mut().training_events.extend(events());
     harness.state_mut().state_mut().notices.clear();
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
@@ -92,20 +77,17 @@ fn a_training_is_started_watched_paused_and_stopped() {
     for plot in ["Training loss", "Loss by timestep", "Validation", "Training samples"] {
         harness.get_by_role_and_label(Role::Image, plot);
     }
-    harness.get_by_role_and_label(Role::Button, "Pause training").click();
-    harness.run();
+    harness.click_on(Role::Button, "Pause training");
     engine.0.borrow_mut().training_events.push_back(TrainingEvent::Paused);
     run_until(&mut harness, 20, |studio| {
         studio.state().training.phase == Phase::Paused
     });
-    harness.get_by_role_and_label(Role::Button, "Resume training").click();
-    harness.run();
+    harness.click_on(Role::Button, "Resume training");
     engine.0.borrow_mut().training_events.push_back(TrainingEvent::Resumed);
     run_until(&mut harness, 20, |studio| {
         studio.state().training.phase == Phase::Running
     });
-    harness.get_by_role_and_label(Role::Button, "Stop training").click();
-    harness.run();
+    harness.click_on(Role::Button, "Stop training");
     let start = TrainingRequest::Start {
         recipe: "adapter.toml".into(),
     };
@@ -133,4 +115,6 @@ fn a_training_that_fails_says_why() {
         let notices = &studio.state().notices;
         notices.iter().any(|notice| notice.message.contains("rain.toml"))
     });
+    harness.command("training");
+    harness.get_by_label("rain.toml: cannot read the recipe");
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::thread;
 
 use mdsd3_engine::{VERSION, bundled, device, memory};
+use mdsd3_gui::adapters;
 
 use crate::outcome::say;
 use crate::studio;
@@ -28,6 +29,7 @@ fn facts() -> Vec<(String, String)> {
         ("model", model_in_words()),
         ("demo photos", photos_in_words()),
     ];
+    facts.extend(graphics_in_words().into_iter().map(|adapter| ("graphics", adapter)));
     let devices = device::available().into_iter().map(|device| (device.name, device.note));
     facts.extend(devices);
     facts
@@ -44,6 +46,17 @@ fn memory_in_words() -> String {
         }
         None => "unknown on this system".to_owned(),
     }
+}
+
+/// What could draw the studio's window, one line each.
+fn graphics_in_words() -> Vec<String> {
+    let found = adapters::available();
+    if found.is_empty() {
+        let advice = "none: no studio here; install a Vulkan driver, on Debian mesa-vulkan-drivers and libvulkan1 (they also \
+                      draw without a graphics card)";
+        return vec![advice.to_owned()];
+    }
+    found.iter().map(ToString::to_string).collect()
 }
 
 fn model_in_words() -> String {

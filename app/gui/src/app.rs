@@ -7,6 +7,7 @@ use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
 use mdsd3_engine::protocol::{Request, Rgba8};
 
 use crate::commands::Command;
+use crate::compare::Comparing;
 use crate::dialogs::{Choice, Dialogs};
 use crate::icons::program_icon;
 use crate::layout::{Layout, Pane};
@@ -66,6 +67,10 @@ impl Studio {
             state,
             looking: Looking {
                 color_map: prefs.color_map,
+                comparing: Comparing {
+                    flicker_secs: prefs.flicker_secs,
+                    ..Comparing::default()
+                },
                 ..Looking::default()
             },
             look: prefs.look,
@@ -110,6 +115,7 @@ impl Studio {
         Prefs {
             look: self.look,
             color_map: self.looking.color_map,
+            flicker_secs: self.looking.comparing.flicker_secs,
             settings: shared,
             lanes,
             selected_lane: selected,
@@ -144,6 +150,8 @@ impl Studio {
             }
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),
             Some(Choice::Plan(path)) => self.add_plan(path),
+            Some(Choice::Recipe(path)) => self.state.training.recipe = path.display().to_string(),
+            Some(Choice::QueueFolder(path)) => self.state.queue.form.root = path.display().to_string(),
             None => {}
         }
         if let Some(purpose) = self.looking.ask_for.take() {

@@ -300,7 +300,7 @@ impl Command {
     pub fn shortcut_text(self, ctx: &egui::Context) -> String {
         self.shortcuts()
             .first()
-            .map(|shortcut| ctx.format_shortcut(shortcut))
+            .map(|shortcut| Self::key_text(ctx, shortcut))
             .unwrap_or_default()
     }
 
@@ -309,15 +309,41 @@ impl Command {
         let texts: Vec<String> = self
             .shortcuts()
             .iter()
-            .map(|shortcut| ctx.format_shortcut(shortcut))
+            .map(|shortcut| Self::key_text(ctx, shortcut))
             .collect();
         texts.join(" or ")
+    }
+
+    /// A shortcut as it is printed on the keys: "Ctrl+," rather than "Ctrl+Comma".
+    pub fn key_text(ctx: &egui::Context, shortcut: &egui::KeyboardShortcut) -> String {
+        let text = ctx.format_shortcut(shortcut);
+        let name = shortcut.logical_key.name();
+        let symbol = match shortcut.logical_key {
+            egui::Key::ArrowLeft => "←",
+            egui::Key::ArrowRight => "→",
+            egui::Key::ArrowUp => "↑",
+            egui::Key::ArrowDown => "↓",
+            egui::Key::Escape => "Esc",
+            key => key.symbol_or_name(),
+        };
+        text.strip_suffix(name)
+            .map_or_else(|| text.clone(), |modifiers| format!("{modifiers}{symbol}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shortcuts_read_as_the_keys_are_printed() {
+        let ctx = egui::Context::default();
+        ctx.set_os(egui::os::OperatingSystem::Nix);
+        assert_eq!(Command::ShowPreferences.shortcut_text(&ctx), "Ctrl+,");
+        assert_eq!(Command::NextStep.shortcut_text(&ctx), "→");
+        assert_eq!(Command::ZoomIn.all_shortcuts_text(&ctx), "+ or =");
+        assert_eq!(Command::Redo.all_shortcuts_text(&ctx), "Ctrl+Shift+Z or Ctrl+Y");
+    }
 
     #[test]
     fn every_command_is_in_the_menu_once_and_has_words() {

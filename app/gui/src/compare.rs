@@ -5,8 +5,12 @@ use mdsd3_engine::protocol::{LaneId, LaneKind, Rgba8};
 use crate::lane::Lane;
 use crate::state::{LaneSlot, State, same_noise};
 
-/// Seconds that each image of a flicker is shown: slow enough for eyes that tire, fast enough to see what moves.
+/// Seconds that each image of a flicker is shown at first: slow enough for eyes that tire, fast enough to see what moves.
 pub const FLICKER_SECS: f64 = 0.6;
+
+/// Seconds that can be chosen instead. Three flashes a second are the most that guidelines for photosensitive people
+/// allow; 0.2 s per image are two and a half.
+pub const FLICKER_RANGE_SECS: std::ops::RangeInclusive<f64> = 0.2..=3.0;
 
 /// Ends of the difference scale on offer, in 8-bit levels.
 pub const RANGES_LEVELS: [u8; 5] = [8, 16, 32, 64, 128];
@@ -68,6 +72,8 @@ pub struct Comparing {
     pub range_levels: u8,
     /// Where a wipe changes over, in shares of the images' width.
     pub split: f32,
+    /// How long each image of a flicker is shown, in seconds.
+    pub flicker_secs: f64,
 }
 
 impl Default for Comparing {
@@ -77,6 +83,7 @@ impl Default for Comparing {
             against: Against::default(),
             range_levels: 64,
             split: 0.5,
+            flicker_secs: FLICKER_SECS,
         }
     }
 }
@@ -163,7 +170,7 @@ impl Comparing {
         };
         match self.mode {
             CompareMode::Wipe => Cell::Wipe(image.clone(), other),
-            CompareMode::Flicker if is_second_turn(now_secs) => Cell::Image(other, Some(name)),
+            CompareMode::Flicker if is_second_turn(now_secs, self.flicker_secs) => Cell::Image(other, Some(name)),
             CompareMode::Difference => {
                 let formula = format!("{} − {name}", state.lane_name(index));
                 let parts = vec![(image.clone(), 1.0), (other, -1.0)];
@@ -175,8 +182,8 @@ impl Comparing {
 }
 
 /// Whether a flicker shows what is compared with, rather than the lane.
-fn is_second_turn(now_secs: f64) -> bool {
-    (now_secs / FLICKER_SECS).rem_euclid(2.0) >= 1.0
+fn is_second_turn(now_secs: f64, each_secs: f64) -> bool {
+    (now_secs / each_secs).rem_euclid(2.0) >= 1.0
 }
 
 /// The image to compare a lane with, and its name; `None` when it is the lane itself.
@@ -298,7 +305,8 @@ mod tests {
 
     #[test]
     fn a_flicker_takes_turns_of_equal_length() {
-        let turns = [0.0, 0.5, 0.7, 1.1, 1.3].map(is_second_turn);
-        assert_eq!(turns, [false, false, true, true, false]);
+        let turns = |each_secs| [0.0, 0.5, 0.7, 1.1, 1.3].map(|now_secs| is_second_turn(now_secs, each_secs));
+        assert_eq!(turns(0.6), [false, false, true, true, false]);
+        assert_eq!(turns(1.2), [false, false, false, false, true]);
     }
 }

@@ -38,6 +38,10 @@ pub enum Purpose {
     ModelPart(ModelField),
     /// A plan of a dataset.
     OpenPlan,
+    /// A recipe of a training.
+    Recipe,
+    /// A folder for datasets.
+    QueueFolder,
 }
 
 impl Purpose {
@@ -52,6 +56,8 @@ impl Purpose {
             Self::ModelFile => ("Choose a model file", "Choose"),
             Self::ModelPart(_) => ("Choose a file of the model", "Choose"),
             Self::OpenPlan => ("Add a plan to the queue", "Add"),
+            Self::Recipe => ("Choose a training recipe", "Choose"),
+            Self::QueueFolder => ("Choose a folder for datasets", "Choose"),
         }
     }
 
@@ -65,6 +71,8 @@ impl Purpose {
             Self::ModelFolder => "~/models/stable-diffusion-3-medium",
             Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
             Self::OpenPlan => "~/datasets/rain.toml",
+            Self::Recipe => "~/recipes/adapter.toml",
+            Self::QueueFolder => "~/datasets",
         }
     }
 
@@ -77,6 +85,8 @@ impl Purpose {
             Self::ModelFolder | Self::ModelFile => Choice::Model(ModelField::Model, path),
             Self::ModelPart(field) => Choice::Model(field, path),
             Self::OpenPlan => Choice::Plan(path),
+            Self::Recipe => Choice::Recipe(path),
+            Self::QueueFolder => Choice::QueueFolder(path),
         }
     }
 }
@@ -96,6 +106,10 @@ pub enum Choice {
     Model(ModelField, PathBuf),
     /// Make the dataset of this plan.
     Plan(PathBuf),
+    /// Write this into the Training pane's field.
+    Recipe(PathBuf),
+    /// Write this into the Queue pane's field.
+    QueueFolder(PathBuf),
 }
 
 /// The answer of the desktop's dialog.
@@ -170,11 +184,12 @@ impl Dialogs {
                 | Choice::Save(path)
                 | Choice::SaveFigure(path)
                 | Choice::Plan(path)
+                | Choice::Recipe(path)
                 | Choice::Model(_, path),
             ) => {
                 self.last_folder = path.parent().map(Path::to_owned);
             }
-            Some(Choice::SaveSteps(folder)) => self.last_folder = Some(folder.clone()),
+            Some(Choice::SaveSteps(folder) | Choice::QueueFolder(folder)) => self.last_folder = Some(folder.clone()),
             Some(Choice::Open(None)) | None => {}
         }
         choice
@@ -347,7 +362,8 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
             .set_file_name(suggestion)
             .save_file(),
         Purpose::OpenPlan => dialog.add_filter("Plans", &["toml"]).pick_file(),
-        Purpose::SaveSteps | Purpose::ModelFolder => dialog.pick_folder(),
+        Purpose::Recipe => dialog.add_filter("Recipes", &["toml"]).pick_file(),
+        Purpose::SaveSteps | Purpose::ModelFolder | Purpose::QueueFolder => dialog.pick_folder(),
         Purpose::ModelFile | Purpose::ModelPart(_) => {
             dialog.add_filter("Safetensors", &["safetensors", "json"]).pick_file()
         }

@@ -17,6 +17,8 @@ pub enum Icon {
     Unlocked,
     /// A folder.
     Folder,
+    /// A sheet with a folded corner.
+    File,
     /// Three lines: the menu.
     Menu,
     /// A cross: dismiss.
@@ -70,6 +72,17 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
             (0.12, 0.8),
             (0.12, 0.24),
         ]),
+        Icon::File => {
+            pen.line(&[
+                (0.56, 0.1),
+                (0.2, 0.1),
+                (0.2, 0.9),
+                (0.8, 0.9),
+                (0.8, 0.34),
+                (0.56, 0.1),
+            ]);
+            pen.line(&[(0.56, 0.12), (0.56, 0.36), (0.78, 0.36)]);
+        }
         Icon::Menu => [0.28, 0.5, 0.72]
             .into_iter()
             .for_each(|y| pen.line(&[(0.14, y), (0.86, y)])),

@@ -16,7 +16,7 @@ const MIXER_WIDTH: f32 = 300.0;
 const SPECTRUM_WIDTH: f32 = 380.0;
 
 /// Height of the Timeline on the first start, in points.
-const TIMELINE_HEIGHT: f32 = 212.0;
+const TIMELINE_HEIGHT: f32 = 236.0;
 
 /// Room for the panes that the sizes above were chosen for: a window of 1440 x 900 without its top bar, in points.
 const DESIGNED_FOR: Vec2 = Vec2::new(1440.0, 845.0);

@@ -8,6 +8,7 @@
 //! The studio speaks to the model through [`link::EngineLink`] only: no tensor can be named in this crate, and nothing here
 //! computes or waits while a frame is drawn.
 
+pub mod adapters;
 pub mod colormap;
 pub mod commands;
 pub mod compare;

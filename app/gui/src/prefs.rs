@@ -7,6 +7,7 @@ use mdsd3_engine::request::RenderRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::colormap::ColorMap;
+use crate::compare::{FLICKER_RANGE_SECS, FLICKER_SECS};
 use crate::layout::Layout;
 use crate::state::LaneSetup;
 use crate::state::presets::Preset;
@@ -27,6 +28,8 @@ pub struct Prefs {
     pub look: Look,
     /// Colours of spectra.
     pub color_map: ColorMap,
+    /// How long each image of a flicker is shown, in seconds.
+    pub flicker_secs: f64,
     /// The settings that lanes share.
     pub settings: RenderRequest,
     /// The lanes; one with the shared settings when empty.
@@ -61,6 +64,7 @@ impl Default for Prefs {
         Self {
             look: Look::default(),
             color_map: ColorMap::default(),
+            flicker_secs: FLICKER_SECS,
             settings: RenderRequest::default(),
             lanes: Vec::new(),
             selected_lane: 0,
@@ -106,6 +110,9 @@ impl Prefs {
         if self.settings.check_settings().is_err() {
             self.settings = RenderRequest::default();
         }
+        if !FLICKER_RANGE_SECS.contains(&self.flicker_secs) {
+            self.flicker_secs = FLICKER_SECS;
+        }
         self.lanes
             .retain(|lane| lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok()));
         self
@@ -147,6 +154,7 @@ mod tests {
         let mut prefs = Prefs {
             look: Look::Light,
             color_map: ColorMap::Cividis,
+            flicker_secs: 1.5,
             seed_locked: false,
             ..Prefs::default()
         };
@@ -191,8 +199,9 @@ mod tests {
                 steps: 0,
                 ..RenderRequest::default()
             },
+            flicker_secs: 0.0,
             ..Prefs::default()
         };
-        assert_eq!(prefs.sane().settings, RenderRequest::default());
+        assert_eq!(prefs.sane(), Prefs::default());
     }
 }

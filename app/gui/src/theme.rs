@@ -93,6 +93,8 @@ pub struct Theme {
     pub success: Color32,
     /// Scene curves in plots.
     pub scene_line: Color32,
+    /// Curves of physical baselines in plots.
+    pub physical_line: Color32,
     /// Shadow of popups.
     pub shadow: Color32,
     /// One colour per class, in checkpoint order; after Okabe and Ito's palette, which stays distinct under the common
@@ -136,6 +138,7 @@ static DARK: Theme = Theme {
     warning: rgb(242, 184, 75),
     success: rgb(94, 200, 142),
     scene_line: gray(168),
+    physical_line: rgb(176, 108, 64),
     shadow: Color32::from_black_alpha(120),
     classes: [
         rgb(86, 180, 233),
@@ -176,6 +179,7 @@ static LIGHT: Theme = Theme {
     warning: rgb(150, 94, 0),
     success: rgb(16, 118, 72),
     scene_line: gray(110),
+    physical_line: rgb(96, 52, 20),
     shadow: Color32::from_black_alpha(40),
     classes: [
         rgb(0, 114, 178),
@@ -192,6 +196,16 @@ impl Theme {
     /// Colour of the class at `index` in checkpoint order.
     pub fn class(&self, index: usize) -> Color32 {
         self.classes[index % self.classes.len()]
+    }
+
+    /// The `nth` shade of a colour, the colour itself being the first: lighter and darker ones in turn, for curves of one kind
+    /// that must be told apart.
+    pub fn shade(&self, color: Color32, nth: usize) -> Color32 {
+        match nth % 3 {
+            0 => color,
+            1 => color.lerp_to_gamma(self.text_strong, 0.5),
+            _ => color.lerp_to_gamma(self.surface, 0.35),
+        }
     }
 }
 
@@ -306,6 +320,60 @@ mod tests {
         for theme in [&DARK, &LIGHT] {
             for index in 0..theme.classes.len() {
                 assert!(contrast(theme.class(index), theme.surface) >= 3.0, "class {index}");
+            }
+        }
+    }
+
+    /// Red-, green- and blue-weakness do not occur together, so the eye sees at least what the weakest of these leaves.
+    /// Matrices for full protanopia and deuteranopia after Machado, Oliveira and Fernandes 2009, on linear RGB.
+    const EYES: [[[f32; 3]; 3]; 3] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [
+            [0.152_286, 1.052_583, -0.204_868],
+            [0.114_503, 0.786_281, 0.099_216],
+            [-0.003_882, -0.048_116, 1.051_998],
+        ],
+        [
+            [0.367_322, 0.860_646, -0.227_968],
+            [0.280_085, 0.672_501, 0.047_413],
+            [-0.011_820, 0.042_940, 0.968_881],
+        ],
+    ];
+
+    /// CIE 1976 lightness and the two colour axes of a colour, as an eye sees it.
+    fn lab(color: Color32, eye: &[[f32; 3]; 3]) -> [f32; 3] {
+        let linear = egui::Rgba::from(color);
+        let dot = |row: &[f32; 3], v: [f32; 3]| row[0] * v[0] + row[1] * v[1] + row[2] * v[2];
+        let seen = eye.map(|row| dot(&row, [linear.r(), linear.g(), linear.b()]).clamp(0.0, 1.0));
+        let to_xyz = [
+            [0.4339, 0.3762, 0.1899],
+            [0.2126, 0.7152, 0.0722],
+            [0.0177, 0.1095, 0.8729],
+        ];
+        let [x, y, z] = to_xyz.map(|row| dot(&row, seen).cbrt());
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn curves_beside_each_other_stay_apart_for_every_eye() {
+        let apart = |a: Color32, b: Color32| {
+            let distance = |eye| {
+                let (a, b) = (lab(a, eye), lab(b, eye));
+                (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f32>().sqrt()
+            };
+            EYES.iter().map(distance).fold(f32::INFINITY, f32::min)
+        };
+        for theme in [&DARK, &LIGHT] {
+            // The comparison of rain, haze, both and the baseline with the scene; then branches of one of them.
+            let mut curves = vec![theme.class(0), theme.class(1), theme.accent_line, theme.physical_line];
+            curves.push(theme.scene_line);
+            let shades = (0..3).map(|nth| theme.shade(theme.accent_line, nth));
+            for set in [curves, shades.collect()] {
+                for (index, a) in set.iter().enumerate() {
+                    for b in &set[index + 1..] {
+                        assert!(apart(*a, *b) >= 15.0, "{a:?} and {b:?}: {}", apart(*a, *b));
+                    }
+                }
             }
         }
     }

@@ -185,6 +185,15 @@ fn body_font(ui: &Ui) -> FontId {
     egui::TextStyle::Body.resolve(ui.style())
 }
 
+/// The label of a row of controls, `width` points wide, so that the controls line up.
+pub fn row_label(ui: &mut Ui, text: &str, width: f32) {
+    let (rect, _) = ui.allocate_exact_size(vec2(width, space::ROW), Sense::hover());
+    let color = theme::of(ui).text;
+    let at = rect.left_center();
+    ui.painter_at(rect)
+        .text(at, Align2::LEFT_CENTER, text, body_font(ui), color);
+}
+
 /// A section's title.
 pub fn section(ui: &mut Ui, title: &str) {
     ui.label(

@@ -8,6 +8,7 @@ use std::thread;
 
 use mdsd3_engine::{Engine, EngineOptions};
 
+use crate::adapters::Adapter;
 use crate::app::Studio;
 use crate::config_file;
 use crate::error::{GuiError, one_line};
@@ -112,6 +113,10 @@ fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<St
     })?;
     let target = cc.wgpu_render_state.as_ref().map(|render| render.target_format);
     let mut studio = Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout);
+    if let Some(render) = &cc.wgpu_render_state {
+        let adapter = Adapter::of(&render.adapter.get_info());
+        studio.state_mut().record(format!("Window drawn by {adapter}"));
+    }
     if let Some(message) = kept_aside {
         studio.state_mut().notify(Level::Warning, message, None);
     }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::Rgb32FImage;
+use image::imageops::FilterType;
 
 use super::{PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Source, StopAs, THUMBNAILS};
 use crate::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
@@ -129,9 +130,11 @@ fn end(shared: &Shared, id: QueueId, result: Result<Outcome, EngineError>) {
 
 /// Writes the plan of a mix; the same plan is written once, another of the same name gets a number.
 fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
-    fs::create_dir_all(root).map_err(|source| EngineError::Io {
-        path: root.to_owned(),
-        source,
+    fs::create_dir_all(root).map_err(|error| {
+        let root = root.display();
+        EngineError::BadInput(format!(
+            "{root}: can't be made ({error}); choose another folder for datasets"
+        ))
     })?;
     let mut grid = grid.clone();
     if grid.scenes.is_empty() {
@@ -261,6 +264,20 @@ fn shrunk(rgb: &Rgb32FImage) -> Rgba8 {
     let (width, height) = rgb.dimensions();
     let scale = f64::from(THUMBNAIL_PX) / f64::from(width.max(height).max(1));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).clamp(1, length.max(1));
-    let small = image::imageops::thumbnail(rgb, side(width), side(height));
+    // `imageops::thumbnail` rounds as for whole numbers: it would add a half to values in 0..=1.
+    let small = image::imageops::resize(rgb, side(width), side(height), FilterType::Triangle);
     frames::rgba8_from_rgb(&small)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thumbnail_is_as_bright_as_its_image() {
+        let image = Rgb32FImage::from_pixel(400, 200, image::Rgb([0.2, 0.4, 0.6]));
+        let small = shrunk(&image);
+        assert_eq!((small.width, small.height), (THUMBNAIL_PX, THUMBNAIL_PX / 2));
+        assert_eq!(small.pixels[..4], [51, 102, 153, 255]);
+    }
 }

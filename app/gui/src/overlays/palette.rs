@@ -1,6 +1,8 @@
 //! The command palette: type a few letters, press Enter.
 
-use egui::{Align2, Button, Context, Id, Key, Modal, Modifiers, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{
+    Align2, Button, Context, Id, Key, Modal, Modifiers, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, pos2, vec2,
+};
 
 use crate::commands::Command;
 use crate::state::State;
@@ -13,6 +15,9 @@ const WIDTH: f32 = 520.0;
 
 /// Height of its list, in points.
 const LIST_HEIGHT: f32 = 340.0;
+
+/// Where the column of groups begins, in points from the right.
+const GROUP_COLUMN: f32 = 168.0;
 
 /// Draws the palette; the command that was chosen, and whether the palette is to be closed.
 pub fn show(ctx: &Context, palette: &mut Palette, state: &State) -> (Option<Command>, bool) {
@@ -86,12 +91,21 @@ fn line(ui: &mut Ui, command: Command, selected: bool, enabled: bool) -> bool {
         (true, true) => theme.text_strong,
         (true, false) => theme.text,
     };
-    let side = format!("{}   {}", command.group(), command.shortcut_text(ui.ctx()));
     let button = Button::new(RichText::new(command.label()).color(color))
-        .shortcut_text(RichText::new(side.trim_end()).color(theme.text_weak))
+        .shortcut_text(RichText::new(command.shortcut_text(ui.ctx())).color(theme.text_weak))
         .fill(if selected { theme.control_hover } else { theme.raised })
         .min_size(vec2(ui.available_width(), space::ROW + 4.0));
     let response = ui.add_enabled(enabled, button);
+    // A column of its own, so that groups line up however long the shortcuts are.
+    let group = pos2(response.rect.right() - GROUP_COLUMN, response.rect.center().y);
+    let painter = ui.painter_at(response.rect);
+    painter.text(
+        group,
+        Align2::LEFT_CENTER,
+        command.group(),
+        theme::small_font(),
+        theme.text_weak,
+    );
     if selected {
         response.scroll_to_me(None);
     }

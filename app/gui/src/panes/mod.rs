@@ -2,10 +2,12 @@
 //! themselves but how things are looked at ([`Looking`]).
 
 pub mod banners;
+mod lane_color;
 pub mod lane_scope;
 pub mod log;
 pub mod mixer;
 pub mod model;
+mod plots;
 pub mod queue;
 pub mod spectrum;
 pub mod timeline;

@@ -1,6 +1,6 @@
 //! The Model pane: what to load, what it is, what it takes, and loading it.
 
-use egui::{ComboBox, DragValue, Grid, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo};
+use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 use mdsd3_engine::chores::Inspection;
 
 use super::PaneContext;
@@ -22,6 +22,9 @@ const DTYPES: [(&str, &str, &str); 3] = [
     ("f16", "f16", "Half the memory, for older graphics cards"),
 ];
 
+/// Height of a line of facts, in points.
+const FACT: f32 = 16.0;
+
 /// Parts that may come from their own paths.
 const PARTS: [ModelField; 4] = [
     ModelField::Vae,
@@ -34,8 +37,8 @@ const PARTS: [ModelField; 4] = [
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     studio.state.tend_model_desk();
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
-        section(ui, "Checkpoint");
-        path_row(ui, studio, ModelField::Model, "Empty for the bundled model");
+        section(ui, "What to load");
+        path_row(ui, studio, ModelField::Model, "Bundled model");
         path_row(ui, studio, ModelField::Adapter, "None");
         strength(ui, studio);
         parts(ui, studio);
@@ -77,7 +80,7 @@ fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField) {
     if field == ModelField::Model {
         for (icon, command) in [
             (Icon::Folder, Command::ChooseModelFolder),
-            (Icon::Picture, Command::ChooseModelFile),
+            (Icon::File, Command::ChooseModelFile),
         ] {
             if icon_button(ui, icon, command.label()).clicked() {
                 studio.commands.push(command);
@@ -86,7 +89,7 @@ fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField) {
         return;
     }
     let name = format!("Choose a file for {}", field.label().to_lowercase());
-    if icon_button(ui, Icon::Folder, &name).clicked() {
+    if icon_button(ui, Icon::File, &name).clicked() {
         studio.looking.ask_for = Some(Purpose::ModelPart(field));
     }
 }
@@ -211,21 +214,27 @@ fn facts(ui: &mut Ui, found: &Inspection) {
             ),
         ),
     ];
-    Grid::new("model facts")
-        .min_col_width(LabelledSlider::LABEL_WIDTH)
-        .num_columns(2)
-        .spacing([space::PANE, space::TIGHT])
-        .show(ui, |ui| {
-            for (label, value) in rows {
-                caption(ui, label);
-                ui.add(egui::Label::new(value).wrap());
-                ui.end_row();
-            }
+    for (label, value) in rows {
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().interact_size.y = 0.0;
+            let width = LabelledSlider::LABEL_WIDTH;
+            let (rect, _) = ui.allocate_exact_size(vec2(width, FACT), egui::Sense::hover());
+            let (at, color) = (rect.left_center(), theme::of(ui).text_weak);
+            ui.painter()
+                .text(at, egui::Align2::LEFT_CENTER, label, theme::small_font(), color);
+            ui.add(egui::Label::new(value).wrap());
         });
+    }
 }
 
 fn memory(ui: &mut Ui, verdict: &MemoryVerdict, size_px: u32) {
-    let gigabytes = |bytes: u64| format!("{:.2} GB", bytes as f64 / 1e9);
+    let gigabytes = |bytes: u64| {
+        if bytes < 100_000_000 {
+            format!("{:.0} MB", bytes as f64 / 1e6)
+        } else {
+            format!("{:.1} GB", bytes as f64 / 1e9)
+        }
+    };
     let needed = gigabytes(verdict.needed_bytes);
     let text = match verdict.available_bytes {
         Some(available) => format!(

@@ -9,11 +9,12 @@ use mdsd3_engine::queue::{QueueEntry, QueueRequest, QueueState};
 
 use super::PaneContext;
 use crate::commands::Command;
+use crate::dialogs::Purpose;
 use crate::icons::Icon;
 use crate::run::duration_text;
 use crate::state::queue::{Around, Photos, folder_address};
 use crate::theme::{self, space};
-use crate::widgets::{caption, empty_state, focus_ring, segmented, text_button};
+use crate::widgets::{empty_state, focus_ring, icon_button, row_label, segmented, text_button};
 
 /// Width of the form, in points.
 const FORM_WIDTH: f32 = 292.0;
@@ -62,7 +63,7 @@ fn form(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let form = &mut studio.state.queue.form;
     row(ui, "Mixes", |ui| {
         let choices = [
-            (Around::Mix, "This mix", "The ratios of the Mixer"),
+            (Around::Mix, "This mix", "The mix of the selected lane"),
             (
                 Around::Grid,
                 "Grid around it",
@@ -98,24 +99,20 @@ fn form(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
     row(ui, "Layout", |ui| layout_choice(ui, &mut form.layout));
     row(ui, "Folder", |ui| {
-        let field = TextEdit::singleline(&mut form.root).desired_width(f32::INFINITY);
+        let room = space::ROW + ui.spacing().item_spacing.x;
+        let field = TextEdit::singleline(&mut form.root).desired_width(ui.available_width() - room);
         let response = ui.add(field);
         response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "output folder"));
         focus_ring(ui, &response);
+        if icon_button(ui, Icon::Folder, "Choose a folder for datasets").clicked() {
+            studio.looking.ask_for = Some(Purpose::QueueFolder);
+        }
     });
 }
 
 fn row(ui: &mut Ui, label: &str, content: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
-        let (rect, _) = ui.allocate_exact_size(vec2(LABEL_WIDTH, space::ROW), egui::Sense::hover());
-        let font = egui::TextStyle::Body.resolve(ui.style());
-        ui.painter().text(
-            rect.left_center(),
-            egui::Align2::LEFT_CENTER,
-            label,
-            font,
-            theme::of(ui).text,
-        );
+        row_label(ui, label, LABEL_WIDTH);
         content(ui);
     });
 }
@@ -149,7 +146,7 @@ fn list(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         );
         return;
     }
-    let entries = studio.state.queue.entries.clone();
+    let entries = studio.state.queue.listed();
     ScrollArea::vertical()
         .id_salt("queue entries")
         .auto_shrink([false, false])
@@ -168,21 +165,22 @@ fn entry(ui: &mut Ui, studio: &mut PaneContext<'_>, entry: &QueueEntry) {
         .corner_radius(space::CORNER)
         .inner_margin(space::TIGHT * 1.5);
     frame.show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.label(
-                RichText::new(&entry.name)
-                    .font(theme::strong_font())
-                    .color(theme.text_strong),
-            );
-            let (words, color) = state_in_words(&entry.state, theme);
-            ui.label(RichText::new(words).color(color));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| buttons(ui, studio, entry));
+        let line = vec2(ui.available_width(), space::ROW);
+        // From the right, so that the name gets what the buttons leave.
+        ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 0.0;
+            buttons(ui, studio, entry);
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let name = RichText::new(&entry.name).font(theme::strong_font());
+                ui.add(egui::Label::new(name.color(theme.text_strong)).truncate());
+            });
         });
         progress(ui, entry);
         match &entry.state {
             QueueState::Failed(reason) | QueueState::NoRoom(reason) => {
                 let color = state_in_words(&entry.state, theme).1;
-                ui.add(egui::Label::new(RichText::new(reason).small().color(color)).wrap());
+                let text = RichText::new(crate::state::sentence_case(reason)).color(color);
+                ui.add(egui::Label::new(text).wrap().selectable(true));
             }
             _ => {}
         }
@@ -193,15 +191,15 @@ fn entry(ui: &mut Ui, studio: &mut PaneContext<'_>, entry: &QueueEntry) {
 
 fn state_in_words(state: &QueueState, theme: &theme::Theme) -> (&'static str, egui::Color32) {
     match state {
-        QueueState::Waiting => ("waiting", theme.text_weak),
-        QueueState::Preparing => ("preparing", theme.text),
-        QueueState::Running => ("running", theme.text),
-        QueueState::NoRoom(_) => ("waiting for room on the disk", theme.warning),
-        QueueState::Stopping => ("finishing the pairs in hand", theme.text),
-        QueueState::Paused => ("paused", theme.text_weak),
-        QueueState::Finished => ("ready", theme.success),
-        QueueState::Cancelled => ("cancelled", theme.text_weak),
-        QueueState::Failed(_) => ("failed", theme.error),
+        QueueState::Waiting => ("Waiting", theme.text_weak),
+        QueueState::Preparing => ("Preparing", theme.text),
+        QueueState::Running => ("Running", theme.text),
+        QueueState::NoRoom(_) => ("Waiting for room on the disk", theme.warning),
+        QueueState::Stopping => ("Finishing the pairs in hand", theme.text),
+        QueueState::Paused => ("Paused", theme.text_weak),
+        QueueState::Finished => ("Ready", theme.success),
+        QueueState::Cancelled => ("Cancelled", theme.text_weak),
+        QueueState::Failed(_) => ("Failed", theme.error),
     }
 }
 
@@ -252,19 +250,24 @@ fn buttons(ui: &mut Ui, studio: &mut PaneContext<'_>, entry: &QueueEntry) {
 }
 
 fn progress(ui: &mut Ui, entry: &QueueEntry) {
-    if entry.total == 0 {
-        return;
-    }
-    let share = entry.done as f32 / entry.total as f32;
     let theme = theme::of(ui);
-    let bar = ProgressBar::new(share)
-        .desired_height(5.0)
-        .fill(theme.accent)
-        .corner_radius(2.0);
-    let name = format!("progress of {}", entry.name);
-    ui.add(bar)
-        .widget_info(|| WidgetInfo::slider(true, f64::from(share), &name));
-    caption(ui, progress_text(entry));
+    if entry.total > 0 {
+        let share = entry.done as f32 / entry.total as f32;
+        let bar = ProgressBar::new(share)
+            .desired_height(5.0)
+            .fill(theme.accent)
+            .corner_radius(2.0);
+        let name = format!("progress of {}", entry.name);
+        ui.add(bar)
+            .widget_info(|| WidgetInfo::slider(true, f64::from(share), &name));
+    }
+    ui.horizontal_wrapped(|ui| {
+        let (words, color) = state_in_words(&entry.state, theme);
+        ui.label(RichText::new(words).small().color(color));
+        if entry.total > 0 {
+            ui.label(RichText::new(progress_text(entry)).small().color(theme.text_weak));
+        }
+    });
 }
 
 /// "123 of 400 pairs · 5.2 pairs/s · 53 s left".

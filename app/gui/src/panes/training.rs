@@ -1,106 +1,187 @@
 //! The Training pane: a recipe's run with its losses, validation and newest samples.
 
-use egui::{Align, Color32, Layout, Rect, RichText, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{Button, Color32, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 use egui_plot::{AxisHints, Line, Plot, PlotPoints};
-use mdsd3_engine::training::{BINS, bin_name};
+use mdsd3_engine::training::{BINS, TrainingRequest, bin_name};
 
 use super::PaneContext;
-use crate::state::training::Phase;
+use super::plots::{quiet_axis, still_plot};
+use crate::dialogs::Purpose;
+use crate::icons::Icon;
+use crate::state::training::{Phase, Training};
 use crate::theme::{self, Theme, space};
-use crate::widgets::{caption, focus_ring, image_at, section, text_button};
+use crate::widgets::{caption, empty_state, focus_ring, icon_button, image_at, row_label, section, text_button};
 
-/// Width of a curve's plot, in points.
-const PLOT_WIDTH: f32 = 320.0;
+/// Widths that a curve's plot may have, in points.
+const PLOT_WIDTHS: std::ops::RangeInclusive<f32> = 190.0..=360.0;
 /// Least height of the plots, in points.
-const PLOT_HEIGHT: f32 = 110.0;
+const PLOT_HEIGHT: f32 = 70.0;
+/// Height of a plot's title and note, in points.
+const PLOT_WORDS: f32 = 44.0;
+/// Width of the buttons that start, pause and stop, in points.
+const BUTTON: f32 = 64.0;
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     controls(ui, studio);
+    status(ui, studio);
     let training = &studio.state.training;
-    if training.steps.is_empty() && training.strip.is_none() {
-        caption(
-            ui,
-            "A recipe is a TOML file that names a checkpoint, images and rates; docs/training.md takes you from photos to an adapter. The run goes on beside your mixes, and the same recipe resumes it.",
-        );
+    if training.is_untouched() {
+        nothing_yet(ui);
+    }
+    if !training.has_curves() {
         return;
     }
-    ScrollArea::horizontal().auto_shrink([false, false]).show(ui, |ui| {
-        let height = (ui.available_height() - 44.0).max(PLOT_HEIGHT);
+    let has_numbers = !training.steps.is_empty();
+    ScrollArea::both().auto_shrink([false, false]).show(ui, |ui| {
+        let room = ui.available_size();
+        let height = (room.y - PLOT_WORDS).max(PLOT_HEIGHT);
+        let aspect = training_strip_aspect(&studio.state.training);
+        let strip_width = aspect.map_or(0.0, |aspect| (height + 20.0) * aspect + space::PANE);
+        let plots = if has_numbers { 3.0 } else { 1.0 };
+        let width = (room.x - strip_width) / plots - space::PANE;
+        let width = width.clamp(*PLOT_WIDTHS.start(), *PLOT_WIDTHS.end());
         ui.horizontal_top(|ui| {
-            losses(ui, studio, height);
-            ui.add_space(space::PANE);
-            timesteps(ui, studio, height);
-            ui.add_space(space::PANE);
-            validation(ui, studio, height);
-            ui.add_space(space::PANE);
+            ui.spacing_mut().item_spacing.x = space::PANE;
+            losses(ui, studio, vec2(width, height));
+            if has_numbers {
+                timesteps(ui, studio, vec2(width, height));
+                validation(ui, studio, vec2(width, height));
+            }
             strip(ui, studio, height + 20.0);
         });
     });
 }
 
+fn nothing_yet(ui: &mut Ui) {
+    let hint = "A recipe is a TOML file that names a checkpoint, photos and rates. The run goes on beside your mixes; \
+                started again, it resumes. See docs/training.md.";
+    let color = theme::of(ui).text_weak;
+    let rect = ui.available_rect_before_wrap();
+    empty_state(ui, rect, Icon::Play, "No training yet", hint, color);
+}
+
 fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let mut request = None;
-    let training = &mut studio.state.training;
     ui.horizontal(|ui| {
-        let idle = training.phase == Phase::Idle;
-        let field = TextEdit::singleline(&mut training.recipe)
-            .hint_text("Path of a recipe, such as adapter.toml")
-            .desired_width(280.0);
-        let response = ui.add_enabled(idle, field);
-        response.widget_info(|| WidgetInfo {
-            label: Some("Training recipe".to_owned()),
-            ..WidgetInfo::text_edit(idle, "", &training.recipe, "")
-        });
-        focus_ring(ui, &response);
-        let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-        let can_start = training.can_start();
-        if ui.add_enabled(can_start, egui::Button::new("Start training")).clicked() || (entered && can_start) {
-            request = training.start();
+        row_label(ui, "Recipe", 48.0);
+        let room = space::ROW + 3.0 * BUTTON + 4.0 * ui.spacing().item_spacing.x;
+        let entered = recipe(ui, &mut studio.state.training, (ui.available_width() - room).max(80.0));
+        let training = &mut studio.state.training;
+        let is_idle = training.phase == Phase::Idle;
+        let browse = ui.add_enabled_ui(is_idle, |ui| icon_button(ui, Icon::File, "Choose a recipe"));
+        if browse.inner.clicked() {
+            studio.looking.ask_for = Some(Purpose::Recipe);
         }
-        let label = if training.phase == Phase::Paused {
-            "Resume training"
-        } else {
-            "Pause training"
-        };
-        let can_pause = matches!(training.phase, Phase::Running | Phase::Paused);
-        if ui.add_enabled(can_pause, egui::Button::new(label)).clicked() {
-            request = training.pause_or_resume();
-        }
-        if ui.add_enabled(can_pause, egui::Button::new("Stop training")).clicked() {
-            request = training.stop();
-        }
-        let status = RichText::new(training.status()).color(theme::of(ui).text_weak);
-        ui.label(status);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if let Some(path) = &training.result
-                && text_button(ui, "Copy path", "Copy the path of what was trained").clicked()
-            {
-                ui.ctx().copy_text(path.display().to_string());
-            }
-        });
+        request = buttons(ui, training, entered);
     });
     if let Some(request) = request {
         studio.state.train(request);
     }
 }
 
-fn losses(ui: &mut Ui, studio: &PaneContext<'_>, height: f32) {
-    let (theme, steps) = (theme::of(ui), &studio.state.training.steps);
+/// The field for the recipe's path; true when Enter was pressed in it.
+fn recipe(ui: &mut Ui, training: &mut Training, width: f32) -> bool {
+    let is_idle = training.phase == Phase::Idle;
+    let field = TextEdit::singleline(&mut training.recipe)
+        .hint_text("~/recipes/adapter.toml")
+        .desired_width(width);
+    let response = ui.add_enabled(is_idle, field);
+    response.widget_info(|| WidgetInfo {
+        label: Some("Training recipe".to_owned()),
+        ..WidgetInfo::text_edit(is_idle, "", &training.recipe, "")
+    });
+    focus_ring(ui, &response);
+    response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
+}
+
+fn buttons(ui: &mut Ui, training: &mut Training, entered: bool) -> Option<TrainingRequest> {
+    let theme = theme::of(ui);
+    let mut button = |label: &str, enabled: bool, is_main: bool| {
+        let button = if is_main && enabled {
+            Button::new(RichText::new(label).color(theme.on_accent)).fill(theme.accent)
+        } else {
+            Button::new(label)
+        };
+        let response = ui.add_enabled(enabled, button.min_size(vec2(BUTTON, space::ROW)));
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, format!("{label} training")));
+        response.clicked()
+    };
+    let (can_start, is_paused) = (training.can_start(), training.phase == Phase::Paused);
+    let can_pause = is_paused || training.phase == Phase::Running;
+    if button("Start", can_start, true) || (entered && can_start) {
+        return training.start();
+    }
+    if button(if is_paused { "Resume" } else { "Pause" }, can_pause, false) {
+        return training.pause_or_resume();
+    }
+    if button("Stop", can_pause, false) {
+        return training.stop();
+    }
+    None
+}
+
+/// Where the run is, or how the last one ended.
+fn status(ui: &mut Ui, studio: &PaneContext<'_>) {
+    let (theme, training) = (theme::of(ui), &studio.state.training);
+    if let Some(share) = training.share() {
+        let bar = ProgressBar::new(share)
+            .desired_height(5.0)
+            .fill(theme.accent)
+            .corner_radius(2.0);
+        let name = "Training progress";
+        ui.add(bar)
+            .widget_info(|| WidgetInfo::slider(true, f64::from(share), name));
+    }
+    if let Some(failure) = &training.failure {
+        let text = RichText::new(failure).color(theme.error);
+        ui.add(egui::Label::new(text).wrap().selectable(true));
+        if let Ok(folder) = std::env::current_dir() {
+            caption(ui, format!("Paths in a recipe count from {}.", folder.display()));
+        }
+    }
+    let text = training.status();
+    if text.is_empty() {
+        return;
+    }
+    ui.horizontal(|ui| {
+        caption(ui, text);
+        if let Some(path) = training.result.as_ref().filter(|_| training.phase == Phase::Idle)
+            && text_button(ui, "Copy path", "Copy the path of what was trained").clicked()
+        {
+            ui.ctx().copy_text(path.display().to_string());
+        }
+    });
+}
+
+fn training_strip_aspect(training: &Training) -> Option<f32> {
+    let (_, image) = training.strip.as_ref()?;
+    Some(image.width as f32 / image.height.max(1) as f32)
+}
+
+/// The losses of every step or, of runs that don't tell them, those of the part that is being computed.
+fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
+    let (theme, training) = (theme::of(ui), &studio.state.training);
+    let Some(newest) = training.steps.last() else {
+        let points: PlotPoints<'static> = training.part_losses.iter().map(|(s, loss)| point(*s, *loss)).collect();
+        let line = Line::new("loss", points).color(theme.accent_line);
+        let newest = training.part_losses.last();
+        let note = newest.map_or(String::new(), |(step, loss)| format!("{loss:.4} at step {step}"));
+        return curve(ui, "Training loss", &note, vec![line], size);
+    };
     let of = |value: fn(&mdsd3_engine::training::StepNumbers) -> Option<f32>| -> PlotPoints<'static> {
-        steps.iter().filter_map(|n| Some(point(n.step, value(n)?))).collect()
+        let steps = training.steps.iter();
+        steps.filter_map(|n| Some(point(n.step, value(n)?))).collect()
     };
     let lines = vec![
         Line::new("total", of(|n| Some(n.loss))).color(theme.accent_line),
         Line::new("flow", of(|n| Some(n.flow))).color(theme.scene_line),
     ];
-    let newest = steps
-        .last()
-        .map_or(String::new(), |n| format!("{:.4} at step {}", n.loss, n.step));
-    curve(ui, "Training loss", &newest, lines, height);
+    let note = format!("{:.4} at step {}", newest.loss, newest.step);
+    curve(ui, "Training loss", &note, lines, size);
 }
 
-fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, height: f32) {
+fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
     let (theme, steps) = (theme::of(ui), &studio.state.training.steps);
     let lines = (0..BINS)
         .map(|bin| {
@@ -111,16 +192,10 @@ fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, height: f32) {
             Line::new(format!("t {}", bin_name(bin).replace('_', " to ")), points).color(shade(theme, bin, BINS))
         })
         .collect();
-    curve(
-        ui,
-        "Loss by timestep",
-        "fifths of 0 to 1000, from grey for little noise to blue for much",
-        lines,
-        height,
-    );
+    curve(ui, "Loss by timestep", "grey little noise, blue much", lines, size);
 }
 
-fn validation(ui: &mut Ui, studio: &PaneContext<'_>, height: f32) {
+fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
     let (theme, validations) = (theme::of(ui), &studio.state.training.validations);
     let levels = validations.first().map_or(0, |v| v.levels.len());
     let mut lines: Vec<Line<'static>> = (0..levels)
@@ -142,15 +217,15 @@ fn validation(ui: &mut Ui, studio: &PaneContext<'_>, height: f32) {
         .map_or("none yet".to_owned(), |v| {
             format!("best {:.4} at step {}", v.mean, v.step)
         });
-    curve(ui, "Validation", &best, lines, height);
+    curve(ui, "Validation", &best, lines, size);
 }
 
-fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, height: f32) {
+fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, size: egui::Vec2) {
     let theme = theme::of(ui);
     ui.vertical(|ui| {
-        ui.set_width(PLOT_WIDTH);
+        ui.set_width(size.x);
         section(ui, title);
-        let shown = plot(theme, title).width(PLOT_WIDTH).height(height).show(ui, |plot| {
+        let shown = plot(theme, title).width(size.x).height(size.y).show(ui, |plot| {
             for line in lines {
                 plot.line(line);
             }
@@ -163,21 +238,8 @@ fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, height
 }
 
 fn plot(theme: &Theme, title: &str) -> Plot<'static> {
-    let axis = |hints: AxisHints<'static>| {
-        hints
-            .tick_label_color(theme.text_weak)
-            .tick_label_font(theme::small_number_font())
-    };
-    Plot::new(title.to_owned())
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .show_background(false)
-        .grid_color(theme.line)
-        .include_y(0.0)
-        .custom_x_axes(vec![axis(AxisHints::new_x())])
-        .custom_y_axes(vec![axis(AxisHints::new_y())])
+    let axes = [AxisHints::new_x(), AxisHints::new_y()].map(|hints| quiet_axis(theme, hints));
+    still_plot(title, theme, axes).include_y(0.0)
 }
 
 /// Grey for the lowest of `count` noise levels, the accent for the highest.
@@ -197,13 +259,13 @@ fn strip(ui: &mut Ui, studio: &mut PaneContext<'_>, height: f32) {
     let texture = studio.textures.full(ui.ctx(), image, false);
     ui.vertical(|ui| {
         section(ui, "Samples");
-        let aspect = image.width as f32 / image.height.max(1) as f32;
+        let aspect = training_strip_aspect(&studio.state.training).unwrap_or(1.0);
         let (slot, response) = ui.allocate_exact_size(vec2(height * aspect, height), Sense::hover());
         let rect = Rect::from_min_size(slot.min, slot.size());
         ui.painter().rect_filled(rect, 0.0, canvas(ui));
         image_at(ui, rect, rect, texture);
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Training samples"));
-        caption(ui, format!("scene, target and sample at step {step}"));
+        caption(ui, format!("scene, target, sample at step {step}"));
     });
 }
 

@@ -128,6 +128,11 @@ impl State {
         }
     }
 
+    /// Keeps a message in the log alone.
+    pub fn record(&mut self, message: impl Into<String>) {
+        self.log.push(self.now_secs, Level::Info, message.into());
+    }
+
     /// Shows a message over the viewport and keeps it in the log.
     pub fn notify(&mut self, level: Level, message: impl Into<String>, action: Option<(Command, &'static str)>) {
         let message = sentence_case(&message.into());

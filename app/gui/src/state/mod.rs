@@ -193,6 +193,7 @@ impl State {
     /// Lets time pass: starts a run that waited for the sliders to rest, and drops messages that were shown long enough.
     pub fn tick(&mut self, now_secs: f64) {
         self.now_secs = now_secs;
+        self.training.tick(now_secs);
         self.notices.retain(|notice| !notice.is_over(now_secs));
         self.play_on();
         if self.active.is_some() {

@@ -62,18 +62,23 @@ impl State {
 
     /// The step of `lane` that is shown beside the lead's: the same one, or that of the nearest noise level.
     pub fn step_of(&self, lane: &Lane) -> Option<usize> {
-        let lead = self.lead().unwrap_or(lane);
-        let step = match self.cursor {
-            Cursor::Newest => return lane.newest(),
-            Cursor::At(step) => step.min(lead.steps()),
-        };
-        if lane.steps() == lead.steps() {
-            return Some(step);
+        match self.cursor {
+            Cursor::Newest => lane.newest(),
+            Cursor::At(step) => Some(self.step_beside(lane, step)),
         }
-        Some(match lead.sigmas.get(step) {
+    }
+
+    /// The step of `lane` beside the lead's step `lead_step`: the same one, or that of the nearest noise level.
+    pub fn step_beside(&self, lane: &Lane, lead_step: usize) -> usize {
+        let lead = self.lead().unwrap_or(lane);
+        let step = lead_step.min(lead.steps());
+        if lane.steps() == lead.steps() {
+            return step;
+        }
+        match lead.sigmas.get(step) {
             Some(sigma) if step < lead.steps() => lane.step_near(*sigma),
             _ => lane.steps(),
-        })
+        }
     }
 
     /// The decoded step of a lane that is shown.

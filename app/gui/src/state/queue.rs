@@ -100,6 +100,23 @@ impl QueueDesk {
             .collect()
     }
 
+    /// The entries as they are listed: at work, waiting in their order, to be looked after, then what is done; of the last
+    /// two the newest first.
+    pub fn listed(&self) -> Vec<QueueEntry> {
+        let rank = |state: &QueueState| match state {
+            state if state.is_active() => 0,
+            QueueState::Waiting => 1,
+            QueueState::Finished | QueueState::Cancelled => 3,
+            _ => 2,
+        };
+        let mut entries = self.entries.clone();
+        entries.sort_by_key(|entry| {
+            let rank = rank(&entry.state);
+            (rank, if rank < 2 { entry.id } else { u64::MAX - entry.id })
+        });
+        entries
+    }
+
     /// Entries at work or waiting for it.
     pub fn open_entries(&self) -> usize {
         let is_open = |entry: &&QueueEntry| entry.state.is_active() || entry.state == QueueState::Waiting;
@@ -171,7 +188,8 @@ impl State {
             let name = &entry.name;
             match &entry.state {
                 QueueState::Finished => {
-                    let message = format!("{name}: {} pairs are ready", entry.done);
+                    let pairs = if entry.done == 1 { "pair is" } else { "pairs are" };
+                    let message = format!("{name}: {} {pairs} ready", entry.done);
                     self.notify(Level::Success, message, None);
                 }
                 QueueState::Failed(reason) => self.notify(Level::Error, format!("{name}: {reason}"), None),
@@ -260,6 +278,25 @@ mod tests {
                 .iter()
                 .any(|notice| notice.message.contains("4 pairs are ready"))
         );
+    }
+
+    #[test]
+    fn what_is_at_work_is_listed_first_and_what_is_done_last() {
+        let states = [
+            QueueState::Finished,
+            QueueState::Running,
+            QueueState::Paused,
+            QueueState::Waiting,
+            QueueState::Finished,
+            QueueState::Waiting,
+        ];
+        let entries = states.into_iter().zip(0..);
+        let desk = QueueDesk {
+            entries: entries.map(|(state, id)| QueueEntry { id, ..entry(state) }).collect(),
+            ..QueueDesk::default()
+        };
+        let ids: Vec<QueueId> = desk.listed().iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [1, 3, 5, 2, 4, 0]);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What the studio knows of a training run: the same stream that its files hold.
 
+mod pace;
+
 use std::path::PathBuf;
 
 use mdsd3_engine::protocol::Rgba8;
 use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 
+use super::sentence_case;
 use crate::notice::Level;
+use crate::run::duration_text;
+use pace::Pace;
 
 /// Points of a curve that are kept; when there are more, every second one is dropped, so that a curve always covers the
 /// whole run.
@@ -36,15 +41,22 @@ pub struct Training {
     pub progress: Option<Progress>,
     /// Numbers over the run.
     pub steps: Vec<StepNumbers>,
+    /// Step and loss over the part of the run that is being computed, for runs that tell no more.
+    pub part_losses: Vec<(usize, f32)>,
     /// Validations over the run.
     pub validations: Vec<ValidationNumbers>,
     /// The newest sample strip with its step.
     pub strip: Option<(usize, Rgba8)>,
     /// What was written at the end.
     pub result: Option<PathBuf>,
+    /// Why the last run ended before its end, and what to do.
+    pub failure: Option<String>,
+    /// Whether the last run was stopped, and can be resumed.
+    stopped: bool,
     /// Whether a point is to be left out next, once the curve has been thinned.
     kept_every: usize,
     seen: usize,
+    pace: Pace,
 }
 
 impl Training {
@@ -100,7 +112,16 @@ impl Training {
             TrainingEvent::Started { recipe } => {
                 return Some((Level::Info, format!("Training started: {}", recipe.display())));
             }
-            TrainingEvent::Progress(progress) => self.progress = Some(progress),
+            TrainingEvent::Progress(progress) => {
+                let before = self.progress.as_ref();
+                if before.is_none_or(|before| before.phase != progress.phase) {
+                    self.pace.restart();
+                    self.part_losses.clear();
+                }
+                self.part_losses.extend(progress.loss.map(|loss| (progress.step, loss)));
+                thin(&mut self.part_losses);
+                self.progress = Some(progress);
+            }
             TrainingEvent::Continued { step } => {
                 return Some((Level::Info, format!("Training continues behind step {step}")));
             }
@@ -119,6 +140,7 @@ impl Training {
             }
             TrainingEvent::Stopped => {
                 self.phase = Phase::Idle;
+                self.stopped = true;
                 return Some((
                     Level::Info,
                     "Training stopped and saved; start it again to resume".to_owned(),
@@ -126,6 +148,7 @@ impl Training {
             }
             TrainingEvent::Failed { message } => {
                 self.phase = Phase::Idle;
+                self.failure = Some(sentence_case(&message));
                 return Some((Level::Error, format!("Training failed: {message}")));
             }
         }
@@ -143,12 +166,7 @@ impl Training {
         if self.seen.is_multiple_of(self.kept_every.max(1)) {
             self.steps.push(numbers);
         }
-        if self.steps.len() >= MOST_POINTS {
-            let mut index = 0;
-            self.steps.retain(|_| {
-                index += 1;
-                index % 2 == 0
-            });
+        if thin(&mut self.steps) {
             self.kept_every = self.kept_every.max(1) * 2;
         }
     }
@@ -156,22 +174,60 @@ impl Training {
     /// "120 of 4000 · 3.1 samples/s", or what it waits for.
     pub fn status(&self) -> String {
         let (Some(progress), false) = (&self.progress, self.phase == Phase::Idle) else {
-            return match (self.phase, self.result.is_some()) {
-                (Phase::Idle, true) => "Finished".to_owned(),
-                (Phase::Idle, false) => "Not running".to_owned(),
+            return match (self.phase, &self.result) {
+                (Phase::Idle, Some(path)) => format!("Finished, wrote {}", path.display()),
+                (Phase::Idle, None) if self.stopped => "Stopped and saved; start it again to go on".to_owned(),
+                (Phase::Idle, None) => String::new(),
                 _ => "Reading the recipe and the checkpoint".to_owned(),
             };
         };
         let state = match self.phase {
-            Phase::Paused => "paused · ",
-            Phase::Stopping => "stopping · ",
+            Phase::Paused => "Paused · ",
+            Phase::Stopping => "Stopping · ",
             _ => "",
         };
-        format!(
-            "{state}{} · {} of {} · {:.2} samples/s",
+        let left = self.pace.remaining_secs(progress.step, progress.steps);
+        let left = left.map_or_else(String::new, |secs| format!(" · {} left", duration_text(secs)));
+        sentence_case(&format!(
+            "{state}{} · step {} of {} · {:.1} samples/s{left}",
             progress.phase, progress.step, progress.steps, progress.samples_per_sec
-        )
+        ))
     }
+
+    /// Whether there is something to show beside the controls.
+    pub fn has_curves(&self) -> bool {
+        !self.steps.is_empty() || !self.part_losses.is_empty() || self.strip.is_some()
+    }
+
+    /// Whether nothing was trained since the studio opened.
+    pub fn is_untouched(&self) -> bool {
+        self.phase == Phase::Idle && self.status().is_empty() && self.failure.is_none()
+    }
+
+    /// Share of the part of the run that is being computed, 0 to 1; `None` when there is no run.
+    pub fn share(&self) -> Option<f32> {
+        let progress = self.progress.as_ref().filter(|_| self.phase != Phase::Idle)?;
+        Some(progress.step as f32 / progress.steps.max(1) as f32)
+    }
+
+    /// Tells the time of this frame, in seconds since the studio opened.
+    pub fn tick(&mut self, now_secs: f64) {
+        let progress = self.progress.as_ref().filter(|_| self.phase == Phase::Running);
+        self.pace.tick(now_secs, progress.map(|progress| progress.step));
+    }
+}
+
+/// Drops every second point of a curve that has too many; whether it did.
+fn thin<T>(points: &mut Vec<T>) -> bool {
+    if points.len() < MOST_POINTS {
+        return false;
+    }
+    let mut index = 0;
+    points.retain(|_| {
+        index += 1;
+        index % 2 == 0
+    });
+    true
 }
 
 #[cfg(test)]
@@ -214,6 +270,38 @@ mod tests {
     }
 
     #[test]
+    fn the_status_says_where_it_is_and_how_long_it_takes() {
+        let mut training = Training {
+            phase: Phase::Running,
+            ..Training::default()
+        };
+        let progress = |step| {
+            TrainingEvent::Progress(Progress {
+                phase: "adapter".to_owned(),
+                step,
+                steps: 100,
+                loss: None,
+                samples_per_sec: 3.2,
+            })
+        };
+        for (now_secs, step) in [(10.0, 20), (20.0, 40)] {
+            training.apply(progress(step));
+            training.tick(now_secs);
+        }
+        let text = "Adapter · step 40 of 100 · 3.2 samples/s";
+        assert_eq!(training.status(), format!("{text} · 30 s left"));
+        assert_eq!(training.share(), Some(0.4));
+        training.apply(TrainingEvent::Paused);
+        training.tick(90.0);
+        assert_eq!(training.status(), "Paused · adapter · step 40 of 100 · 3.2 samples/s");
+        training.apply(TrainingEvent::Failed {
+            message: "out of memory: take a smaller batch".to_owned(),
+        });
+        assert_eq!((training.status().as_str(), training.share()), ("", None));
+        assert_eq!(training.failure.as_deref(), Some("Out of memory: take a smaller batch"));
+    }
+
+    #[test]
     fn a_long_run_keeps_its_whole_curve() {
         let mut training = Training::default();
         for step in 1..=30_000 {
@@ -222,5 +310,27 @@ mod tests {
         assert!(training.steps.len() < MOST_POINTS);
         assert!(training.steps[0].step < 100 && training.steps.last().is_some_and(|n| n.step > 29_900));
         assert!(training.steps.is_sorted_by_key(|n| n.step));
+    }
+
+    #[test]
+    fn a_run_that_tells_only_its_loss_has_a_curve_for_each_part() {
+        let mut training = Training::default();
+        assert!(training.is_untouched());
+        for (phase, step, loss) in [
+            ("pairs", 1, None),
+            ("stage 1", 1, Some(0.5)),
+            ("stage 1", 2, Some(0.4)),
+            ("stage 2", 1, Some(0.3)),
+        ] {
+            training.apply(TrainingEvent::Progress(Progress {
+                phase: phase.to_owned(),
+                step,
+                steps: 2,
+                loss,
+                samples_per_sec: 1.0,
+            }));
+            assert_eq!(training.has_curves(), loss.is_some());
+        }
+        assert_eq!(training.part_losses, [(1, 0.3)]);
     }
 }

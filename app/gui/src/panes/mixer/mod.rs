@@ -12,8 +12,8 @@ use mdsd3_engine::request::SamplerAid;
 
 use super::PaneContext;
 use crate::run::duration_text;
-use crate::theme::{self, space};
-use crate::widgets::{LabelledSlider, caption, focus_ring, section};
+use crate::theme::space;
+use crate::widgets::{self, LabelledSlider, caption, focus_ring, section};
 
 /// Sides offered, in pixels; those that the model can't take are left out.
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
@@ -145,14 +145,7 @@ fn size(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 pub(super) fn row_label(ui: &mut Ui, text: &str) {
-    let (rect, _) = ui.allocate_exact_size(
-        egui::vec2(LabelledSlider::LABEL_WIDTH, space::ROW),
-        egui::Sense::hover(),
-    );
-    let font = egui::TextStyle::Body.resolve(ui.style());
-    let color = theme::of(ui).text;
-    ui.painter()
-        .text(rect.left_center(), egui::Align2::LEFT_CENTER, text, font, color);
+    widgets::row_label(ui, text, LabelledSlider::LABEL_WIDTH);
 }
 
 /// What a run will take, from what the last one took.

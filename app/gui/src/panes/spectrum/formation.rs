@@ -9,6 +9,7 @@ use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneF
 use super::radial::legend;
 use crate::icons::Icon;
 use crate::panes::PaneContext;
+use crate::panes::plots::{quiet_axis, still_plot};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::theme::{self, Theme, space};
@@ -125,11 +126,12 @@ fn measuring(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         if response.clicked() {
             studio.state.measure_formation();
         }
-        let label = ui.label("seeds");
         let value = DragValue::new(&mut studio.state.formation.seeds)
             .range(2..=64)
             .speed(0.1);
-        ui.add(value)
+        let field = ui.add(value);
+        let label = ui.label("seeds");
+        field
             .labelled_by(label.id)
             .on_hover_text("More seeds take longer and make the intervals narrower");
     });
@@ -226,12 +228,12 @@ fn draw(plot: &mut PlotUi<'_>, name: &str, color: Color32, sigmas: &[f32], band:
 }
 
 fn frame(theme: &Theme) -> Plot<'static> {
-    let axis = |hints| super::quiet_axis(theme, hints);
+    let axis = |hints| quiet_axis(theme, hints);
     let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| tick(mark, |value| -value));
     let y_axis = axis(AxisHints::new_y())
         .formatter(|mark, _| tick(mark, |value| value))
         .min_thickness(24.0);
-    super::still_plot("formation", theme, [x_axis, y_axis])
+    still_plot("formation", theme, [x_axis, y_axis])
         .height(PLOT_HEIGHT)
         .label_formatter(hover_label)
 }

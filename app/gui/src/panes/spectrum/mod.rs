@@ -7,13 +7,12 @@ mod radial;
 mod source;
 
 use egui::{Align, ComboBox, Layout, Role, Ui, WidgetInfo};
-use egui_plot::{AxisHints, Plot};
 
 use super::PaneContext;
 use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::icons::Icon;
-use crate::theme::{self, Theme, space};
+use crate::theme::{self, space};
 use crate::widgets::{empty_state, segmented, text_button};
 
 pub use export::{save, suggested_name};
@@ -176,26 +175,4 @@ fn color_choice(ui: &mut Ui, map: &mut ColorMap) {
     response
         .response
         .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "spectrum colours"));
-}
-
-/// An axis whose labels stay behind the lines.
-fn quiet_axis(theme: &Theme, hints: AxisHints<'static>) -> AxisHints<'static> {
-    hints
-        .tick_label_color(theme.text_weak)
-        .tick_label_font(theme::small_number_font())
-}
-
-/// A plot that always shows its whole range: nothing drags or zooms it.
-fn still_plot(id: &'static str, theme: &Theme, [x_axis, y_axis]: [AxisHints<'static>; 2]) -> Plot<'static> {
-    Plot::new(id)
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_background(false)
-        .grid_color(theme.line)
-        .custom_x_axes(vec![x_axis])
-        .custom_y_axes(vec![y_axis])
 }

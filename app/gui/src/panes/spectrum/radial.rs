@@ -5,6 +5,7 @@ use egui_plot::{AxisHints, GridMark, HoverPosition, Line, LineStyle, Plot, PlotP
 use mdsd3_engine::protocol::SpectrumFrame;
 
 use super::source::{AllShown, Shown};
+use crate::panes::plots::{quiet_axis, still_plot};
 use crate::theme::{self, Theme};
 use crate::widgets::{caption, section};
 
@@ -45,7 +46,7 @@ fn plot_line(line: &Shown) -> Line<'static> {
 
 /// A plot that stays where it is: both axes are fixed, so that steps can be compared by eye.
 fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
-    let axis = |hints| super::quiet_axis(theme, hints);
+    let axis = |hints| quiet_axis(theme, hints);
     let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| number(mark, 1));
     // The lowest label would lie on the first one of the other axis.
     let lowest = f64::from(low) + 0.01;
@@ -59,7 +60,7 @@ fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
     let y_axis = axis(AxisHints::new_y())
         .formatter(move |mark, _| y_label(mark))
         .min_thickness(24.0);
-    super::still_plot("radial average", theme, [x_axis, y_axis])
+    still_plot("radial average", theme, [x_axis, y_axis])
         .default_x_bounds(0.0, X_END)
         .default_y_bounds(f64::from(low), f64::from(high))
         .label_formatter(hover_label)

@@ -8,6 +8,7 @@ use mdsd3_engine::frames::difference_spectrum;
 use mdsd3_engine::protocol::{LaneKind, Rgba8, SpectrumFrame};
 
 use super::{Minus, SpectrumLook};
+use crate::panes::lane_color::lane_color;
 use crate::state::State;
 use crate::theme::Theme;
 
@@ -102,19 +103,6 @@ fn lane_spectrum(state: &State, index: usize, minus: Minus, residuals: &mut Resi
         Minus::Scene => residuals.of(&frame.image, &state.scene.as_ref()?.image),
         Minus::Clean => residuals.of(&frame.image, &state.frame_of(state.clean_lane()?)?.image),
     }
-}
-
-/// The class's colour for a lane of one class, the accent for a mix.
-fn lane_color(theme: &Theme, state: &State, index: usize) -> Color32 {
-    let request = state.request_of(index);
-    let mut active = request.mix.active().map(|(class, _)| class);
-    let class = match (active.next(), active.next()) {
-        (Some(class), None) => state.classes().iter().position(|known| known == class),
-        _ => None,
-    };
-    class
-        .filter(|_| state.lanes().len() > 1)
-        .map_or(theme.accent_line, |class| theme.class(class))
 }
 
 fn step_name(state: &State) -> String {

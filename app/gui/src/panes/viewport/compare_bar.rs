@@ -1,12 +1,12 @@
 //! The row that appears with a comparison: with what, on which scale, and what the colours mean.
 
-use egui::{Align2, ComboBox, Rect, Role, Sense, Shape, Slider, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, ComboBox, DragValue, Rect, Role, Sense, Shape, Slider, Ui, WidgetInfo, pos2, vec2};
 
 use crate::colormap::difference_table;
-use crate::compare::{Against, CompareMode, RANGES_LEVELS};
+use crate::compare::{Against, CompareMode, FLICKER_RANGE_SECS, RANGES_LEVELS};
 use crate::panes::PaneContext;
 use crate::theme::{self, space};
-use crate::widgets::{caption, gradient};
+use crate::widgets::{caption, focus_ring, gradient};
 
 /// All modes, as the header offers them.
 pub(super) const MODES: [(CompareMode, &str, &str); 5] = [
@@ -71,7 +71,8 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 range(ui, studio);
                 legend(ui, studio);
             }
-            CompareMode::Images | CompareMode::Flicker => {}
+            CompareMode::Flicker => pace(ui, studio),
+            CompareMode::Images => {}
         }
     });
 }
@@ -108,6 +109,24 @@ fn split(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let slider = ui.add(Slider::new(split, 0.0..=1.0).show_value(false));
     let value = f64::from(*split);
     slider.widget_info(|| WidgetInfo::slider(true, value, "wipe position"));
+}
+
+/// How long each image of a flicker is shown.
+fn pace(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let secs = &mut studio.looking.comparing.flicker_secs;
+    caption(ui, "each for");
+    let field = DragValue::new(secs)
+        .range(FLICKER_RANGE_SECS)
+        .speed(0.01)
+        .fixed_decimals(1)
+        .suffix(" s");
+    let response = ui.add(field);
+    let value = *secs;
+    response.widget_info(|| WidgetInfo {
+        label: Some("seconds per image".to_owned()),
+        ..WidgetInfo::drag_value(true, value)
+    });
+    focus_ring(ui, &response);
 }
 
 fn range(ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -50,11 +50,7 @@ pub(super) fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             if segmented(ui, "zoom", &mut chosen, &choices) {
                 studio.commands.extend(chosen);
             }
-            let text = RichText::new(scale_text(studio)).color(theme::of(ui).text_weak);
-            let label = ui.add(Label::new(text).truncate());
-            if let Some((width, height)) = studio.state.scene.as_ref().map(|scene| scene.original_size_px) {
-                label.on_hover_text(format!("Fitted from a photo of {width} × {height} px"));
-            }
+            scale(ui, studio);
         });
     });
 }
@@ -94,13 +90,28 @@ fn lanes(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     studio.commands.extend(chosen);
 }
 
-/// "256 × 256 px, shown at 200 %", and whether pixels are smoothed.
-fn scale_text(studio: &PaneContext<'_>) -> String {
+/// Size and magnification of the images, as fully as there is room for; in any case whether pixels are smoothed.
+fn scale(ui: &mut Ui, studio: &PaneContext<'_>) {
     let Some(scene) = &studio.state.scene else {
-        return String::new();
+        return;
     };
     let scale = studio.looking.shown_scale;
     let smoothed = if is_smoothed(scale) { ", smoothed" } else { "" };
     let (width, height) = (scene.image.width, scene.image.height);
-    format!("{width} × {height} px, shown at {:.0} %{smoothed}", scale * 100.0)
+    let size = format!("{width} × {height} px");
+    let percent = format!("{:.0} %{smoothed}", scale * 100.0);
+    let full = format!("{size}, shown at {percent}");
+    let texts = [full.clone(), format!("{size}, {percent}"), percent];
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let width_of = |text: &String| {
+        let color = theme::of(ui).text_weak;
+        ui.painter().layout_no_wrap(text.clone(), font.clone(), color).size().x
+    };
+    let room = ui.available_width();
+    let fitting = texts.iter().find(|text| width_of(text) <= room);
+    let text = RichText::new(fitting.unwrap_or(&texts[2])).color(theme::of(ui).text_weak);
+    let label = ui.add(Label::new(text).truncate());
+    label.widget_info(|| WidgetInfo::labeled(Role::Label, true, &full));
+    let (width, height) = scene.original_size_px;
+    label.on_hover_text(format!("{full}; fitted from a photo of {width} × {height} px"));
 }

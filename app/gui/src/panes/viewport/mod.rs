@@ -14,7 +14,7 @@ use egui::{Rect, Role, Sense, Ui, WidgetInfo};
 use mdsd3_engine::protocol::Rgba8;
 
 use super::{PaneContext, banners};
-use crate::compare::{Cell, CompareMode, FLICKER_SECS};
+use crate::compare::{Cell, CompareMode};
 use crate::theme::{self, space};
 use crate::zoom::{Frame, Zoom};
 use grid::{READ_OUT_HEIGHT, TITLE_HEIGHT};
@@ -35,7 +35,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         .set_wants_clean(comparing.needs_clean() || spectrum_needs_clean);
     if comparing.mode == CompareMode::Flicker {
         ui.ctx()
-            .request_repaint_after(Duration::from_secs_f64(FLICKER_SECS / 2.0));
+            .request_repaint_after(Duration::from_secs_f64(studio.looking.comparing.flicker_secs / 2.0));
     }
     let canvas = ui.available_rect_before_wrap();
     let theme = theme::of(ui);

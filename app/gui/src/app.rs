@@ -9,6 +9,7 @@ use mdsd3_engine::protocol::{Request, Rgba8};
 use crate::commands::Command;
 use crate::compare::Comparing;
 use crate::dialogs::{Choice, Dialogs};
+use crate::frame_times::FrameTimes;
 use crate::icons::program_icon;
 use crate::layout::{Layout, Pane};
 use crate::link::EngineLink;
@@ -36,6 +37,7 @@ pub struct Studio {
     title: String,
     icon: Rgba8,
     shader_target: Option<wgpu::TextureFormat>,
+    frame_times: Option<FrameTimes>,
 }
 
 impl Studio {
@@ -85,6 +87,7 @@ impl Studio {
                 pixels: icon.rgba.into(),
             },
             shader_target,
+            frame_times: FrameTimes::if_asked_for(),
         }
     }
 
@@ -259,8 +262,17 @@ impl Studio {
 }
 
 impl eframe::App for Studio {
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        if let (Some(times), Some(secs)) = (&mut self.frame_times, frame.info().cpu_usage) {
+            times.push(secs, self.state.active.is_some());
+        }
         Self::ui(self, ui);
+    }
+
+    fn on_exit(&mut self) {
+        if let Some(times) = &self.frame_times {
+            eprint!("{times}");
+        }
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {

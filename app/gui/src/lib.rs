@@ -33,6 +33,7 @@ pub mod zoom;
 mod app;
 mod config_file;
 mod error;
+mod frame_times;
 mod gpu;
 mod style;
 mod window;

@@ -205,7 +205,7 @@ fn facts(ui: &mut Ui, found: &Inspection) {
                 classes.join(", ")
             },
         ),
-        ("Parameters", format!("{:.1} million", parameters as f64 / 1e6)),
+        ("Parameters", parameters_text(parameters)),
         (
             "Sizes",
             format!(
@@ -224,6 +224,14 @@ fn facts(ui: &mut Ui, found: &Inspection) {
                 .text(at, egui::Align2::LEFT_CENTER, label, theme::small_font(), color);
             ui.add(egui::Label::new(value).wrap());
         });
+    }
+}
+
+/// "3.3 million" or "2.03 billion".
+fn parameters_text(parameters: u64) -> String {
+    match parameters as f64 {
+        count if count >= 1e9 => format!("{:.2} billion", count / 1e9),
+        count => format!("{:.1} million", count / 1e6),
     }
 }
 

@@ -17,9 +17,9 @@ use crate::theme::{self, space};
 use crate::widgets::{empty_state, focus_ring, icon_button, row_label, segmented, text_button};
 
 /// Width of the form, in points.
-const FORM_WIDTH: f32 = 292.0;
+const FORM_WIDTH: f32 = 300.0;
 /// Width of its labels, in points.
-const LABEL_WIDTH: f32 = 52.0;
+const LABEL_WIDTH: f32 = 54.0;
 /// Longer side of a thumbnail, in points.
 const THUMBNAIL: f32 = 40.0;
 

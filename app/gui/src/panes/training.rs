@@ -10,14 +10,14 @@ use crate::dialogs::Purpose;
 use crate::icons::Icon;
 use crate::state::training::{Phase, Training};
 use crate::theme::{self, Theme, space};
-use crate::widgets::{caption, empty_state, focus_ring, icon_button, image_at, row_label, section, text_button};
+use crate::widgets::{caption, empty_state, focus_ring, icon_button, image_at, row_label, section_with, text_button};
 
 /// Widths that a curve's plot may have, in points.
 const PLOT_WIDTHS: std::ops::RangeInclusive<f32> = 190.0..=360.0;
 /// Least height of the plots, in points.
 const PLOT_HEIGHT: f32 = 70.0;
-/// Height of a plot's title and note, in points.
-const PLOT_WORDS: f32 = 44.0;
+/// Height of a plot's title, in points.
+const PLOT_WORDS: f32 = 28.0;
 /// Width of the buttons that start, pause and stop, in points.
 const BUTTON: f32 = 64.0;
 
@@ -34,10 +34,11 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     }
     let has_numbers = !training.steps.is_empty();
     ScrollArea::both().auto_shrink([false, false]).show(ui, |ui| {
-        let room = ui.available_size();
+        // Less a little, or rounding would bring up scroll bars.
+        let room = ui.available_size() - vec2(8.0, 2.0);
         let height = (room.y - PLOT_WORDS).max(PLOT_HEIGHT);
         let aspect = training_strip_aspect(&studio.state.training);
-        let strip_width = aspect.map_or(0.0, |aspect| (height + 20.0) * aspect + space::PANE);
+        let strip_width = aspect.map_or(0.0, |aspect| height * aspect + space::PANE);
         let plots = if has_numbers { 3.0 } else { 1.0 };
         let width = (room.x - strip_width) / plots - space::PANE;
         let width = width.clamp(*PLOT_WIDTHS.start(), *PLOT_WIDTHS.end());
@@ -48,7 +49,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 timesteps(ui, studio, vec2(width, height));
                 validation(ui, studio, vec2(width, height));
             }
-            strip(ui, studio, height + 20.0);
+            strip(ui, studio, height);
         });
     });
 }
@@ -166,7 +167,7 @@ fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         let points: PlotPoints<'static> = training.part_losses.iter().map(|(s, loss)| point(*s, *loss)).collect();
         let line = Line::new("loss", points).color(theme.accent_line);
         let newest = training.part_losses.last();
-        let note = newest.map_or(String::new(), |(step, loss)| format!("{loss:.4} at step {step}"));
+        let note = newest.map_or(String::new(), |(step, loss)| format!("{loss:.4}, step {step}"));
         return curve(ui, "Training loss", &note, vec![line], size);
     };
     let of = |value: fn(&mdsd3_engine::training::StepNumbers) -> Option<f32>| -> PlotPoints<'static> {
@@ -177,7 +178,7 @@ fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         Line::new("total", of(|n| Some(n.loss))).color(theme.accent_line),
         Line::new("flow", of(|n| Some(n.flow))).color(theme.scene_line),
     ];
-    let note = format!("{:.4} at step {}", newest.loss, newest.step);
+    let note = format!("{:.4}, step {}", newest.loss, newest.step);
     curve(ui, "Training loss", &note, lines, size);
 }
 
@@ -192,7 +193,7 @@ fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
             Line::new(format!("t {}", bin_name(bin).replace('_', " to ")), points).color(shade(theme, bin, BINS))
         })
         .collect();
-    curve(ui, "Loss by timestep", "grey little noise, blue much", lines, size);
+    curve(ui, "Loss by timestep", "blue is much noise", lines, size);
 }
 
 fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
@@ -215,7 +216,7 @@ fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         .rev()
         .find(|v| v.is_best)
         .map_or("none yet".to_owned(), |v| {
-            format!("best {:.4} at step {}", v.mean, v.step)
+            format!("best {:.4}, step {}", v.mean, v.step)
         });
     curve(ui, "Validation", &best, lines, size);
 }
@@ -224,7 +225,7 @@ fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, size: 
     let theme = theme::of(ui);
     ui.vertical(|ui| {
         ui.set_width(size.x);
-        section(ui, title);
+        section_with(ui, title, |ui| quiet_note(ui, note));
         let shown = plot(theme, title).width(size.x).height(size.y).show(ui, |plot| {
             for line in lines {
                 plot.line(line);
@@ -233,8 +234,13 @@ fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, size: 
         shown
             .response
             .widget_info(|| WidgetInfo::labeled(Role::Image, true, title));
-        caption(ui, note);
     });
+}
+
+/// A note beside a title, on one line.
+fn quiet_note(ui: &mut Ui, note: &str) {
+    let text = RichText::new(note).small().color(theme::of(ui).text_weak);
+    ui.add(egui::Label::new(text).truncate());
 }
 
 fn plot(theme: &Theme, title: &str) -> Plot<'static> {
@@ -258,14 +264,14 @@ fn strip(ui: &mut Ui, studio: &mut PaneContext<'_>, height: f32) {
     };
     let texture = studio.textures.full(ui.ctx(), image, false);
     ui.vertical(|ui| {
-        section(ui, "Samples");
-        let aspect = training_strip_aspect(&studio.state.training).unwrap_or(1.0);
-        let (slot, response) = ui.allocate_exact_size(vec2(height * aspect, height), Sense::hover());
+        ui.set_width(height * training_strip_aspect(&studio.state.training).unwrap_or(1.0));
+        section_with(ui, "Samples", |ui| quiet_note(ui, &format!("step {step}")));
+        let (slot, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
         let rect = Rect::from_min_size(slot.min, slot.size());
         ui.painter().rect_filled(rect, 0.0, canvas(ui));
         image_at(ui, rect, rect, texture);
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Training samples"));
-        caption(ui, format!("scene, target, sample at step {step}"));
+        response.on_hover_text("From left to right scene, target and sample");
     });
 }
 

@@ -1,6 +1,6 @@
 //! The strips: one per lane that has steps, all on the columns of the lead lane.
 
-use egui::{Align2, Color32, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
+use egui::{Color32, Rect, Role, Sense, Stroke, StrokeKind, TextWrapMode, Ui, WidgetInfo, pos2, vec2};
 
 use super::strip::{GAP, NAMES, Strip};
 use crate::lane::Lane;
@@ -42,15 +42,12 @@ pub(super) fn names(ui: &mut Ui, studio: &mut PaneContext<'_>, strip: Strip, lan
         } else {
             theme.text_weak
         };
-        let at = line.left_center() + vec2(space::ITEM, 0.0);
         let name = studio.state.lane_name(lane);
-        ui.painter_at(line.shrink2(vec2(space::TIGHT, 0.0))).text(
-            at,
-            Align2::LEFT_CENTER,
-            &name,
-            theme::small_font(),
-            color,
-        );
+        let text = egui::WidgetText::from(name.as_str());
+        let room = NAMES - space::ITEM - space::TIGHT;
+        let text = text.into_galley(ui, Some(TextWrapMode::Truncate), room, theme::small_font());
+        let at = line.left_center() + vec2(space::ITEM, -text.size().y / 2.0);
+        ui.painter().galley(at, text, color);
         let label = format!("Steps of {name}");
         response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_selected, &label));
         response.on_hover_text(name);

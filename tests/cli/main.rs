@@ -190,7 +190,7 @@ fn info_describes_the_bundled_model() {
 #[test]
 fn doctor_names_the_display_and_the_devices() {
     let said = mdsd3(&repository(), ["doctor"]).succeeded();
-    for word in ["cores", "display", "cpu", "cuda:0", "model"] {
+    for word in ["cores", "display", "graphics", "cpu", "cuda:0", "model"] {
         assert!(said.contains(word), "{said}");
     }
 }

@@ -210,6 +210,61 @@ fn settings_of(path: &Path) -> (String, u64) {
 }
 
 #[test]
+fn the_doctor_lists_what_can_draw() {
+    let Some((mut server, display)) = server() else {
+        return;
+    };
+    let output = Command::new(env!("CARGO_BIN_EXE_mdsd3"))
+        .arg("doctor")
+        .env("DISPLAY", display)
+        .output();
+    server.kill().ok();
+    server.wait().ok();
+    let said = String::from_utf8(output.expect("the program runs").stdout).expect("text");
+    let graphics = said
+        .lines()
+        .find(|line| line.starts_with("graphics"))
+        .expect("a line on graphics");
+    let is_listed = ["Vulkan", "OpenGL", "Metal", "Direct3D"]
+        .iter()
+        .any(|name| graphics.contains(name));
+    assert!(is_listed || graphics.contains("mesa-vulkan-drivers"), "{graphics}");
+}
+
+#[test]
+fn without_a_graphics_driver_the_packages_are_named() {
+    let Some((mut server, display)) = server() else {
+        return;
+    };
+    let home = tempfile::tempdir().expect("a temporary folder");
+    // As on a machine without any driver: neither Vulkan's nor OpenGL's are found.
+    let output = Command::new(env!("CARGO_BIN_EXE_mdsd3"))
+        .env("DISPLAY", display)
+        .env("HOME", home.path())
+        .env("XDG_DATA_HOME", home.path().join("data"))
+        .env("XDG_RUNTIME_DIR", home.path())
+        .envs(["VK_ICD_FILENAMES", "VK_DRIVER_FILES", "__EGL_VENDOR_LIBRARY_FILENAMES"].map(|name| (name, "/dev/null")))
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("RUST_BACKTRACE")
+        .output();
+    server.kill().ok();
+    server.wait().ok();
+    let output = output.expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let message: Vec<&str> = said.lines().filter(|line| line.starts_with("mdsd3")).collect();
+    assert_eq!(message.len(), 1, "{said}");
+    assert!(
+        message[0].contains("mesa-vulkan-drivers") && message[0].contains("mdsd3 render"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("panicked") && !said.contains("stack backtrace"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_lost_display_ends_the_studio_in_words() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let Some(mut screen) = Screen::start(home.path()) else {

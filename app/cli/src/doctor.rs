@@ -50,6 +50,10 @@ fn memory_in_words() -> String {
 
 /// What could draw the studio's window, one line each.
 fn graphics_in_words() -> Vec<String> {
+    if !studio::has_display() {
+        // Nothing could be drawn, and some drivers complain when they are opened outside of a session.
+        return vec!["not looked for without a display".to_owned()];
+    }
     let found = adapters::available();
     if found.is_empty() {
         let advice = "none: no studio here; install a Vulkan driver, on Debian mesa-vulkan-drivers and libvulkan1 (they also \

@@ -25,7 +25,7 @@ pub struct StudioArgs {
 
 /// Opens the studio and returns when its window is closed.
 pub fn run(args: StudioArgs) -> anyhow::Result<()> {
-    if displays().is_some_and(|found| found.is_empty()) {
+    if !has_display() {
         bail!(
             "the studio needs a display and there is none (neither DISPLAY nor WAYLAND_DISPLAY is set); mix without one \
              by `mdsd3 render`, or `cargo run --release -- render` in the repository"
@@ -57,6 +57,11 @@ fn displays() -> Option<Vec<(&'static str, String)>> {
     }
     let set = |name: &'static str| Some((name, env::var(name).ok().filter(|value| !value.is_empty())?));
     Some(["DISPLAY", "WAYLAND_DISPLAY"].into_iter().filter_map(set).collect())
+}
+
+/// Whether there is a display to open a window on, as far as the environment tells.
+pub fn has_display() -> bool {
+    displays().is_none_or(|found| !found.is_empty())
 }
 
 /// Whether there is a display, for `mdsd3 doctor`.

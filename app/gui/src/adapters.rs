@@ -46,10 +46,24 @@ impl Adapter {
     }
 }
 
-/// All adapters of this machine, best interface first; none where no driver is installed.
+/// The adapters of this machine; those of OpenGL where there are no others, since only then it is used. None where no
+/// driver is installed.
 pub fn available() -> Vec<Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = at_once(instance.enumerate_adapters(wgpu::Backends::all())).unwrap_or_default();
+    let found = reached_by(wgpu::Backends::PRIMARY);
+    if found.is_empty() {
+        reached_by(wgpu::Backends::GL)
+    } else {
+        found
+    }
+}
+
+fn reached_by(backends: wgpu::Backends) -> Vec<Adapter> {
+    // An instance opens the libraries of its interfaces, and those of OpenGL complain on systems without a desktop.
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let found = at_once(instance.enumerate_adapters(backends)).unwrap_or_default();
     found.iter().map(|adapter| Adapter::of(&adapter.get_info())).collect()
 }
 

@@ -182,6 +182,7 @@ fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
     curve(ui, "Training loss", &note, lines, size);
 }
 
+/// One line per fifth of the timesteps, from grey for little noise to blue for much.
 fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
     let (theme, steps) = (theme::of(ui), &studio.state.training.steps);
     let lines = (0..BINS)
@@ -193,7 +194,7 @@ fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
             Line::new(format!("t {}", bin_name(bin).replace('_', " to ")), points).color(shade(theme, bin, BINS))
         })
         .collect();
-    curve(ui, "Loss by timestep", "blue is much noise", lines, size);
+    curve(ui, "Loss by timestep", "", lines, size);
 }
 
 fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {

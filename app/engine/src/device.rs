@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use candle_core::{DType, Device};
+use mdsd3_model::kernels::attention_hindrance;
 
 use crate::error::EngineError;
 
@@ -140,10 +141,13 @@ pub fn available() -> Vec<DeviceReport> {
         ("metal", ComputeDevice::Metal),
     ];
     let report = |(name, device): (&'static str, ComputeDevice)| match device.open() {
-        Ok(_) => DeviceReport {
+        Ok(device) => DeviceReport {
             name,
             usable: true,
-            note: "usable".to_owned(),
+            note: match attention_hindrance(&device) {
+                None => "usable".to_owned(),
+                Some(reason) => format!("usable; attention takes its plain, slower form ({reason})"),
+            },
         },
         Err(error) => DeviceReport {
             name,

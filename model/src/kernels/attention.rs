@@ -5,11 +5,14 @@
 //! | this one | the operation and its plain form |
 //! | `forward` | keys and values packed once, scores of a few queries at a time |
 //! | `backward` | gradients, weights recomputed tile by tile |
+//! | `cuda`, `attention.cu` | the forward pass on an NVIDIA GPU, in builds with the feature `cuda` |
 
 mod backward;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod forward;
 
-use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::real::{Real, by_format, contiguous, fused, host, like};
 use super::timed;
@@ -22,15 +25,37 @@ use super::timed;
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     let flop = || 4 * q.elem_count() * k.dims().get(1).copied().unwrap_or(0);
     timed("attention", q.device(), flop, || {
-        // Half precision is packed in pairs.
+        let operands = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
+        let [q, k, v] = &operands;
+        // Half precision is packed in pairs on the CPU.
         let odd = q.dim(2)? / heads % 2 == 1 && q.dtype() != DType::F32;
-        if fused(q) && !odd {
-            q.contiguous()?
-                .apply_op3(&k.contiguous()?, &v.contiguous()?, Attention { heads })
+        if (fused(q) && !odd) || on_gpu([q, k, v], heads) {
+            q.apply_op3(k, v, Attention { heads })
         } else {
             plain_attention(q, k, v, heads)
         }
     })
+}
+
+/// Why attention takes its plain, slower form on this device; nothing where there is a kernel for it.
+pub fn attention_hindrance(device: &Device) -> Option<String> {
+    match device {
+        Device::Cpu => None,
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => cuda::hindrance(device),
+        _ => Some("there is no kernel for this kind of device".to_owned()),
+    }
+}
+
+/// Whether contiguous queries, keys and values are on a GPU that has a kernel for them.
+#[cfg(feature = "cuda")]
+fn on_gpu(operands: [&Tensor; 3], heads: usize) -> bool {
+    cuda::serves(operands, heads)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(_: [&Tensor; 3], _: usize) -> bool {
+    false
 }
 
 /// Scores of the plain form in memory at once, 256 MB in f32: one image of 1024 px has seven times as many.
@@ -133,6 +158,20 @@ impl CustomOp3 for Attention {
         Ok((out, l1.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &candle_core::CudaStorage,
+        l1: &Layout,
+        s2: &candle_core::CudaStorage,
+        l2: &Layout,
+        s3: &candle_core::CudaStorage,
+        l3: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let sizes = self.sizes(l1.shape(), l2.shape())?;
+        Ok((cuda::attend(sizes, (s1, l1), (s2, l2), (s3, l3))?, l1.shape().clone()))
+    }
+
     fn bwd(
         &self,
         q: &Tensor,
@@ -141,6 +180,10 @@ impl CustomOp3 for Attention {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        if !q.device().is_cpu() {
+            let [d_q, d_k, d_v] = backward::plain_gradients(self.heads, [q, k, v], grad)?;
+            return Ok((Some(d_q), Some(d_k), Some(d_v)));
+        }
         let sizes = self.sizes(q.shape(), k.shape())?;
         let [d_q, d_k, d_v] = backward::gradients(sizes, &host(q)?, &host(k)?, &host(v)?, &host(grad)?);
         Ok((Some(like(q, d_q)?), Some(like(k, d_k)?), Some(like(v, d_v)?)))

@@ -38,7 +38,7 @@ mod vector;
 
 pub use activation::{gelu_tanh, silu};
 pub use add::add;
-pub use attention::attention;
+pub use attention::{attention, attention_hindrance};
 pub use convolution::{Sampling, conv3x3};
 pub use group_norm::group_norm;
 pub use linear::linear;

@@ -1,8 +1,9 @@
-//! Gradients of attention, in f32.
+//! Gradients of attention: in f32 on the CPU, through the plain form elsewhere.
 
+use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
-use super::Sizes;
+use super::{Sizes, plain_attention};
 use crate::kernels::gemm::{View, matmul_into};
 use crate::kernels::vector::{exp, max, sum_by, widest};
 
@@ -34,6 +35,20 @@ pub fn gradients(sizes: Sizes, q: &[f32], k: &[f32], v: &[f32], grad: &[f32]) ->
         gather(sizes.keys, |g| &g.k),
         gather(sizes.keys, |g| &g.v),
     ]
+}
+
+/// The same through the plain form, on the tensors' own device; its scores are in memory meanwhile.
+pub fn plain_gradients(heads: usize, operands: [&Tensor; 3], grad: &Tensor) -> Result<[Tensor; 3]> {
+    let [q, k, v] = operands.map(|operand| Var::from_tensor(&operand.detach()));
+    let (q, k, v) = (q?, k?, v?);
+    let out = plain_attention(&q, &k, &v, heads)?;
+    let gradients = (out * grad)?.sum_all()?.backward()?;
+    let of = |var: &Var| {
+        gradients
+            .get(var)
+            .map_or_else(|| var.zeros_like(), |found| Ok(found.clone()))
+    };
+    Ok([of(&q)?, of(&k)?, of(&v)?])
 }
 
 /// Attention weights of `rows` queries of one head, into `p` (`rows x keys`).
@@ -114,4 +129,43 @@ fn softmax_backward(p: &[f32], ds: &mut [f32], keys: usize, scale: f32) {
             }
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+    use crate::kernels::real::host;
+    use crate::sampler::noise::gaussian;
+
+    #[test]
+    fn both_kinds_of_gradients_agree() {
+        let (batch, queries, keys, heads, head) = (2, 5, 7, 3, 4);
+        let width = heads * head;
+        let random = |seed, tokens: usize| {
+            let values = gaussian(seed, 0, 0, batch * tokens * width);
+            Tensor::from_vec(values, (batch, tokens, width), &Device::Cpu).unwrap()
+        };
+        let [q, k, v, grad] = [random(1, queries), random(2, keys), random(3, keys), random(4, queries)];
+        let sizes = Sizes {
+            batch,
+            queries,
+            keys,
+            heads,
+            width,
+            head,
+        };
+        let values = |x| host(x).unwrap();
+        let fused = gradients(sizes, &values(&q), &values(&k), &values(&v), &values(&grad));
+        let plain = plain_gradients(heads, [&q, &k, &v], &grad).unwrap();
+        for (fused, plain) in fused.iter().zip(&plain) {
+            let off = fused
+                .iter()
+                .zip(values(plain))
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(off < 1e-5, "gradients differ by {off}");
+        }
+    }
 }

@@ -1,25 +1,19 @@
 //! The Queue: datasets that wait, are made, or are ready, and a form that adds the mix to them.
 
-use egui::{
-    Align, ComboBox, DragValue, Image, Layout, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2,
-};
-use mdsd3_engine::export::layout::LayoutKind;
-use mdsd3_engine::export::plan::EngineKind;
+mod form;
+
+use egui::{Align, Image, Layout, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2};
 use mdsd3_engine::queue::{QueueEntry, QueueRequest, QueueState};
 
 use super::PaneContext;
-use crate::commands::Command;
-use crate::dialogs::Purpose;
 use crate::icons::Icon;
 use crate::run::duration_text;
-use crate::state::queue::{Around, Photos, folder_address};
+use crate::state::queue::folder_address;
 use crate::theme::{self, space};
-use crate::widgets::{empty_state, focus_ring, icon_button, row_label, segmented, text_button};
+use crate::widgets::{empty_state, text_button};
 
 /// Width of the form, in points.
 const FORM_WIDTH: f32 = 300.0;
-/// Width of its labels, in points.
-const LABEL_WIDTH: f32 = 54.0;
 /// Longer side of a thumbnail, in points.
 const THUMBNAIL: f32 = 40.0;
 
@@ -32,103 +26,12 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             |ui| {
                 ScrollArea::vertical()
                     .id_salt("queue form")
-                    .show(ui, |ui| form(ui, studio));
+                    .show(ui, |ui| form::show(ui, studio));
             },
         );
         ui.add_space(space::PANE);
         ui.vertical(|ui| list(ui, studio));
     });
-}
-
-fn form(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    ui.spacing_mut().item_spacing.y = space::TIGHT;
-    ui.horizontal(|ui| {
-        let theme = theme::of(ui);
-        let button = egui::Button::new(RichText::new("Add to the queue").color(theme.on_accent)).fill(theme.accent);
-        if ui
-            .add(button)
-            .on_hover_text("Writes a plan, then makes its pairs")
-            .clicked()
-        {
-            studio.commands.push(Command::QueueMix);
-        }
-        if ui
-            .button("Add a plan…")
-            .on_hover_text("A plan file of mdsd3 sweep")
-            .clicked()
-        {
-            studio.commands.push(Command::OpenPlan);
-        }
-    });
-    let form = &mut studio.state.queue.form;
-    row(ui, "Mixes", |ui| {
-        let choices = [
-            (Around::Mix, "This mix", "The mix of the selected lane"),
-            (
-                Around::Grid,
-                "Grid around it",
-                "Every ratio at 50, 75, 100 and 125 %, in all combinations",
-            ),
-        ];
-        segmented(ui, "Mixes", &mut form.around, &choices);
-    });
-    row(ui, "Photos", |ui| {
-        let choices = [
-            (Photos::This, "This photo", "The open photo"),
-            (
-                Photos::Folder,
-                "Its folder",
-                "Every photo in the folder of the open one",
-            ),
-        ];
-        segmented(ui, "Photos", &mut form.photos, &choices);
-    });
-    row(ui, "Made by", |ui| {
-        let choices = [
-            (EngineKind::Mdsd3, "Model", "The network"),
-            (
-                EngineKind::Physical,
-                "Formulas",
-                "The physical baseline, without a network",
-            ),
-        ];
-        segmented(ui, "Made by", &mut form.engine, &choices);
-        let seeds = ui.add(DragValue::new(&mut form.seeds).range(1..=10_000).speed(0.1));
-        seeds.widget_info(|| WidgetInfo::labeled(egui::Role::SpinButton, true, "seeds"));
-        ui.label(if form.seeds == 1 { "seed" } else { "seeds" });
-    });
-    row(ui, "Layout", |ui| layout_choice(ui, &mut form.layout));
-    row(ui, "Folder", |ui| {
-        let room = space::ROW + ui.spacing().item_spacing.x;
-        let field = TextEdit::singleline(&mut form.root).desired_width(ui.available_width() - room);
-        let response = ui.add(field);
-        response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "output folder"));
-        focus_ring(ui, &response);
-        if icon_button(ui, Icon::Folder, "Choose a folder for datasets").clicked() {
-            studio.looking.ask_for = Some(Purpose::QueueFolder);
-        }
-    });
-}
-
-fn row(ui: &mut Ui, label: &str, content: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        row_label(ui, label, LABEL_WIDTH);
-        content(ui);
-    });
-}
-
-fn layout_choice(ui: &mut Ui, layout: &mut LayoutKind) {
-    let combo = ComboBox::from_id_salt("layout")
-        .selected_text(layout.label())
-        .width(ui.available_width());
-    let response = combo.show_ui(ui, |ui| {
-        for choice in LayoutKind::ALL {
-            ui.selectable_value(layout, choice, choice.label());
-        }
-    });
-    response
-        .response
-        .widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, "layout"));
 }
 
 fn list(ui: &mut Ui, studio: &mut PaneContext<'_>) {

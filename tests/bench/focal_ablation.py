@@ -1,15 +1,16 @@
 """Does the focal frequency loss help? python tests/bench/focal_ablation.py PHOTOS_DIR OUT_DIR [--seeds 0,1,2] [--steps N] [--photos N] [--binary FILE]
 
-PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Trains a small model (2 blocks of width 64, rain and haze) per seed with
-and without the focal frequency loss, everything else alike: the same pairs, batches, noise levels and starting weights. Then
-samples rain=1 on held-out photos at 128 px, 20 steps, and compares what it added with what the formulas add. Prints Markdown:
-means over seeds with 95 % Student intervals, and those of the paired differences. A finished part isn't computed again.
+PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Trains assets/recipes/small.toml per seed with its focal frequency loss
+and without, everything else alike: the same autoencoder, pairs, batches, noise levels and starting weights. Then samples
+rain=1 and haze=1 on held-out photos at 128 px, 20 steps, and compares what was added with what the formulas add. Prints
+Markdown: means over seeds with 95 % Student intervals, and those of the paired differences. A finished part isn't computed
+again. The result is in docs/focal-ablation.md.
   band error   |log10| of the power of the added light over the physical one's, bands in cycles per pixel
-  streak, anisotropy   of measure_mix.py
-  formed at    noise level at which half of the final energy of a band is there, from the steps' predictions
+  streak, anisotropy, veil   of measure_mix.py
+  formed at    noise level at which a band has half of its final energy, from the steps' predictions
 Needs numpy, scipy, pillow and `cargo build --release`.
 """
-import argparse, csv, os, pathlib, subprocess, sys
+import argparse, csv, os, pathlib, re, subprocess, sys
 import numpy as np
 from scipy.stats import t as student
 
@@ -23,72 +24,23 @@ ARMS = {"without": 0.0, "with": 0.2}
 
 ap = argparse.ArgumentParser()
 ap.add_argument("photos_dir"); ap.add_argument("out"); ap.add_argument("--seeds", default="0,1,2")
-ap.add_argument("--steps", type=int, default=600); ap.add_argument("--photos", type=int, default=6)
+ap.add_argument("--steps", type=int, default=1200); ap.add_argument("--photos", type=int, default=6)
 ap.add_argument("--binary", default=str(ROOT / "target/release/mdsd3"))
 args = ap.parse_args()
 OUT = pathlib.Path(args.out).resolve(); OUT.mkdir(parents=True, exist_ok=True)
 SEEDS = [int(s) for s in args.seeds.split(",")]
 
-RECIPE = """
-seed = {seed}
-photos = '{photos}'
-manifest = '{manifest}'
-split = "train"
-output = '{output}'
-[autoencoder]
-steps = 60
-batch = 4
-side = 64
-learning_rate = 5e-4
-focal_weight = 1.0
-whitening = 0.5
-[pairs]
-count = 400
-side = 128
-clean_share = 0.05
-mixed_share = 0.25
-class_weights = [0.6, 0.4]
-least_severity = 0.1
-[transformer]
-sigma_mean = -0.8
-sigma_deviation = 1.2
-high_sigma_share = 0.1
-focal_weight = {weight}
-weight_decay = 0.01
-clip = 1.0
-ema = 0.995
-save_every = 300
-[[stage]]
-steps = {steps}
-batch = 16
-side = 64
-learning_rate = 2e-3
-final_learning_rate = 2e-4
-warm_up = 30
-[model]
-name = "ablation"
-prediction = "scene_residual"
-shift = 3.0
-context_tokens = 4
-[model.transformer]
-sample_size = 64
-patch_size = 2
-in_channels = 24
-out_channels = 24
-num_layers = 2
-num_attention_heads = 4
-attention_head_dim = 16
-joint_attention_dim = 32
-caption_projection_dim = 64
-pooled_projection_dim = 16
-pos_embed_max_size = 32
-classes = ["rain", "haze"]
-[model.autoencoder]
-factor = 4
-latent_channels = 24
-hidden_channels = 16
-blocks = 1
-"""
+
+def recipe(**values):
+    """The small recipe with other values, keyed TABLE__KEY, or KEY at the top."""
+    text, table = [], ""
+    for line in (ROOT / "assets/recipes/small.toml").read_text().splitlines():
+        if header := re.match(r"\[+([\w.]+)", line):
+            table = header[1] + "__"
+        key = table + line.split(" = ")[0]
+        text.append(f"{line.split(' = ')[0]} = {values.pop(key)}" if key in values else line)
+    assert not values, values
+    return "\n".join(text) + "\n"
 
 
 def split(name):
@@ -109,18 +61,19 @@ def model_of(seed, arm):
     if not (folder / "finished").exists():
         manifest = OUT / "manifest.tsv"
         manifest.write_text("split\tpath\n" + "".join(f"train\t{path}\n" for path in split("train")[:TRAINING_PHOTOS]))
-        recipe = OUT / f"{arm}_{seed}.toml"
-        recipe.write_text(RECIPE.format(seed=seed, photos=pathlib.Path(args.photos_dir).resolve(), manifest=manifest,
-                                        output=folder, weight=ARMS[arm], steps=args.steps))
-        run("train", recipe)
+        path = OUT / f"{arm}_{seed}.toml"
+        path.write_text(recipe(seed=seed, photos=f"'{pathlib.Path(args.photos_dir).resolve()}'", manifest=f"'{manifest}'",
+                               output=f"'{folder}'", transformer__focal_weight=ARMS[arm], stage__steps=args.steps))
+        run("train", path)
         (folder / "finished").touch()
     return folder
 
 
-def rendered(model, photo, mix):
+def rendered(model, seed, photo, mix):
     folder = model / f"{photo.stem}_{mix.replace('=', '') or 'none'}"
     if not (folder / "out.png").exists():
-        run("render", photo, "--model", model, "--mix", mix, "--size", SIDE, "--steps", STEPS, "-o", model / "result.png", "--steps-dir", folder)
+        run("render", photo, "--model", model, "--mix", mix, "--size", SIDE, "--steps", STEPS, "--seed", seed,
+            "-o", model / "result.png", "--steps-dir", folder)
         (model / "result.png").rename(folder / "out.png")
     return load(folder / "out.png"), [load(folder / f"step-{i:02}-x0_hat.png") for i in range(STEPS)]
 
@@ -159,16 +112,17 @@ def figures(seed, arm, photos):
     model = model_of(seed, arm)
     rows = []
     for photo in photos:
-        (none, none_steps), (rain, rain_steps) = rendered(model, photo, ""), rendered(model, photo, "rain=1")
-        scene, reference = physical(photo, ""), physical(photo, "rain=1")
-        made, wanted = bands(rain - none), bands(reference - scene)
+        (none, none_steps), (rain, rain_steps), (haze, _) = (rendered(model, seed, photo, mix) for mix in ("", "rain=1", "haze=1"))
+        scene, wet, hazy = (physical(photo, mix) for mix in ("", "rain=1", "haze=1"))
+        made, wanted = bands(rain - none), bands(wet - scene)
         over_steps = np.array([bands(r - n) for r, n in zip(rain_steps, none_steps)])
-        of_mix, of_reference = measure(none, rain), measure(scene, reference)
+        of_mix, of_reference = measure(none, rain), measure(scene, wet)
         row = {f"band error {low:.3f} to {high:.3f}": abs(np.log10(m / w)) for (low, high), m, w in zip(BANDS, made, wanted)}
+        row["power over the physical, 0.250 to 0.500"] = made[3] / wanted[3]
         row["streak over the physical"] = of_mix["streak"] / of_reference["streak"]
-        row["anisotropy"] = of_mix["anisotropy"]
-        row["formed at, 0.031 to 0.062"] = formed_at(over_steps[:, 0])
-        row["formed at, 0.250 to 0.500"] = formed_at(over_steps[:, 3])
+        row["anisotropy minus the physical"] = of_mix["anisotropy"] - of_reference["anisotropy"]
+        row["veil of haze minus the physical"] = measure(none, haze)["veil"] - measure(scene, hazy)["veil"]
+        row |= {f"formed at, {low:.3f} to {high:.3f}": formed_at(over_steps[:, i]) for i, (low, high) in enumerate(BANDS)}
         rows.append(row)
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
@@ -181,10 +135,13 @@ def interval(values):
     return f"{mean:.3f} ± {half:.3f}"
 
 
-photos = [p for p in (pathlib.Path(args.photos_dir).resolve() / path for path in split("heldout")) if p.exists()][: args.photos]
+photos = [pathlib.Path(args.photos_dir).resolve() / path for path in split("heldout")][: args.photos]
 results = {(seed, arm): figures(seed, arm, photos) for seed in SEEDS for arm in ARMS}
 print(f"{len(SEEDS)} seeds, {len(photos)} photos, {args.steps} steps of 16 windows of 64 px\n")
-print("| figure | without | with | with minus without |\n|---|---|---|---|")
+others = [arm for arm in ARMS if arm != "without"]
+heads = ["figure", "without", *(f"weight {ARMS[arm]}" for arm in others), *(f"weight {ARMS[arm]} minus without" for arm in others)]
+print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
 for name in next(iter(results.values())):
     column = {arm: np.array([results[seed, arm][name] for seed in SEEDS]) for arm in ARMS}
-    print(f"| {name} | {interval(column['without'])} | {interval(column['with'])} | {interval(column['with'] - column['without'])} |")
+    cells = [interval(column[arm]) for arm in ARMS] + [interval(column[arm] - column["without"]) for arm in others]
+    print(f"| {name} | " + " | ".join(cells) + " |")

@@ -9,5 +9,5 @@ cd "$(dirname "$0")/../.."
 CANDLE_NUM_THREADS=1 cargo run --release -- train assets/recipes/mini.toml
 mkdir -p assets/models/mini
 cp runs/mini/config.json runs/mini/model.safetensors assets/models/mini/
-cp runs/mini/loss.csv docs/bundled-model-loss.csv
+cp runs/mini/train.csv docs/bundled-model-loss.csv
 ls -l assets/models/mini

@@ -49,6 +49,11 @@ pub struct MmditConfig {
 }
 
 impl MmditConfig {
+    /// The layer whose output nobody reads: the last block's context query, as that block drops its context.
+    pub fn unread_layer(&self) -> String {
+        format!("transformer_blocks.{}.attn.add_q_proj", self.num_layers - 1)
+    }
+
     /// Stable Diffusion 3 medium's shape, without classes.
     pub fn sd3_medium() -> Self {
         Self {

@@ -14,6 +14,7 @@
 //! | [`spectrum`] | 2-D spectra and their radial average |
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
+//! | [`pair_layout`] | how pairs lie on disk |
 //! | [`parity`] | golden tensors recomputed |
 //! | [`mod@bench`] | what `mdsd3 bench` measures |
 //! | [`inspect`] | what a checkpoint is, from its headers |
@@ -31,6 +32,7 @@ pub mod kernels;
 pub mod loss;
 pub mod mix;
 pub mod mmdit;
+pub mod pair_layout;
 pub mod parity;
 pub mod pipeline;
 pub mod sampler;

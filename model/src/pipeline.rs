@@ -39,6 +39,7 @@ pub(crate) use codec::Codec;
 pub(crate) use context::CLEAN_PROMPT;
 pub use context::LearnedContext;
 use context::{BatchContext, Context};
+pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
 pub(crate) use mini::find as find_mini;
 pub(crate) use sd3::config_with_classes;

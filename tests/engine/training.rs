@@ -1,13 +1,21 @@
 //! A training beside the worker.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mdsd3_engine::protocol::{Event, Request};
+use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::{Trainer, TrainingEvent, TrainingRequest};
 
-/// A recipe over the tiny pipeline that takes far longer than any test.
-fn recipe(folder: &Path) -> std::path::PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+use crate::driver::Driver;
+
+/// The tiny Stable Diffusion 3 pipeline of the goldens.
+fn checkpoint() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/sd3_pipeline_tiny/pipeline")
+}
+
+/// A recipe of an adapter over it.
+fn recipe(folder: &Path, steps: usize) -> PathBuf {
     let text = format!(
         r#"
 mode = "adapter"
@@ -20,7 +28,7 @@ path = '{}'
 side = 32
 variants = 1
 [training]
-steps = 1000000
+steps = {steps}
 learning_rate = 1e-3
 [report]
 every = 1
@@ -29,8 +37,8 @@ sample_every = 0
 save_every = 1000000
 "#,
         folder.join("run").display(),
-        root.join("goldens/sd3_pipeline_tiny/pipeline").display(),
-        root.join("../assets/photos").display(),
+        checkpoint().display(),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/photos").display(),
     );
     let path = folder.join("recipe.toml");
     std::fs::write(&path, text).expect("written");
@@ -53,7 +61,8 @@ fn wait(trainer: &Trainer, fits: impl Fn(&TrainingEvent) -> bool) -> Vec<Trainin
 #[test]
 fn a_training_pauses_resumes_and_stops_with_its_state_saved() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = recipe(folder.path());
+    // Far more steps than any test waits for.
+    let recipe = recipe(folder.path(), 1_000_000);
     let mut trainer = Trainer::new(None);
     let start = TrainingRequest::Start { recipe };
     trainer.handle(start.clone()).unwrap();
@@ -86,4 +95,43 @@ fn a_recipe_that_cannot_be_used_is_an_event() {
     trainer.handle(TrainingRequest::Start { recipe }).unwrap();
     let seen = wait(&trainer, |e| matches!(e, TrainingEvent::Failed { .. }));
     assert!(matches!(seen.last(), Some(TrainingEvent::Failed { message }) if message.contains("nowhere.toml")));
+}
+
+#[test]
+fn a_trained_adapter_is_loaded_and_rendered_as_the_studio_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path(), 4);
+    let mut trainer = Trainer::new(None);
+    trainer.handle(TrainingRequest::Start { recipe }).unwrap();
+    let ended = wait(&trainer, |e| {
+        matches!(e, TrainingEvent::Finished { .. } | TrainingEvent::Failed { .. })
+    });
+    let Some(TrainingEvent::Finished { path }) = ended.last() else {
+        panic!("{:?}", ended.last());
+    };
+    let request = RenderRequest {
+        model: Some(checkpoint()),
+        adapter: Some(path.clone()),
+        mix: "rain=0.8,haze=0.4".parse().unwrap(),
+        steps: 2,
+        size: 32,
+        ..RenderRequest::default()
+    };
+    let driver = Driver::start();
+    driver.send(Request::LoadModel {
+        key: Box::new(request.model_key()),
+    });
+    let loaded = driver.wait_for(|event| matches!(event, Event::ModelLoaded(_) | Event::Failed { .. }));
+    let Some(Event::ModelLoaded(model)) = loaded.last() else {
+        panic!("{loaded:?}");
+    };
+    assert_eq!(model.classes, ["rain", "haze"]);
+    driver.render(3, request);
+    let events = driver.wait_for_end(3);
+    assert!(
+        matches!(events.last(), Some(Event::Finished { run: 3, .. })),
+        "{events:?}"
+    );
+    let frames = driver.collect_frames(3, 2 * (2 + 1));
+    assert!(frames.iter().all(|f| (f.image.width, f.image.height) == (32, 32)));
 }

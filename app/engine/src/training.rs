@@ -13,7 +13,8 @@ use mdsd3_model::train;
 use crate::device::{ComputeDevice, ComputeDtype};
 use crate::error::EngineError;
 
-pub use mdsd3_model::train::adapter::{BINS, Budget, Part, Skipped, StepNumbers, ValidationNumbers, bin_name};
+pub use mdsd3_model::train::adapter::{Budget, Part, Skipped};
+pub use mdsd3_model::train::report::{BINS, StepNumbers, ValidationNumbers, bin_name};
 pub use mdsd3_model::train::{Outcome, Progress, Report, TrainObserver};
 pub use trainer::{Trainer, TrainingEvent, TrainingRequest};
 

@@ -27,3 +27,10 @@ pub fn rgb_from_tensor(pixels: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> 
         })
         .collect()
 }
+
+/// The first image of a batch, as [`rgb_from_tensor`] makes it.
+pub fn first_rgb(pixels: &Tensor) -> Result<Rgb32FImage, ModelError> {
+    rgb_from_tensor(&pixels.narrow(0, 0, 1)?)?
+        .pop()
+        .ok_or_else(|| ModelError::BadInput("the autoencoder made no image".into()))
+}

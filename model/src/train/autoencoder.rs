@@ -9,12 +9,14 @@ use image::Rgb32FImage;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
-use super::log::{LossLog, Row, Sums};
 use super::optimizer::{Optimizer, Rates, learning_rate};
 use super::pairs::random_mix;
 use super::photos::Photos;
-use super::recipe::Recipe;
+use super::recipe::{AutoencoderPhase, Recipe};
+use super::room::with_room;
 use super::state;
+use super::steps::{SavedBatch, not_a_number};
+use super::table::Table;
 use super::transform::PatchTransform;
 use super::variables::{Variables, name_key};
 use super::{Progress, TrainObserver};
@@ -28,8 +30,6 @@ use crate::sampler::noise::stream;
 pub const PHASE: &str = "autoencoder";
 /// Crops that the whitening is measured on.
 const WHITENING_CROPS: u64 = 256;
-/// Steps between reports.
-const REPORT: usize = 20;
 
 /// Fresh (or resumed) autoencoder with its optimiser.
 pub struct Training {
@@ -55,56 +55,98 @@ pub fn train(
     observer: &mut dyn TrainObserver,
 ) -> Result<ControlFlow<()>, ModelError> {
     let Training { model, mut optimizer } = prepare(recipe, photos)?;
-    let (settings, log) = (&recipe.autoencoder, LossLog::new(&recipe.output));
-    let (mut sums, mut since) = (Sums::default(), Instant::now());
+    let (settings, path) = (&recipe.autoencoder, state::path(recipe, PHASE));
+    let mut log = Log::open(recipe, optimizer.step)?;
     while optimizer.step < settings.steps {
         let step = optimizer.step;
-        let crops = crops(recipe, photos, step);
-        let target = batch_tensor(&crops)?;
+        let target = batch_tensor(&crops(recipe, photos, step))?;
         let loss = loss(&model, &target, settings.focal_weight)?;
-        sums.add(finite(loss.to_scalar::<f32>()?, PHASE, step)?, 1.0);
-        let learning_rate = learning_rate(
-            step,
-            settings.steps,
-            50,
-            settings.learning_rate,
-            settings.learning_rate * 0.05,
-        );
-        let rates = Rates {
-            learning_rate,
-            weight_decay: 0.0,
-            clip: 1.0,
-            ema: 0.99,
-        };
+        let value = loss.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            let batch = SavedBatch::of(Vec::new(), [("crops", target)]);
+            return Err(not_a_number(&recipe.output, step, "autoencoder's loss", Ok(batch)));
+        }
+        let rates = rates(settings, step);
         let gradient_norm = optimizer.apply(&loss.backward()?, rates)?;
-        if optimizer.step.is_multiple_of(REPORT) || optimizer.step == settings.steps {
-            let samples_per_sec = (REPORT * settings.batch) as f32 / since.elapsed().as_secs_f32();
-            log.append(
-                &Row {
-                    phase: PHASE,
-                    step: optimizer.step,
-                    gradient_norm,
-                    learning_rate,
-                    samples_per_sec,
-                },
-                &sums,
-            )?;
-            let progress = Progress {
-                phase: PHASE.into(),
-                step: optimizer.step,
-                steps: settings.steps,
-                loss: sums.mean(),
-                samples_per_sec,
-            };
-            (sums, since) = (Sums::default(), Instant::now());
-            if observer.progress(&progress).is_break() {
-                state::save(&state::path(recipe, PHASE), &optimizer)?;
+        log.losses.push(value);
+        let progress = log.progress(optimizer.step);
+        if optimizer.step.is_multiple_of(recipe.report.every) || optimizer.step == settings.steps {
+            let learning_rate = rates.learning_rate;
+            if with_room(observer, &progress, |_| {
+                log.row(&progress, gradient_norm, learning_rate)
+            })?
+            .is_break()
+            {
                 return Ok(ControlFlow::Break(()));
             }
+            log.restart();
+        }
+        let is_stopped = observer.progress(&progress).is_break();
+        let is_last = optimizer.step == settings.steps;
+        let is_due = is_stopped || is_last || optimizer.step.is_multiple_of(recipe.report.save_every);
+        let is_saved = !is_due || with_room(observer, &progress, |_| state::save(&path, &optimizer))?.is_continue();
+        if is_stopped || !is_saved {
+            return Ok(ControlFlow::Break(()));
         }
     }
-    state::save(&state::path(recipe, PHASE), &optimizer)?;
     Ok(ControlFlow::Continue(()))
+}
+
+fn rates(settings: &AutoencoderPhase, step: usize) -> Rates {
+    let peak = settings.learning_rate;
+    Rates {
+        learning_rate: learning_rate(step, settings.steps, 50, peak, peak * 0.05),
+        weight_decay: 0.0,
+        clip: 1.0,
+        ema: 0.99,
+    }
+}
+
+/// The phase's numbers since the last row.
+struct Log<'a> {
+    recipe: &'a Recipe,
+    table: Table,
+    losses: Vec<f32>,
+    since: Instant,
+}
+
+impl<'a> Log<'a> {
+    fn open(recipe: &'a Recipe, step: usize) -> Result<Self, ModelError> {
+        let columns = ["step", "loss", "gradient_norm", "learning_rate", "samples_per_sec"];
+        let table = Table::new(recipe.output.join("autoencoder.csv"), &columns);
+        table.keep_until(step)?;
+        Ok(Self {
+            recipe,
+            table,
+            losses: Vec::new(),
+            since: Instant::now(),
+        })
+    }
+
+    fn progress(&self, step: usize) -> Progress {
+        let samples = (self.losses.len() * self.recipe.autoencoder.batch) as f32;
+        Progress {
+            phase: PHASE.into(),
+            step,
+            steps: self.recipe.autoencoder.steps,
+            loss: Some(self.losses.iter().sum::<f32>() / self.losses.len().max(1) as f32),
+            samples_per_sec: samples / self.since.elapsed().as_secs_f32().max(1e-6),
+        }
+    }
+
+    fn row(&self, progress: &Progress, gradient_norm: f32, learning_rate: f64) -> Result<(), ModelError> {
+        self.table.append(&[vec![
+            progress.step.to_string(),
+            progress.loss.map(|loss| format!("{loss:e}")).unwrap_or_default(),
+            format!("{gradient_norm:.6e}"),
+            format!("{learning_rate:.4e}"),
+            format!("{:.3}", progress.samples_per_sec),
+        ]])
+    }
+
+    fn restart(&mut self) {
+        (self.losses, self.since) = (Vec::new(), Instant::now());
+    }
 }
 
 /// Mean absolute and squared error, and focal frequency loss, of a batch's reconstruction.
@@ -114,16 +156,6 @@ pub fn loss(model: &MiniAutoencoder, target: &Tensor, focal_weight: f64) -> Resu
     let plain = (difference.abs()?.mean_all()? + (difference.sqr()?.mean_all()? * 2.0)?)?;
     let focal = focal_frequency_loss(&decoded, target, FocalFrequency::default())?.mean_all()?;
     Ok((plain + (focal * focal_weight)?)?)
-}
-
-/// Refuses to go on with a loss that is not a number.
-pub fn finite(loss: f32, phase: &str, step: usize) -> Result<f32, ModelError> {
-    if loss.is_finite() {
-        return Ok(loss);
-    }
-    Err(ModelError::BadInput(format!(
-        "{phase}: the loss became {loss} at step {step}; lower the learning rate and resume"
-    )))
 }
 
 /// A step's crops: half of them degraded.

@@ -8,22 +8,29 @@
 //! | `autoencoder` | phase 1: the autoencoder's corrections |
 //! | `pairs` | scene and degraded latents, prepared once; each class's prior |
 //! | `transformer` | phase 2: flow matching plus focal frequency loss |
-//! | `variables`, `optimizer` | seeded variables; `AdamW`, EMA, clipping, learning rate |
-//! | `state` | atomic checkpoints, exact resume |
-//!
+//! | `full` | what a step, a validation and a strip of phase 2 are |
 //! | `adapter` | the other kind of recipe: an adapter over a Stable Diffusion 3 checkpoint |
-//! | `table` | CSV files that grow |
+//! | `steps` | the loop of both kinds |
+//! | `report` | what it tells: tables, `TensorBoard`, validation, sample strips |
+//! | `variables`, `gradients`, `optimizer` | seeded variables; sums over batches; `AdamW`, EMA, clipping, learning rate |
+//! | `state`, `keep` | atomic checkpoints, exact resume; which are kept |
+//! | `table`, `room` | CSV files that grow; a full disk |
 //!
 //! Everything random is keyed by (recipe seed, phase, step), so a resumed run draws what an unbroken one would have.
 
 pub mod adapter;
 mod autoencoder;
-mod log;
+mod full;
+mod gradients;
+mod keep;
 pub(crate) mod optimizer;
 mod pairs;
 mod photos;
 mod recipe;
+pub mod report;
+mod room;
 mod state;
+mod steps;
 mod table;
 mod transform;
 mod transformer;
@@ -34,8 +41,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 
-pub use adapter::{AdapterRecipe, Report};
+pub use adapter::AdapterRecipe;
 pub use recipe::Recipe;
+pub use report::Report;
 
 use crate::error::ModelError;
 
@@ -59,7 +67,7 @@ pub trait TrainObserver {
     /// Called every few steps.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 
-    /// Called when an adapter's training has something else to tell.
+    /// Called when the run has something else to tell.
     fn report(&mut self, _report: &Report) {}
 }
 
@@ -135,7 +143,7 @@ fn run_full(recipe: &Recipe, observer: &mut dyn TrainObserver) -> Result<Outcome
     if autoencoder::train(recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);
     }
-    if transformer::train(recipe, &photos, observer)?.is_break() {
+    if full::train(recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);
     }
     Ok(Outcome::Finished(recipe.output.clone()))

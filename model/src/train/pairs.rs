@@ -45,6 +45,12 @@ struct Cut {
 }
 
 impl Cut {
+    /// A square of a pair's own size.
+    const WHOLE: Self = Self {
+        frame: Frame::SQUARE,
+        far: (false, false),
+    };
+
     fn random(recipe: &Recipe, stream: &mut Stream) -> Self {
         let frames = recipe.pairs.frames();
         let mut at = unit(stream.next_u64()) as f32 * frames.iter().map(|f| f.share).sum::<f32>();
@@ -123,6 +129,44 @@ fn latents(
     Ok([both.get(0)?, both.get(1)?])
 }
 
+/// A pair of a mix, cut from a photo.
+fn pair(
+    model: &MiniAutoencoder,
+    recipe: &Recipe,
+    photos: &Photos,
+    (mix, cut): (&Mix, &Cut),
+    rng: &mut Stream,
+) -> Result<Pair, ModelError> {
+    let transformer = &recipe.model.transformer;
+    let [scene, degraded] = latents(model, recipe, photos, (mix, cut), rng)?;
+    let host = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+    Ok(Pair {
+        scene: host(&scene)?,
+        degraded: host(&degraded)?,
+        mask: head_mask(mix, &transformer.classes, transformer.num_attention_heads),
+        place: cut.place(recipe),
+    })
+}
+
+/// Pairs to judge by: each class in turn, at ratio 1.
+pub fn held_out(
+    recipe: &Recipe,
+    model: &MiniAutoencoder,
+    photos: &Photos,
+    count: usize,
+) -> Result<Vec<Pair>, ModelError> {
+    let classes = &recipe.model.transformer.classes;
+    (0..count)
+        .into_par_iter()
+        .map(|i| {
+            let mut rng = stream(recipe.seed ^ name_key("held-out pairs"), i as u64, 0);
+            let mut mix = Mix::new();
+            mix.set(&classes[i % classes.len()], 1.0)?;
+            pair(model, recipe, photos, (&mix, &Cut::WHOLE), &mut rng)
+        })
+        .collect()
+}
+
 /// Prepares the recipe's pairs; `Break` when the observer stopped it.
 pub fn prepare(
     recipe: &Recipe,
@@ -130,7 +174,6 @@ pub fn prepare(
     photos: &Photos,
     observer: &mut dyn TrainObserver,
 ) -> Result<ControlFlow<(), Vec<Pair>>, ModelError> {
-    let transformer = &recipe.model.transformer;
     let mut pairs = Vec::with_capacity(recipe.pairs.count);
     let begun = std::time::Instant::now();
     while pairs.len() < recipe.pairs.count {
@@ -141,15 +184,7 @@ pub fn prepare(
                 let mut rng = stream(recipe.seed ^ name_key("pairs"), i as u64, 0);
                 let mix = random_mix(recipe, &mut rng);
                 let cut = Cut::random(recipe, &mut rng);
-                let [scene, degraded] = latents(model, recipe, photos, (&mix, &cut), &mut rng)?;
-                let host = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-                let mask = head_mask(&mix, &transformer.classes, transformer.num_attention_heads);
-                Ok(Pair {
-                    scene: host(&scene)?,
-                    degraded: host(&degraded)?,
-                    mask,
-                    place: cut.place(recipe),
-                })
+                pair(model, recipe, photos, (&mix, &cut), &mut rng)
             })
             .collect::<Result<_, ModelError>>()?;
         pairs.extend(more);
@@ -178,7 +213,7 @@ pub fn fit_priors(recipe: &Recipe, model: &MiniAutoencoder, photos: &Photos) -> 
     };
     for (c, class) in classes.iter().enumerate() {
         let mut mix = Mix::new();
-        mix.set(class, 1.0).map_err(|e| ModelError::BadInput(e.to_string()))?;
+        mix.set(class, 1.0)?;
         let moments = (0..PRIOR_PAIRS)
             .into_par_iter()
             .map(|i| {

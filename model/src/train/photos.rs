@@ -21,12 +21,36 @@ pub struct Photos {
 }
 
 impl Photos {
-    /// Loads the recipe's split.
+    /// Loads the recipe's training split.
     ///
     /// # Errors
     /// Bad input when the manifest or a photo is missing, saying how to get them.
     pub fn load(recipe: &Recipe) -> Result<Self, ModelError> {
-        let paths = manifest_paths(recipe)?;
+        let paths = manifest_paths(recipe, &recipe.split)?;
+        if paths.is_empty() {
+            return Err(ModelError::BadInput(format!(
+                "{}: no photo of split {}",
+                recipe.manifest.display(),
+                recipe.split
+            )));
+        }
+        Self::of(recipe, &paths)
+    }
+
+    /// Loads up to `count` photos of the validation split; `None` when there are none.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_held_out(recipe: &Recipe, count: usize) -> Result<Option<Self>, ModelError> {
+        let mut paths = manifest_paths(recipe, &recipe.validation_split)?;
+        paths.truncate(count);
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        Self::of(recipe, &paths).map(Some)
+    }
+
+    fn of(recipe: &Recipe, paths: &[String]) -> Result<Self, ModelError> {
         let side = recipe.pairs.side;
         let shorter = |&frame: &Frame| frame.pixels(side).0.min(frame.pixels(side).1);
         let mut sizes: Vec<u32> = SCALES.iter().map(|s| (s * side as f32) as u32).collect();
@@ -87,7 +111,7 @@ fn shorter_side(image: &Rgb32FImage, side: u32) -> Rgb32FImage {
     imageops::resize(image, scaled(width), scaled(height), FilterType::CatmullRom)
 }
 
-fn manifest_paths(recipe: &Recipe) -> Result<Vec<String>, ModelError> {
+fn manifest_paths(recipe: &Recipe, split_name: &str) -> Result<Vec<String>, ModelError> {
     let bad = |message: String| ModelError::BadInput(format!("{}: {message}", recipe.manifest.display()));
     let mut table = csv::ReaderBuilder::new()
         .delimiter(b'\t')
@@ -105,12 +129,9 @@ fn manifest_paths(recipe: &Recipe) -> Result<Vec<String>, ModelError> {
     let mut paths = Vec::new();
     for row in table.records() {
         let row = row.map_err(|e| bad(e.to_string()))?;
-        if row.get(split) == Some(recipe.split.as_str()) {
+        if row.get(split) == Some(split_name) {
             paths.extend(row.get(path).map(str::to_owned));
         }
-    }
-    if paths.is_empty() {
-        return Err(bad(format!("no photo of split {}", recipe.split)));
     }
     Ok(paths)
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::MiniConfig;
+use super::report::Reporting;
+use crate::config::{MiniConfig, PredictionKind};
 use crate::error::ModelError;
 
 /// Everything a run depends on beside the photos. Paths are relative to where the command is run.
@@ -19,6 +20,9 @@ pub struct Recipe {
     pub manifest: PathBuf,
     /// Split to train on.
     pub split: String,
+    /// Split that validation and sample strips use; the training photos where it has none.
+    #[serde(default = "held_out")]
+    pub validation_split: String,
     /// Folder for the model, the log and the resumable state.
     pub output: PathBuf,
     /// Phase 1.
@@ -30,8 +34,15 @@ pub struct Recipe {
     /// The stages of phase 2, one after the other.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
+    /// What is written on the way.
+    #[serde(default)]
+    pub report: Reporting,
     /// The model.
     pub model: MiniConfig,
+}
+
+fn held_out() -> String {
+    "heldout".to_owned()
 }
 
 /// Phase 1: the autoencoder.
@@ -137,8 +148,6 @@ pub struct TransformerPhase {
     pub clip: f32,
     /// Largest decay of the exponential moving average.
     pub ema: f32,
-    /// Steps between saves of the resumable state.
-    pub save_every: usize,
 }
 
 /// A stage of phase 2.
@@ -170,6 +179,11 @@ impl Recipe {
             .check()
             .map_err(|message| ModelError::BadInput(format!("{}: {message}", path.display())))?;
         Ok(recipe)
+    }
+
+    /// Steps of phase 2.
+    pub fn steps(&self) -> usize {
+        self.stages.iter().map(|stage| stage.steps).sum()
     }
 
     fn check_frames(&self, multiple: u32) -> Result<(), String> {
@@ -221,6 +235,13 @@ impl Recipe {
                 "pairs.class_weights has {weights} numbers for {classes} classes"
             ));
         }
+        if self.model.prediction != PredictionKind::SceneResidual {
+            return Err(
+                "model.prediction must be \"scene_residual\": it is what whole small models are trained to predict"
+                    .into(),
+            );
+        }
+        self.report.check()?;
         if self.pairs.count == 0 || self.autoencoder.batch == 0 {
             return Err("pairs.count and autoencoder.batch must be at least 1".into());
         }

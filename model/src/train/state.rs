@@ -81,14 +81,20 @@ pub fn write_tensors(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
-/// Writes the model folder: the averages of all variables in f16, extra tensors in f32, and the config.
-pub fn export(recipe: &Recipe, phases: &[&Optimizer], extra: HashMap<String, Tensor>) -> Result<(), ModelError> {
+/// Writes a model's weights to `path`, the averages of all variables in f16 and extra tensors in f32, and its config to the
+/// recipe's output folder.
+pub fn export(
+    recipe: &Recipe,
+    phases: &[&Optimizer],
+    extra: HashMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), ModelError> {
     let mut tensors = extra;
     for slot in phases.iter().flat_map(|o| &o.slots) {
         let tensor = Tensor::from_slice(&slot.average, slot.shape(), &Device::Cpu)?.to_dtype(DType::F16)?;
         tensors.insert(slot.name.clone(), tensor);
     }
-    write_tensors(&recipe.output.join("model.safetensors"), &tensors)?;
+    write_tensors(path, &tensors)?;
     let config = serde_json::to_string_pretty(&recipe.model).map_err(|e| ModelError::BadInput(e.to_string()))?;
     write_atomically(&recipe.output.join("config.json"), |file| writeln!(file, "{config}"))
 }

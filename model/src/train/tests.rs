@@ -13,7 +13,7 @@ use super::photos::Photos;
 use super::recipe::{Frame, Recipe};
 use super::transformer::{self, Network};
 use super::variables::Variables;
-use super::{Outcome, Progress, optimizer};
+use super::{Job, Outcome, Progress, Report, TrainObserver, optimizer};
 use crate::autoencoder::MiniAutoencoder;
 use crate::sampler::noise::gaussian;
 
@@ -150,19 +150,118 @@ fn a_stopped_run_resumes_to_the_same_bits() {
         model(whole.path()) == model(stopped.path()),
         "the resumed model differs"
     );
+    let losses = |folder: &Path| -> Vec<String> {
+        let table = std::fs::read_to_string(folder.join("out/train.csv")).unwrap();
+        let start = |line: &str| line.split(',').take(3).collect::<Vec<_>>().join(",");
+        table.lines().map(start).collect()
+    };
+    assert_eq!(losses(whole.path()), losses(stopped.path()));
+}
+
+/// Remembers what a run told.
+#[derive(Default)]
+struct Watch {
+    reports: Vec<Report>,
+    phases: HashSet<String>,
+}
+
+impl TrainObserver for Watch {
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.phases.insert(progress.phase.clone());
+        ControlFlow::Continue(())
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.reports.push(report.clone());
+    }
 }
 
 #[test]
-fn a_trained_folder_opens_as_a_model() {
+fn a_trained_folder_opens_as_a_model_and_its_run_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     recipe(folder.path());
-    super::run(&folder.path().join("recipe.toml"), &mut |_: &Progress| {
-        ControlFlow::Continue(())
-    })
+    let mut watch = Watch::default();
+    super::run(&folder.path().join("recipe.toml"), &mut watch).unwrap();
+    let out = folder.path().join("out");
+    for weights in [out.clone(), out.join("best.safetensors")] {
+        let pipeline = crate::pipeline::Pipeline::open(&weights, &Device::Cpu, candle_core::DType::F32).unwrap();
+        assert_eq!(pipeline.info().classes, ["rain", "haze", "noise", "snow"]);
+    }
+    let phases = [
+        "autoencoder",
+        "preparing pairs",
+        "transformer 16 px",
+        "transformer 32 px",
+    ];
+    assert_eq!(watch.phases, HashSet::from(phases.map(str::to_owned)));
+    let count = |is: fn(&Report) -> bool| watch.reports.iter().filter(|r| is(r)).count();
+    // 45 steps, a row every fifth and a validation every twentieth, and the last one.
+    assert_eq!(count(|r| matches!(r, Report::Step(_))), 9);
+    assert_eq!(count(|r| matches!(r, Report::Validation(_))), 3);
+    assert_eq!(count(|r| matches!(r, Report::Strip { .. })), 1);
+    assert_eq!(
+        count(|r| matches!(r, Report::Warning(_))),
+        0,
+        "every layer that can has a gradient"
+    );
+    assert!(
+        matches!(
+            watch.reports[0],
+            Report::Prepared {
+                training: 6,
+                validation: 0,
+                ..
+            }
+        ),
+        "{:?}",
+        watch.reports[0]
+    );
+    let rows = |name: &str| std::fs::read_to_string(out.join(name)).unwrap().lines().count();
+    assert_eq!(
+        (rows("autoencoder.csv"), rows("train.csv"), rows("validation.csv")),
+        (9, 10, 7)
+    );
+    assert!(rows("gradients.csv") > 10);
+    // A row per sample: scene, target and sample.
+    assert_eq!(
+        image::image_dimensions(out.join("samples/step-000045.png")).unwrap(),
+        (96, 64)
+    );
+}
+
+#[test]
+fn held_out_photos_are_another_split_of_the_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path());
+    assert!(Photos::load_held_out(&recipe, 2).unwrap().is_none());
+    std::fs::write(
+        folder.path().join("manifest.tsv"),
+        "split\tpath\ntrain\tphoto.png\nheldout\tphoto.png\n",
+    )
     .unwrap();
-    let pipeline =
-        crate::pipeline::Pipeline::open(&folder.path().join("out"), &Device::Cpu, candle_core::DType::F32).unwrap();
-    assert_eq!(pipeline.info().classes, ["rain", "haze", "noise", "snow"]);
+    assert!(Photos::load_held_out(&recipe, 2).unwrap().is_some());
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_with_its_batch_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe(folder.path());
+    recipe.stages[0].learning_rate = 1e30;
+    let output = recipe.output.clone();
+    let error = Job::Full(Box::new(recipe))
+        .run(&Device::Cpu, candle_core::DType::F32, &mut Watch::default())
+        .unwrap_err()
+        .to_string();
+    let name = error
+        .split_once("its batch is in ")
+        .unwrap()
+        .1
+        .split(';')
+        .next()
+        .unwrap();
+    let batch = crate::io::checkpoint::Weights::open(Path::new(name)).unwrap();
+    assert_eq!(batch.get("scene").unwrap().dims(), [2, 24, 4, 4]);
+    assert!(name.starts_with(output.to_str().unwrap()));
 }
 
 #[test]

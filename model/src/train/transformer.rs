@@ -1,37 +1,27 @@
-//! Phase 2: the transformer, by flow matching with a focal frequency loss on `x0_hat`.
+//! Phase 2: the transformer, what it is given and what is minimised: flow matching with a focal frequency loss on `x0_hat`.
 //!
 //! In the scene-residual parametrisation (see `sampler::prediction`) the network's target is the residual that the
 //! posterior mean leaves, scaled to unit variance. Its squared error is the flow-matching error of the velocity times
 //! `sigma² / c_out²`: the same minimum, with every class, channel and noise level weighing alike. The focal frequency loss
 //! is taken on `x0_hat` in the same units and weighted by (1 - t/1000), so that it counts when fine structure forms.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
-use std::time::Instant;
-
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::rand_core::Rng;
 
-use super::autoencoder::{self, finite};
-use super::log::{LossLog, Row, Sums};
-use super::optimizer::{Optimizer, Rates, learning_rate};
-use super::pairs::{self, Pair};
-use super::photos::Photos;
+use super::optimizer::Optimizer;
+use super::pairs::Pair;
 use super::recipe::{Recipe, Stage, TransformerPhase};
 use super::variables::{Variables, name_key};
-use super::{Progress, TrainObserver, state};
 use crate::error::ModelError;
 use crate::loss::{FocalFrequency, focal_frequency_loss};
-use crate::mmdit::{Conditioning, Mmdit};
+use crate::mmdit::{CleanCache, Conditioning, Mmdit};
 use crate::pipeline::LearnedContext;
 use crate::sampler::noise::{Stream, normals, stream, unit};
 use crate::sampler::prediction::{ClassPriors, noisy_residual, sigma_tensor};
 use crate::sampler::schedule;
 
-/// The name of the phase in files and reports.
-const PHASE: &str = "transformer";
-/// Steps between reports.
-const REPORT: usize = 20;
+/// The name of the phase in reports, and of its tensors.
+pub const PHASE: &str = "transformer";
 /// Noise levels stay this far from 0, where nothing is left to predict.
 const LEAST_SIGMA: f64 = 0.003;
 
@@ -86,59 +76,98 @@ pub struct Batch {
     pub origin: (usize, usize),
 }
 
-/// Losses of a batch.
-pub struct Losses {
-    /// What is minimised.
-    pub total: Tensor,
-    /// Squared error per sample.
-    pub per_sample: Vec<f32>,
+/// What the network is told of a batch, beside its scenes.
+pub struct Told {
+    timestep: Tensor,
+    context: Tensor,
+    pooled: Tensor,
+    mask: Tensor,
+    origin: (usize, usize),
 }
 
-/// The objective of a batch.
-pub fn losses(network: &Network, priors: &ClassPriors, batch: &Batch, focal_weight: f64) -> Result<Losses, ModelError> {
+impl Told {
+    /// Of one noise level and one mask of heads per sample.
+    pub fn new(
+        network: &Network,
+        sigmas: &[f32],
+        masks: &[Vec<f32>],
+        origin: (usize, usize),
+    ) -> Result<Self, ModelError> {
+        let (device, count) = (Device::Cpu, sigmas.len());
+        let timesteps: Vec<f32> = sigmas.iter().map(|&s| schedule::timestep(s)).collect();
+        let learned = &network.context;
+        let (_, tokens, width) = learned.tokens.dims3()?;
+        Ok(Self {
+            timestep: Tensor::new(timesteps, &device)?,
+            context: learned.tokens.broadcast_as((count, tokens, width))?.contiguous()?,
+            pooled: learned
+                .pooled
+                .broadcast_as((count, learned.pooled.dim(1)?))?
+                .contiguous()?,
+            mask: Tensor::from_vec(masks.concat(), (count, masks[0].len()), &device)?,
+            origin,
+        })
+    }
+
+    /// With the clean path of the batch's scenes.
+    pub fn with<'a>(&'a self, clean: &'a CleanCache) -> Conditioning<'a> {
+        Conditioning {
+            timestep: &self.timestep,
+            context: &self.context,
+            pooled: &self.pooled,
+            mask: Some(&self.mask),
+            clean: Some(clean),
+            origin: Some(self.origin),
+        }
+    }
+}
+
+/// What the network makes of a batch, and what it should have made, in units of the residual's deviation.
+///
+/// # Shapes
+/// Both `[batch, channels, side, side]`.
+pub fn evaluated(network: &Network, priors: &ClassPriors, batch: &Batch) -> Result<(Tensor, Tensor), ModelError> {
     let device = Device::Cpu;
-    let count = batch.sigmas.len();
     let c = priors.coefficients(&batch.sigmas, &batch.masks, DType::F32, &device)?;
     let sigma = sigma_tensor(&batch.sigmas, &device)?;
     let mean = c.prior_mean(&batch.scene)?;
     let x_t = (batch.degraded.broadcast_mul(&(1.0 - &sigma)?)? + batch.noise.broadcast_mul(&sigma)?)?;
     let y = noisy_residual(&x_t, &mean, &sigma)?;
     let target = ((&batch.degraded - mean)? - y.broadcast_mul(&c.skip)?)?.broadcast_div(&c.out)?;
-
-    let timesteps: Vec<f32> = batch.sigmas.iter().map(|&s| schedule::timestep(s)).collect();
-    let (_, tokens, width) = network.context.tokens.dims3()?;
+    let told = Told::new(network, &batch.sigmas, &batch.masks, batch.origin)?;
     let clean = network.transformer.clean_cache(&batch.scene, Some(batch.origin))?;
-    let on = Conditioning {
-        timestep: &Tensor::new(timesteps, &device)?,
-        context: &network
-            .context
-            .tokens
-            .broadcast_as((count, tokens, width))?
-            .contiguous()?,
-        pooled: &network
-            .context
-            .pooled
-            .broadcast_as((count, network.context.pooled.dim(1)?))?
-            .contiguous()?,
-        mask: Some(&Tensor::from_vec(
-            batch.masks.concat(),
-            (count, batch.masks[0].len()),
-            &device,
-        )?),
-        clean: Some(&clean),
-        origin: Some(batch.origin),
-    };
-    let output = network.transformer.forward(&y.broadcast_mul(&c.input)?, &on)?;
+    let output = network
+        .transformer
+        .forward(&y.broadcast_mul(&c.input)?, &told.with(&clean))?;
+    Ok((output, target))
+}
+
+/// Losses of a batch.
+pub struct Losses {
+    /// What is minimised.
+    pub total: Tensor,
+    /// Squared error per sample.
+    pub per_sample: Vec<f32>,
+    /// Focal frequency loss per sample; empty when it is switched off.
+    pub focal: Vec<f32>,
+}
+
+/// The objective of a batch.
+pub fn losses(network: &Network, priors: &ClassPriors, batch: &Batch, focal_weight: f64) -> Result<Losses, ModelError> {
+    let (output, target) = evaluated(network, priors, batch)?;
     let squared = (&output - &target)?.sqr()?.mean((1, 2, 3))?;
     let mut total = squared.mean_all()?;
+    let mut focal_values = Vec::new();
     if focal_weight > 0.0 {
         let focal = focal_frequency_loss(&output, &target, FocalFrequency::default())?;
-        let late = (1.0 - sigma.flatten_all()?)?;
+        focal_values = focal.to_vec1()?;
+        let late = (1.0 - Tensor::new(batch.sigmas.as_slice(), &Device::Cpu)?)?;
         total = (total + ((focal * late)?.mean_all()? * focal_weight)?)?;
     }
     Ok(Losses {
         total,
         per_sample: squared.to_vec1()?,
+        focal: focal_values,
     })
 }
 
@@ -199,145 +228,4 @@ fn random_sigma(settings: &TransformerPhase, rng: &mut Stream) -> f32 {
     }
     let logit = settings.sigma_mean + settings.sigma_deviation * normal;
     (1.0 / (1.0 + (-logit).exp())).clamp(LEAST_SIGMA, 1.0) as f32
-}
-
-/// Trains what is left of the phase and writes the model folder.
-pub fn train(
-    recipe: &Recipe,
-    photos: &Photos,
-    observer: &mut dyn TrainObserver,
-) -> Result<ControlFlow<()>, ModelError> {
-    let mut encoder = autoencoder::prepare(recipe, photos)?;
-    // The transformer learns the latents of the averaged autoencoder, which is the one that is exported.
-    for slot in &mut encoder.optimizer.slots {
-        slot.value.clone_from(&slot.average);
-        slot.publish()?;
-    }
-    let priors = pairs::fit_priors(recipe, &encoder.model, photos)?;
-    let network = Network::new(recipe)?;
-    let mut optimizer = network.optimizer(recipe)?;
-    state::resume(&state::path(recipe, PHASE), &mut optimizer)?;
-    let total: usize = recipe.stages.iter().map(|s| s.steps).sum();
-    if optimizer.step < total {
-        let ControlFlow::Continue(pairs) = pairs::prepare(recipe, &encoder.model, photos, observer)? else {
-            return Ok(ControlFlow::Break(()));
-        };
-        let run = Run {
-            recipe,
-            pairs: &pairs,
-            priors: &priors,
-            network: &network,
-        };
-        if run.stages(&mut optimizer, &encoder.optimizer, observer)?.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    state::export(recipe, &[&encoder.optimizer, &optimizer], prior_tensors(&priors)?)?;
-    Ok(ControlFlow::Continue(()))
-}
-
-/// What the training loop reads.
-struct Run<'a> {
-    recipe: &'a Recipe,
-    pairs: &'a [Pair],
-    priors: &'a ClassPriors,
-    network: &'a Network,
-}
-
-impl Run<'_> {
-    fn stages(
-        &self,
-        optimizer: &mut Optimizer,
-        encoder: &Optimizer,
-        observer: &mut dyn TrainObserver,
-    ) -> Result<ControlFlow<()>, ModelError> {
-        let mut first = 0;
-        for stage in &self.recipe.stages {
-            if self.stage(stage, first, optimizer, encoder, observer)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            first += stage.steps;
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn stage(
-        &self,
-        stage: &Stage,
-        first: usize,
-        optimizer: &mut Optimizer,
-        encoder: &Optimizer,
-        observer: &mut dyn TrainObserver,
-    ) -> Result<ControlFlow<()>, ModelError> {
-        let (settings, log) = (&self.recipe.transformer, LossLog::new(&self.recipe.output));
-        let state_path = state::path(self.recipe, PHASE);
-        let phase = format!("{PHASE} {} px", stage.side);
-        let (mut sums, mut since) = (Sums::default(), Instant::now());
-        while optimizer.step < first + stage.steps {
-            let step = optimizer.step;
-            let batch = batch(self.recipe, self.pairs, stage, step)?;
-            let losses = losses(self.network, self.priors, &batch, settings.focal_weight)?;
-            finite(losses.total.to_scalar()?, &phase, step)?;
-            losses
-                .per_sample
-                .iter()
-                .zip(&batch.sigmas)
-                .for_each(|(&l, &s)| sums.add(l, s));
-            let learning_rate = learning_rate(
-                step - first,
-                stage.steps,
-                stage.warm_up,
-                stage.learning_rate,
-                stage.final_learning_rate,
-            );
-            let rates = Rates {
-                learning_rate,
-                weight_decay: settings.weight_decay,
-                clip: settings.clip,
-                ema: settings.ema,
-            };
-            let gradient_norm = optimizer.apply(&losses.total.backward()?, rates)?;
-            let done = optimizer.step - first;
-            if done.is_multiple_of(settings.save_every) || done == stage.steps {
-                state::save(&state_path, optimizer)?;
-                state::export(self.recipe, &[encoder, optimizer], prior_tensors(self.priors)?)?;
-            }
-            if done.is_multiple_of(REPORT) || done == stage.steps {
-                let samples_per_sec = (REPORT * stage.batch) as f32 / since.elapsed().as_secs_f32();
-                log.append(
-                    &Row {
-                        phase: &phase,
-                        step: optimizer.step,
-                        gradient_norm,
-                        learning_rate,
-                        samples_per_sec,
-                    },
-                    &sums,
-                )?;
-                let progress = Progress {
-                    phase: phase.clone(),
-                    step: done,
-                    steps: stage.steps,
-                    loss: sums.mean(),
-                    samples_per_sec,
-                };
-                (sums, since) = (Sums::default(), Instant::now());
-                if observer.progress(&progress).is_break() {
-                    state::save(&state_path, optimizer)?;
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// The priors as the checkpoint stores them.
-fn prior_tensors(priors: &ClassPriors) -> Result<HashMap<String, Tensor>, ModelError> {
-    let tensor = |rows: &Vec<Vec<f32>>| Tensor::new(rows.clone(), &Device::Cpu);
-    Ok(HashMap::from([
-        ("prediction.gain".to_owned(), tensor(&priors.gain)?),
-        ("prediction.offset".to_owned(), tensor(&priors.offset)?),
-        ("prediction.variance".to_owned(), tensor(&priors.variance)?),
-    ]))
 }

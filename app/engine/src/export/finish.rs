@@ -40,7 +40,7 @@ fn packed_keys(sweep: &Sweep, known: &Known) -> Result<HashSet<String>, EngineEr
         return Ok(HashSet::new());
     }
     let done = done_pairs(sweep, |key| known.pairs.get(key))?;
-    let packs = sweep.plan.layout.layout().packs(sweep, &done);
+    let packs = sweep.layout().packs(sweep, &done);
     let packed = packs.iter().filter(|pack| known.lists.contains_key(&pack.path));
     Ok(packed
         .flat_map(|pack| &pack.pairs)
@@ -86,7 +86,7 @@ pub(super) fn finish(sweep: &Sweep, folder: &Path, shard: Shard) -> Result<Merge
     let done = done_pairs(sweep, |key| known.pairs.get(key).filter(|_| there.contains(key)))?;
     let failed = check_complete(sweep, folder, &known, &there)?;
     let writer = Writer::new(folder, shard);
-    let layout = sweep.plan.layout.layout();
+    let layout = sweep.layout();
     let mut lists = Vec::new();
     for list in layout.lists(sweep, &done)? {
         lists.push(writer.write(&list.path, &list.bytes)?);

@@ -69,7 +69,7 @@ struct NoiseKey {
 impl Files<'_> {
     /// Encodes and writes all files of a pair; its record and its degraded image.
     pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<(PairRecord, Rgb32FImage), EngineError> {
-        let layout = self.sweep.plan.layout.layout();
+        let layout = self.sweep.layout();
         let lq_image = match self.sweep.plan.lq {
             LqKind::Composited => PairImage::Composited,
             LqKind::Decoded => PairImage::Decoded,
@@ -99,7 +99,7 @@ impl Files<'_> {
     /// Writes gt under this pair's name. The original of links is the scene's first name in the plan, whichever pair comes
     /// first, so that every order gives the same links.
     fn write_gt(&self, job: &Job, scene: &SceneInWork) -> Result<FileRecord, EngineError> {
-        let layout = self.sweep.plan.layout.layout();
+        let layout = self.sweep.layout();
         let path = layout.place(self.sweep, job).gt;
         let content = encode(
             &scene.fitted.rgb,
@@ -132,7 +132,7 @@ impl Files<'_> {
         made: &Made,
         files: &mut Vec<FileRecord>,
     ) -> Result<(), EngineError> {
-        let layout = self.sweep.plan.layout.layout();
+        let layout = self.sweep.layout();
         let (what, which) = match extra {
             Extra::VaeGt => ("vae_gt", PairImage::VaeGt),
             Extra::LqDecoded => ("lq_decoded", PairImage::Decoded),
@@ -152,12 +152,8 @@ impl Files<'_> {
         };
         let digits = steps.len().to_string().len().max(2);
         for (index, latents) in steps.iter().enumerate() {
-            let path = self
-                .sweep
-                .plan
-                .layout
-                .layout()
-                .extra(self.sweep, job, &format!("steps/{index:0digits$}"));
+            let name = format!("steps/{index:0digits$}");
+            let path = self.sweep.layout().extra(self.sweep, job, &name);
             let rgb = decoder.rgb_from_latents(latents)?;
             files.push(
                 self.writer
@@ -169,7 +165,7 @@ impl Files<'_> {
 
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, EngineError> {
         let plan = &self.sweep.plan;
-        let layout = plan.layout.layout();
+        let layout = self.sweep.layout();
         let place = layout.place(self.sweep, job);
         let (floor, physical) = match (made, &self.decoder) {
             (Made::Sampled { scene: encoded, .. }, Some(decoder)) => {

@@ -14,7 +14,7 @@ pub use kinds::{Copies, CropPlace, CropSpec, EngineKind, Extra, ImageFormat, LqK
 pub use write::{GridRequest, grid_plan, scene_patterns};
 
 use super::check::bad;
-use super::layout::LayoutKind;
+use super::layout::{self, LayoutKind};
 use super::mixes::{self, MixSpec};
 use crate::error::EngineError;
 use crate::loaded::ModelKey;
@@ -150,7 +150,7 @@ impl Plan {
         if self.bits != 8 && self.bits != 16 {
             return wrong(format!("save: bits {} is neither 8 nor 16", self.bits));
         }
-        if self.lq_format == ImageFormat::Jpeg && !self.layout.takes_jpeg() {
+        if self.lq_format == ImageFormat::Jpeg && !layout::rules(self.layout).takes_jpeg() {
             return wrong("save: this layout's readers want PNG; remove lq_format".to_owned());
         }
         if self.bits == 16 && self.lq_format == ImageFormat::Jpeg {

@@ -4,6 +4,7 @@ use mdsd3_model::mix::Mix;
 use sha2::{Digest, Sha256};
 
 use super::check::bad;
+use super::layout::{self, Layout};
 use super::mixes::{self, MixSpec};
 use super::plan::{EngineKind, Names, Plan};
 use super::scenes;
@@ -57,6 +58,11 @@ pub struct Job {
 }
 
 impl Sweep {
+    /// The rules of its layout.
+    pub(super) fn layout(&self) -> &'static dyn Layout {
+        layout::rules(self.plan.layout)
+    }
+
     /// A sweep by formulas.
     pub fn physical(plan: Plan) -> Result<Self, EngineError> {
         check_each_mix(&plan, &degrade::CLASSES)?;
@@ -100,7 +106,7 @@ impl Sweep {
             plan,
             model,
         };
-        sweep.plan.layout.layout().check(&sweep)?;
+        sweep.layout().check(&sweep)?;
         Ok(sweep)
     }
 

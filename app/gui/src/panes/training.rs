@@ -26,10 +26,11 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     controls(ui, studio);
     status(ui, studio);
     let training = &studio.state.training;
-    if training.is_untouched() {
-        nothing_yet(ui);
-    }
-    if !training.has_curves() {
+    if training.steps.is_empty() && training.strip.is_none() {
+        caption(
+            ui,
+            "A recipe is a TOML file that names images and rates, and a checkpoint where an adapter is trained; docs/training.md takes you from photos to an adapter. The run goes on beside your mixes, and the same recipe resumes it.",
+        );
         return;
     }
     let has_numbers = !training.steps.is_empty();

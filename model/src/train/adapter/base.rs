@@ -10,7 +10,7 @@ use super::recipe::AdapterRecipe;
 use crate::config::MmditConfig;
 use crate::error::ModelError;
 use crate::io::layout::Sd3Checkpoint;
-use crate::pipeline::{Codec, rgb_from_tensor, tensor_from_rgb};
+use crate::pipeline::{Codec, first_rgb, tensor_from_rgb};
 use crate::text::TextEncoders;
 
 /// A checkpoint, its parts opened as they are needed.
@@ -115,9 +115,9 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// Images of latents on the host.
-    pub fn decode(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
-        rgb_from_tensor(&self.codec.decode(&latents.to_device(&self.device)?)?)
+    /// The image of latents on the host, `[1, channels, height, width]`.
+    pub fn decode(&self, latents: &Tensor) -> Result<Rgb32FImage, ModelError> {
+        first_rgb(&self.codec.decode(&latents.to_device(&self.device)?)?)
     }
 }
 

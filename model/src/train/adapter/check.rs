@@ -9,7 +9,7 @@ const LARGEST_MODE_SCALE: f64 = 2.0 / (std::f64::consts::PI - 2.0);
 /// Refuses values outside their ranges, naming the key.
 pub fn check(recipe: &AdapterRecipe) -> Result<(), String> {
     check_classes(recipe)?;
-    let (data, objective, training, report) = (&recipe.data, &recipe.objective, &recipe.training, &recipe.report);
+    let (data, objective, training) = (&recipe.data, &recipe.objective, &recipe.training);
     for (name, share) in [
         ("data.mixed_share", data.mixed_share),
         ("data.least_severity", data.least_severity),
@@ -38,10 +38,6 @@ pub fn check(recipe: &AdapterRecipe) -> Result<(), String> {
         ("training.batch", training.batch),
         ("training.accumulate", training.accumulate),
         ("objective.focal.patch_factor", objective.focal.patch_factor),
-        ("report.every", report.every),
-        ("report.save_every", report.save_every),
-        ("report.keep", report.keep),
-        ("report.sample_steps", report.sample_steps),
     ] {
         if count == 0 {
             return Err(format!("{name} is 0: give at least 1"));
@@ -57,11 +53,7 @@ pub fn check(recipe: &AdapterRecipe) -> Result<(), String> {
             return Err(format!("{name} is {number}: give a number above 0"));
         }
     }
-    if let Some(sigma) = report.sigmas.iter().find(|s| !(**s > 0.0 && **s <= 1.0)) {
-        return Err(format!(
-            "report.sigmas holds {sigma}: noise levels are above 0 and at most 1"
-        ));
-    }
+    recipe.report.check()?;
     check_timesteps(objective.timesteps)
 }
 

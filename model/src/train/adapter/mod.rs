@@ -10,9 +10,7 @@
 //! | `network` | what is trained, and where it starts |
 //! | `objective` | flow matching and focal frequency loss |
 //! | `gradients` | the backward pass, block by block when activations aren't kept |
-//! | `session` | the loop |
-//! | `keep`, `room` | states, the best adapter; a full disk |
-//! | `report` | tables, `TensorBoard`, validation, sample strips |
+//! | `session`, `training` | a run; what its steps, validations and strips are |
 //! | `budget` | memory by part |
 //!
 //! At step 0 every zero projection and every update is 0, so the network is plain Stable Diffusion 3 to the last bit.
@@ -23,18 +21,15 @@ mod check;
 mod data;
 mod draw;
 mod gradients;
-mod keep;
 mod network;
 mod objective;
 mod recipe;
-mod report;
-mod room;
 mod session;
+mod training;
 
 pub use budget::{Budget, Part, budget};
 pub use data::Skipped;
 pub use recipe::AdapterRecipe;
-pub use report::{BINS, Report, StepNumbers, ValidationNumbers, bin_name};
 pub use session::run;
 
 pub(crate) use crate::pipeline::CLEAN_PROMPT;

@@ -91,7 +91,7 @@ fn add_updates(
     shapes: &BTreeMap<String, Vec<usize>>,
     starts: &mut BTreeMap<String, Start>,
 ) -> Result<(), ModelError> {
-    let idle = format!("transformer_blocks.{}.attn.add_q_proj", config.num_layers - 1);
+    let idle = config.unread_layer();
     for target in &recipe.adapter.targets {
         let suffix = format!(".{target}.weight");
         let mut found = false;

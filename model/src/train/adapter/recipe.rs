@@ -1,13 +1,18 @@
 //! The recipe of an adapter.
 
+mod data;
+mod objective;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
 use crate::io::layout::ModelParts;
-use crate::loss::FocalFrequency;
-use crate::mix::Mix;
+use crate::train::report::Reporting;
+
+pub use data::{Data, DataLayout, Mixes};
+pub use objective::{MaskValues, Objective, Timesteps};
 
 /// Everything that a run depends on beside checkpoint and images. Paths are relative to where the command is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,95 +99,6 @@ impl Base {
     }
 }
 
-/// How a folder's pairs are found; names as in dataset plans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DataLayout {
-    /// Told from the folder's contents.
-    #[default]
-    Auto,
-    /// `gt/`, `lq/`.
-    Basicsr,
-    /// `TASK/{input,target}`.
-    Restormer,
-    /// `clear/`, `haze/`, `haze_rain/`.
-    Cdd11,
-    /// `Dehaze/{original,synthetic}`, `Derain/{gt,rainy}`.
-    Promptir,
-    /// `clear/`, `hazy/`.
-    Reside,
-    /// `metadata.jsonl` or `metadata.csv`.
-    Imagefolder,
-    /// Tar shards.
-    Webdataset,
-    /// Clean photos; pairs are made by physical degradations.
-    Photos,
-}
-
-/// The training images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// Folder.
-    pub path: PathBuf,
-    /// How its pairs are found.
-    #[serde(default)]
-    pub layout: DataLayout,
-    /// Side of a training image in pixels.
-    pub side: u32,
-    /// Squares cut out of every image: the largest centred one, then others at random places.
-    #[serde(default = "one")]
-    pub views: usize,
-    /// Photos alone: degradations drawn for every view.
-    #[serde(default = "four")]
-    pub variants: usize,
-    /// Severities of pairs that don't say theirs.
-    #[serde(default)]
-    pub mix: Option<Mix>,
-    /// Which mixes are trained on.
-    #[serde(default)]
-    pub mixes: Mixes,
-    /// Photos alone: share of variants with two classes.
-    #[serde(default = "quarter")]
-    pub mixed_share: f32,
-    /// Photos alone: smallest severity drawn; the largest is 1.
-    #[serde(default = "tenth")]
-    pub least_severity: f32,
-    /// Share of scenes kept for validation.
-    #[serde(default = "tenth")]
-    pub validation_share: f32,
-    /// Folder of latents and encoded prompts; in the output folder without it.
-    #[serde(default)]
-    pub cache: Option<PathBuf>,
-}
-
-fn one() -> usize {
-    1
-}
-
-fn four() -> usize {
-    4
-}
-
-fn quarter() -> f32 {
-    0.25
-}
-
-fn tenth() -> f32 {
-    0.1
-}
-
-/// Which mixes are trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mixes {
-    /// All there are.
-    #[default]
-    All,
-    /// Those of one class, so that it can be seen whether mixing emerges.
-    Single,
-}
-
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -231,123 +147,6 @@ pub enum CleanPathMode {
     Trained,
 }
 
-/// What is minimised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Objective {
-    /// How noise levels are drawn.
-    pub timesteps: Timesteps,
-    /// Shift of the drawn levels; the checkpoint's own without it.
-    pub shift: Option<f64>,
-    /// The focal frequency loss.
-    pub focal: Focal,
-    /// What a class's heads are multiplied by.
-    pub mask: MaskValues,
-    /// Share of samples whose target is the scene itself, with the zero mask and the prompt "clean".
-    pub clean_share: f32,
-    /// Share of samples that are told nothing: the empty prompt, their mask kept.
-    pub prompt_dropout: f32,
-}
-
-impl Default for Objective {
-    fn default() -> Self {
-        Self {
-            timesteps: Timesteps::default(),
-            shift: None,
-            focal: Focal::default(),
-            mask: MaskValues::Severity,
-            clean_share: 0.1,
-            prompt_dropout: 0.1,
-        }
-    }
-}
-
-/// How noise levels are drawn (Esser et al. 2024, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Timesteps {
-    /// `sigmoid(mean + deviation * n)`.
-    LogitNormal {
-        /// Of the logits.
-        #[serde(default)]
-        mean: f64,
-        /// Of the logits.
-        #[serde(default = "unit")]
-        deviation: f64,
-    },
-    /// `1 - u - scale (cos²(pi u / 2) - 1 + u)`.
-    Mode {
-        /// -1 to 2 / (pi - 2): below 0 the ends are preferred, above the middle.
-        scale: f64,
-    },
-    /// Evenly over 0 to 1.
-    Uniform,
-}
-
-fn unit() -> f64 {
-    1.0
-}
-
-impl Default for Timesteps {
-    fn default() -> Self {
-        Self::LogitNormal {
-            mean: 0.0,
-            deviation: 1.0,
-        }
-    }
-}
-
-/// The focal frequency loss on the clean-data prediction; its weight falls with the noise level as `1 - t / 1000`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Focal {
-    /// Weight at noise level 0; 0 switches it off.
-    pub weight: f64,
-    /// Exponent of the spectrum weight.
-    pub alpha: f64,
-    /// Patches per side.
-    pub patch_factor: usize,
-    /// Logarithm of the spectrum weight.
-    pub log_matrix: bool,
-    /// One maximum for the batch.
-    pub batch_matrix: bool,
-}
-
-impl Default for Focal {
-    fn default() -> Self {
-        let paper = FocalFrequency::default();
-        Self {
-            weight: 0.1,
-            alpha: paper.alpha,
-            patch_factor: paper.patch_factor,
-            log_matrix: paper.log_matrix,
-            batch_matrix: paper.batch_matrix,
-        }
-    }
-}
-
-impl Focal {
-    /// The loss's own options.
-    pub fn options(self) -> FocalFrequency {
-        FocalFrequency {
-            alpha: self.alpha,
-            patch_factor: self.patch_factor,
-            log_matrix: self.log_matrix,
-            batch_matrix: self.batch_matrix,
-        }
-    }
-}
-
-/// What a class's heads are multiplied by in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MaskValues {
-    /// 1 for a class that is there at all, as the notes train; ratios between come in at generation only.
-    Binary,
-    /// The severity, as the bundled model is trained: a ratio is calibrated.
-    Severity,
-}
-
 /// How it is minimised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -382,52 +181,16 @@ pub struct Training {
     pub checkpointing: bool,
 }
 
+fn one() -> usize {
+    1
+}
+
 fn unit_f32() -> f32 {
     1.0
 }
 
 fn yes() -> bool {
     true
-}
-
-/// What is written on the way; a step count of 0 switches the item off.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reporting {
-    /// Steps between rows of the logs.
-    pub every: usize,
-    /// Steps between validations.
-    pub validate_every: usize,
-    /// Validation samples.
-    pub validation_samples: usize,
-    /// Noise levels of the validation.
-    pub sigmas: Vec<f32>,
-    /// Steps between sample strips.
-    pub sample_every: usize,
-    /// Scenes in a strip.
-    pub samples: usize,
-    /// Sampling steps of a strip.
-    pub sample_steps: usize,
-    /// Steps between saved states.
-    pub save_every: usize,
-    /// Saved states that are kept, beside the best adapter.
-    pub keep: usize,
-}
-
-impl Default for Reporting {
-    fn default() -> Self {
-        Self {
-            every: 10,
-            validate_every: 100,
-            validation_samples: 8,
-            sigmas: vec![0.1, 0.3, 0.5, 0.7, 0.9],
-            sample_every: 500,
-            samples: 3,
-            sample_steps: 20,
-            save_every: 100,
-            keep: 3,
-        }
-    }
 }
 
 impl AdapterRecipe {

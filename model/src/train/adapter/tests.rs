@@ -7,17 +7,17 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 
 use super::base::BaseModel;
-use super::gradients::{GradientSums, losses, velocity};
+use super::gradients::{losses, velocity};
 use super::network::Network;
 use super::objective::{Batch, Conditions};
 use super::recipe::{AdapterRecipe, CleanPathMode};
-use super::report::Report;
 use crate::io::layout::ModelParts;
 use crate::mmdit::{Conditioning, Mmdit};
 use crate::pipeline::Pipeline;
 use crate::sampler::noise::gaussian;
+use crate::train::gradients::GradientSums;
 use crate::train::optimizer::{Optimizer, Rates};
-use crate::train::{Outcome, Progress, TrainObserver};
+use crate::train::{Outcome, Progress, Report, TrainObserver};
 
 fn base_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/sd3_pipeline_tiny/pipeline")

@@ -12,6 +12,10 @@ use crate::export::sweep::{Job, Sweep};
 pub(super) struct Imagefolder;
 
 impl Layout for Imagefolder {
+    fn takes_jpeg(&self) -> bool {
+        true
+    }
+
     fn place(&self, sweep: &Sweep, job: &Job) -> Place {
         let (part, name) = (part_folder(sweep.part(job.scene)), stem(sweep, job));
         Place {

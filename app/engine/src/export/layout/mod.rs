@@ -11,83 +11,23 @@ mod reside;
 mod restormer;
 mod webdataset;
 
-use serde::{Deserialize, Serialize};
+pub use mdsd3_model::pair_layout::LayoutKind;
 
 use super::mixes;
 use super::plan::ImageFormat;
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 
-/// Known layouts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LayoutKind {
-    /// `gt/`, `lq/`, `meta_info.txt`.
-    #[default]
-    Basicsr,
-    /// `train/Rain/{input,target}`.
-    Restormer,
-    /// One folder per combination of classes, the same names in each.
-    Cdd11,
-    /// `Dehaze/`, `Derain/` and their list files; `AirNet` reads the same.
-    Promptir,
-    /// `clear/0025.png`, `hazy/0025_0.8_3.jpg`.
-    Reside,
-    /// Hugging Face: `train/metadata.jsonl`.
-    Imagefolder,
-    /// Tar shards.
-    Webdataset,
-}
-
-impl LayoutKind {
-    /// All of them, the default first.
-    pub const ALL: [Self; 7] = [
-        Self::Basicsr,
-        Self::Restormer,
-        Self::Cdd11,
-        Self::Promptir,
-        Self::Reside,
-        Self::Imagefolder,
-        Self::Webdataset,
-    ];
-
-    /// What people call it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Basicsr => "BasicSR",
-            Self::Restormer => "Restormer",
-            Self::Cdd11 => "CDD-11",
-            Self::Promptir => "PromptIR, AirNet",
-            Self::Reside => "RESIDE",
-            Self::Imagefolder => "Hugging Face imagefolder",
-            Self::Webdataset => "WebDataset",
-        }
-    }
-
-    /// The format of degraded images without a key: as in the layout's original.
-    pub(super) fn default_lq_format(self) -> ImageFormat {
-        match self {
-            Self::Reside => ImageFormat::Jpeg,
-            _ => ImageFormat::Png,
-        }
-    }
-
-    /// Whether degraded images may be JPEG: not where a reader wants the clean image's very name.
-    pub(super) fn takes_jpeg(self) -> bool {
-        matches!(self, Self::Reside | Self::Imagefolder | Self::Webdataset)
-    }
-
-    /// The layout's rules.
-    pub(super) fn layout(self) -> &'static dyn Layout {
-        match self {
-            Self::Basicsr => &basicsr::Basicsr,
-            Self::Restormer => &restormer::Restormer,
-            Self::Cdd11 => &cdd11::Cdd11,
-            Self::Promptir => &promptir::Promptir,
-            Self::Reside => &reside::Reside,
-            Self::Imagefolder => &imagefolder::Imagefolder,
-            Self::Webdataset => &webdataset::Webdataset,
-        }
+/// The rules of a layout.
+pub(super) fn rules(kind: LayoutKind) -> &'static dyn Layout {
+    match kind {
+        LayoutKind::Basicsr => &basicsr::Basicsr,
+        LayoutKind::Restormer => &restormer::Restormer,
+        LayoutKind::Cdd11 => &cdd11::Cdd11,
+        LayoutKind::Promptir => &promptir::Promptir,
+        LayoutKind::Reside => &reside::Reside,
+        LayoutKind::Imagefolder => &imagefolder::Imagefolder,
+        LayoutKind::Webdataset => &webdataset::Webdataset,
     }
 }
 
@@ -120,6 +60,16 @@ pub(super) struct Pack {
 }
 
 pub(super) trait Layout: Sync {
+    /// The format of degraded images when the plan says none: as in the layout's original.
+    fn default_lq_format(&self) -> ImageFormat {
+        ImageFormat::Png
+    }
+
+    /// Whether degraded images may be JPEG: not where a reader wants the clean image's very name.
+    fn takes_jpeg(&self) -> bool {
+        false
+    }
+
     /// Refuses plans that the layout has no place for.
     fn check(&self, _sweep: &Sweep) -> Result<(), EngineError> {
         Ok(())

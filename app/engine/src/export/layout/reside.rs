@@ -5,11 +5,20 @@
 use super::{Layout, Place, classes_in_order, in_part, lq_extension};
 use crate::error::EngineError;
 use crate::export::check::bad;
+use crate::export::plan::ImageFormat;
 use crate::export::sweep::{Job, Sweep};
 
 pub(super) struct Reside;
 
 impl Layout for Reside {
+    fn default_lq_format(&self) -> ImageFormat {
+        ImageFormat::Jpeg
+    }
+
+    fn takes_jpeg(&self) -> bool {
+        true
+    }
+
     fn check(&self, sweep: &Sweep) -> Result<(), EngineError> {
         let classes = |index: usize| classes_in_order(sweep, index, &[]);
         match (0..sweep.mixes().len())

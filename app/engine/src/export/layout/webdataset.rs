@@ -13,6 +13,10 @@ use crate::export::sweep::{Job, Sweep};
 pub(super) struct Webdataset;
 
 impl Layout for Webdataset {
+    fn takes_jpeg(&self) -> bool {
+        true
+    }
+
     fn check(&self, sweep: &Sweep) -> Result<(), EngineError> {
         if sweep.plan.pairs == Copies::Duplicate {
             return Ok(());

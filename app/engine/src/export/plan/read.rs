@@ -10,7 +10,7 @@ use super::{CropSpec, EngineKind, Extra, ImageFormat, LqKind, MAX_JOBS, Plan};
 use crate::Mix;
 use crate::error::EngineError;
 use crate::export::check::{bad, check_keys, get, typed};
-use crate::export::layout::LayoutKind;
+use crate::export::layout::{self, LayoutKind};
 use crate::export::mixes::{self, MixSpec};
 use crate::export::scenes;
 use crate::request::RenderRequest;
@@ -100,7 +100,7 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, En
         crop: read_crop(&table, shown)?,
         split: read_split(&table, shown)?,
         lq: save.lq.unwrap_or(default_lq),
-        lq_format: save.lq_format.unwrap_or(layout.default_lq_format()),
+        lq_format: save.lq_format.unwrap_or(layout::rules(layout).default_lq_format()),
         extras,
         bits: save.bits.unwrap_or(8),
         pairs: get(&table, "pairs", shown)?.unwrap_or_default(),

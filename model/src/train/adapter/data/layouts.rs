@@ -8,6 +8,7 @@ use super::source::{Item, Source, folders_in, images_in, name_of, stem_of};
 use super::{imagefolder, webdataset};
 use crate::error::ModelError;
 use crate::mix::Mix;
+use crate::pair_layout::LayoutKind;
 
 /// Finds all items of a dataset's folder. Parts of a split (`train/`, `val/` ...) are read when their layouts are inside.
 ///
@@ -36,18 +37,16 @@ pub fn items(root: &Path, layout: DataLayout, classes: &[String]) -> Result<Vec<
         items = rules.read(&root.join("train"), layout)?;
     }
     if items.is_empty() {
-        return Err(nothing(
-            root,
-            &format!("no pair in the layout {layout:?}").to_lowercase(),
-        ));
+        return Err(nothing(root, &format!("no pair in the layout {}", layout.name())));
     }
     Ok(items)
 }
 
 fn nothing(root: &Path, what: &str) -> ModelError {
     ModelError::BadInput(format!(
-        "{}: {what}; data.layout may be basicsr, restormer, cdd11, promptir, reside, imagefolder, webdataset or photos",
-        root.display()
+        "{}: {what}; data.layout may be {}",
+        root.display(),
+        DataLayout::names()
     ))
 }
 
@@ -61,19 +60,19 @@ fn detect(root: &Path) -> Option<DataLayout> {
 fn detect_in(folder: &Path) -> Option<DataLayout> {
     let has = |name: &str| folder.join(name).is_dir();
     if imagefolder::table(folder).is_some() {
-        Some(DataLayout::Imagefolder)
+        Some(DataLayout::Pairs(LayoutKind::Imagefolder))
     } else if !webdataset::tars(folder).is_empty() {
-        Some(DataLayout::Webdataset)
+        Some(DataLayout::Pairs(LayoutKind::Webdataset))
     } else if has("gt") && has("lq") {
-        Some(DataLayout::Basicsr)
+        Some(DataLayout::Pairs(LayoutKind::Basicsr))
     } else if has("clear") && has("hazy") {
-        Some(DataLayout::Reside)
+        Some(DataLayout::Pairs(LayoutKind::Reside))
     } else if has("clear") {
-        Some(DataLayout::Cdd11)
+        Some(DataLayout::Pairs(LayoutKind::Cdd11))
     } else if has("Dehaze") || has("Derain") {
-        Some(DataLayout::Promptir)
+        Some(DataLayout::Pairs(LayoutKind::Promptir))
     } else if !restormer_tasks(folder).is_empty() {
-        Some(DataLayout::Restormer)
+        Some(DataLayout::Pairs(LayoutKind::Restormer))
     } else if !images_in(folder).is_empty() {
         Some(DataLayout::Photos)
     } else {
@@ -92,23 +91,23 @@ impl Rules<'_> {
     fn read(&self, folder: &Path, layout: DataLayout) -> Result<Vec<Item>, ModelError> {
         Ok(match layout {
             DataLayout::Auto => Vec::new(),
-            DataLayout::Basicsr => self.same_names(&folder.join("gt"), &folder.join("lq"), None),
-            DataLayout::Restormer => restormer_tasks(folder)
+            DataLayout::Pairs(LayoutKind::Basicsr) => self.same_names(&folder.join("gt"), &folder.join("lq"), None),
+            DataLayout::Pairs(LayoutKind::Restormer) => restormer_tasks(folder)
                 .iter()
                 .flat_map(|task| {
                     let mix = self.mix_of_name(&name_of(task));
                     self.same_names(&task.join("target"), &task.join("input"), mix.as_ref())
                 })
                 .collect(),
-            DataLayout::Cdd11 => folders_in(folder)
+            DataLayout::Pairs(LayoutKind::Cdd11) => folders_in(folder)
                 .iter()
                 .filter_map(|kind| Some((kind, self.mix_of_name(&name_of(kind))?)))
                 .flat_map(|(kind, mix)| self.same_names(&folder.join("clear"), kind, Some(&mix)))
                 .collect(),
-            DataLayout::Promptir => self.promptir(folder),
-            DataLayout::Reside => self.by_prefix(&folder.join("clear"), &folder.join("hazy"), true),
-            DataLayout::Imagefolder => imagefolder::items(folder, self.classes)?,
-            DataLayout::Webdataset => webdataset::items(folder)?,
+            DataLayout::Pairs(LayoutKind::Promptir) => self.promptir(folder),
+            DataLayout::Pairs(LayoutKind::Reside) => self.by_prefix(&folder.join("clear"), &folder.join("hazy"), true),
+            DataLayout::Pairs(LayoutKind::Imagefolder) => imagefolder::items(folder, self.classes)?,
+            DataLayout::Pairs(LayoutKind::Webdataset) => webdataset::items(folder)?,
             DataLayout::Photos => images_in(folder).into_iter().map(photo).collect(),
         })
     }

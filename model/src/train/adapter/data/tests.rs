@@ -10,6 +10,7 @@ use super::super::recipe::{AdapterRecipe, DataLayout, Mixes};
 use super::source::{Item, Source};
 use super::{Cache, Encoder, Prepared, items, prepare};
 use crate::error::ModelError;
+use crate::pair_layout::LayoutKind;
 
 fn save(root: &Path, path: &str, level: u8) {
     let path = root.join(path);
@@ -68,7 +69,7 @@ fn folders_of_equal_names() {
     std::fs::write(root.join("info/a_0.json"), info).unwrap();
     // JSON tables have no order.
     let pair = ("train/gt/a_0.png", "train/lq/a_0.jpg", "haze=0.7,rain=0.4");
-    assert_pairs(root, DataLayout::Basicsr, &[pair]);
+    assert_pairs(root, DataLayout::Pairs(LayoutKind::Basicsr), &[pair]);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn folders_that_name_their_mix() {
             "haze=1,rain=1",
         ),
     ];
-    assert_pairs(folder.path(), DataLayout::Restormer, &pairs);
+    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Restormer), &pairs);
     let folder = tempfile::tempdir().unwrap();
     for path in ["clear/a.png", "haze/a.png", "haze_rain/a.png", "low/a.png"] {
         save(folder.path(), path, 9);
@@ -100,7 +101,7 @@ fn folders_that_name_their_mix() {
         ("clear/a.png", "haze/a.png", "haze=1"),
         ("clear/a.png", "haze_rain/a.png", "haze=1,rain=1"),
     ];
-    assert_pairs(folder.path(), DataLayout::Cdd11, &pairs);
+    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Cdd11), &pairs);
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn names_that_point_to_their_clean_image() {
     }
     assert_pairs(
         folder.path(),
-        DataLayout::Reside,
+        DataLayout::Pairs(LayoutKind::Reside),
         &[("clear/pier_3.png", "hazy/pier_3_0.8_2.png", "haze=0.8")],
     );
     let folder = tempfile::tempdir().unwrap();
@@ -127,7 +128,7 @@ fn names_that_point_to_their_clean_image() {
         ("Dehaze/original/s.png", "Dehaze/synthetic/s_1.png", "haze=1"),
         ("Derain/gt/norain-7.png", "Derain/rainy/rain-7.png", "rain=1"),
     ];
-    assert_pairs(folder.path(), DataLayout::Promptir, &pairs);
+    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Promptir), &pairs);
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
         ("train/gt/a.png", "train/lq/a.png", "rain=1"),
         ("train/gt/b.png", "train/lq/b.png", "rain=0.25,haze=0"),
     ];
-    assert_pairs(folder.path(), DataLayout::Imagefolder, &pairs);
+    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Imagefolder), &pairs);
     let prompts: Vec<_> = items(folder.path(), DataLayout::Auto, &classes())
         .unwrap()
         .into_iter()
@@ -157,7 +158,7 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
     std::fs::write(folder.path().join("metadata.csv"), csv).unwrap();
     assert_pairs(
         folder.path(),
-        DataLayout::Imagefolder,
+        DataLayout::Pairs(LayoutKind::Imagefolder),
         &[("gt/a.png", "lq/a.png", "haze=1")],
     );
     std::fs::write(folder.path().join("metadata.csv"), "image,text\nlq/a.png,rain\n").unwrap();
@@ -202,7 +203,7 @@ fn tar_shards() {
     std::fs::write(out.path().join("train-000000.tar"), tar(&members)).unwrap();
     assert_pairs(
         out.path(),
-        DataLayout::Webdataset,
+        DataLayout::Pairs(LayoutKind::Webdataset),
         &[("a.gt.png", "a.lq.png", "haze=0.3")],
     );
     let item = items(out.path(), DataLayout::Auto, &classes()).unwrap().remove(0);

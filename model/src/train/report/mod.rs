@@ -8,10 +8,12 @@
 //! | `tensorboard` | the record format of event files |
 //! | `validation` | fixed noise levels and noise; the focal weight map |
 //! | `strip` | samples of fixed seeds as one picture |
+//! | `settings` | how often |
 
 mod bins;
 mod gradients;
 mod logs;
+mod settings;
 mod strip;
 mod tensorboard;
 mod validation;
@@ -19,14 +21,15 @@ mod validation;
 pub use bins::{BINS, Bins, bin_name};
 pub use gradients::{GradientWatch, LayerNorm};
 pub use logs::Logs;
+pub use settings::Reporting;
 pub use strip::strip;
-pub use validation::validate;
+pub use validation::{Measured, validate};
 
 use std::path::PathBuf;
 
 use image::Rgb32FImage;
 
-use super::data::Skipped;
+use super::adapter::Skipped;
 
 /// Something that a run has to tell, beside its progress.
 #[derive(Debug, Clone)]
@@ -76,7 +79,7 @@ pub struct StepNumbers {
     pub step: usize,
     /// What is minimised.
     pub loss: f32,
-    /// Squared error of the velocity.
+    /// Squared error of the network's output: of the velocity, or of the scaled residual in whole small models.
     pub flow: f32,
     /// Focal frequency loss before its weights; `None` when it is off.
     pub focal: Option<f32>,
@@ -95,7 +98,7 @@ pub struct StepNumbers {
 pub struct ValidationNumbers {
     /// Steps done.
     pub step: usize,
-    /// Noise level, squared error of the velocity, focal frequency loss.
+    /// Noise level, squared error of the network's output, focal frequency loss.
     pub levels: Vec<(f32, f32, f32)>,
     /// Mean squared error of all levels.
     pub mean: f32,

@@ -2,6 +2,7 @@
 
 use super::StepNumbers;
 use crate::sampler::schedule;
+use crate::train::steps::BatchLosses;
 
 /// Equal parts of the timesteps 0 to 1000.
 pub const BINS: usize = 5;
@@ -39,15 +40,15 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// Adds a batch: what was minimised, and per sample the noise level and losses.
-    pub fn add(&mut self, total: f32, sigmas: &[f32], flow: &[f32], focal: &[f32]) {
-        self.total.add(total);
-        for (&sigma, &loss) in sigmas.iter().zip(flow) {
+    /// Adds a batch.
+    pub fn add(&mut self, losses: &BatchLosses) {
+        self.total.add(losses.total);
+        for (&sigma, &loss) in losses.sigmas.iter().zip(&losses.flow) {
             let bin = (schedule::timestep(sigma) as usize * BINS / 1000).min(BINS - 1);
             self.by_timestep[bin].add(loss);
             self.flow.add(loss);
         }
-        for &loss in focal {
+        for &loss in &losses.focal {
             self.focal.add(loss);
         }
     }

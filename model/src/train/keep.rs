@@ -1,43 +1,51 @@
-//! Saved states: the last few, and the best adapter.
+//! Saved states: the last few, and the best of what is trained.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::network::Network;
-use super::recipe::AdapterRecipe;
+use super::optimizer::Optimizer;
+use super::state;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
-use crate::train::optimizer::Optimizer;
-use crate::train::state;
 
-/// The adapter of the last saved state, and that of the best validation.
-pub const ADAPTER: &str = "adapter.safetensors";
-pub const BEST: &str = "best.safetensors";
 /// Tensor with the smallest validation loss so far.
 const BEST_LOSS: &str = "best_validation_loss";
+/// What is trained as of the best validation.
+const BEST: &str = "best.safetensors";
+
+/// Writes what is trained, in the form in which it is used, to a path.
+pub type Export<'a> = Box<dyn Fn(&Optimizer, &Path) -> Result<(), ModelError> + 'a>;
 
 /// What a run keeps on disk.
 pub struct Keeper<'a> {
-    recipe: &'a AdapterRecipe,
     folder: PathBuf,
+    /// What is trained as of the last saved state.
+    last: PathBuf,
+    best: PathBuf,
+    /// States that are kept.
+    count: usize,
+    export: Export<'a>,
     /// Smallest validation loss so far.
-    pub best: Option<f32>,
+    best_loss: Option<f32>,
 }
 
 impl<'a> Keeper<'a> {
-    /// Over the recipe's output folder; folders are made.
-    pub fn open(recipe: &'a AdapterRecipe) -> Result<Self, ModelError> {
-        let folder = recipe.output.join("states");
+    /// In an output folder: `count` states, and the file `last` beside the best one. Folders are made.
+    pub fn open(output: &Path, last: &str, count: usize, export: Export<'a>) -> Result<Self, ModelError> {
+        let folder = output.join("states");
         std::fs::create_dir_all(&folder).map_err(|source| ModelError::Io {
             path: folder.clone(),
             source,
         })?;
         Ok(Self {
-            recipe,
             folder,
-            best: None,
+            last: output.join(last),
+            best: output.join(BEST),
+            count,
+            export,
+            best_loss: None,
         })
     }
 
@@ -50,7 +58,7 @@ impl<'a> Keeper<'a> {
             // A state is renamed when it is whole; one that is damaged all the same leaves the one before it.
             let Ok(weights) = Weights::open(&path) else { continue };
             state::resume(&path, optimizer)?;
-            self.best = weights
+            self.best_loss = weights
                 .get(BEST_LOSS)
                 .ok()
                 .and_then(|t| t.to_vec1::<f32>().ok()?.first().copied());
@@ -59,17 +67,17 @@ impl<'a> Keeper<'a> {
         Ok(false)
     }
 
-    /// Saves the state and the adapter, then drops states beyond those that are kept.
+    /// Saves the state and what is trained, then drops states beyond those that are kept.
     pub fn save(&self, optimizer: &Optimizer) -> Result<(), ModelError> {
         let mut extra = HashMap::new();
-        if let Some(best) = self.best {
+        if let Some(best) = self.best_loss {
             extra.insert(BEST_LOSS.to_owned(), Tensor::new(&[best], &Device::Cpu)?);
         }
         let path = self.folder.join(format!("step-{:08}.safetensors", optimizer.step));
         state::save_with(&path, optimizer, extra)?;
-        Network::export(self.recipe, optimizer, &self.recipe.output.join(ADAPTER))?;
+        (self.export)(optimizer, &self.last)?;
         let states = self.states();
-        let surplus = states.len().saturating_sub(self.recipe.report.keep);
+        let surplus = states.len().saturating_sub(self.count);
         for old in &states[..surplus] {
             std::fs::remove_file(old).map_err(|source| ModelError::Io {
                 path: old.clone(),
@@ -79,14 +87,19 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Notes a validation loss; true, and the adapter kept, when it is the best so far.
+    /// Notes a validation loss; true, and what is trained kept, when it is the best so far.
     pub fn judge(&mut self, loss: f32, optimizer: &Optimizer) -> Result<bool, ModelError> {
-        if self.best.is_some_and(|best| loss >= best) {
+        if self.best_loss.is_some_and(|best| loss >= best) {
             return Ok(false);
         }
-        Network::export(self.recipe, optimizer, &self.recipe.output.join(BEST))?;
-        self.best = Some(loss);
+        (self.export)(optimizer, &self.best)?;
+        self.best_loss = Some(loss);
         Ok(true)
+    }
+
+    /// What is trained as of the last saved state.
+    pub fn last(&self) -> &Path {
+        &self.last
     }
 
     /// Saved states, oldest first.

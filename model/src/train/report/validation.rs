@@ -5,38 +5,42 @@ use image::{Rgb, RgbImage};
 
 use super::ValidationNumbers;
 use crate::error::ModelError;
-use crate::loss::{focal_frequency_loss, focal_frequency_weights};
-use crate::train::adapter::data::Sample;
-use crate::train::adapter::draw::Deck;
-use crate::train::adapter::gradients::velocity;
-use crate::train::adapter::network::Network;
+use crate::loss::{FocalFrequency, focal_frequency_loss, focal_frequency_weights};
 
-/// A validation and the map of focal weights at the lowest noise level, zero frequency in the middle.
+/// What the network made of one sample at a noise level.
+pub struct Measured {
+    /// Squared error of the network's output.
+    pub flow: f32,
+    /// What the focal frequency loss is taken of: `[1, channels, height, width]`.
+    pub predicted: Tensor,
+    /// What it is compared with, alike.
+    pub target: Tensor,
+}
+
+/// A validation and the map of focal weights at the lowest noise level, zero frequency in the middle; `measure` is asked
+/// for every sample at every noise level.
 pub fn validate(
-    network: &Network,
-    deck: &Deck,
-    samples: &[Sample],
     step: usize,
+    sigmas: &[f32],
+    samples: usize,
+    focal: FocalFrequency,
+    measure: impl Fn(usize, f32) -> Result<Measured, ModelError>,
 ) -> Result<(ValidationNumbers, Option<RgbImage>), ModelError> {
-    let options = deck.recipe.objective.focal.options();
     let mut levels = Vec::new();
     let mut map: Option<(f32, Tensor)> = None;
-    for &sigma in &deck.recipe.report.sigmas {
+    for &sigma in sigmas {
         let (mut flow_sum, mut focal_sum, mut weights) = (0.0, 0.0, None);
-        for (index, sample) in samples.iter().enumerate() {
-            let batch = deck.fixed(sample, index, sigma)?;
-            let velocity = velocity(network, &batch.noisy()?, &batch.on)?;
-            let target = (&batch.noise - &batch.target)?;
-            flow_sum += (&velocity - target)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
-            let x0_hat = batch.x0_hat(&velocity)?;
-            focal_sum += focal_frequency_loss(&x0_hat, &batch.target, options)?.to_vec1::<f32>()?[0];
-            let here = focal_frequency_weights(&x0_hat, &batch.target, options)?;
+        for index in 0..samples {
+            let measured = measure(index, sigma)?;
+            flow_sum += measured.flow;
+            focal_sum += focal_frequency_loss(&measured.predicted, &measured.target, focal)?.to_vec1::<f32>()?[0];
+            let here = focal_frequency_weights(&measured.predicted, &measured.target, focal)?;
             weights = Some(match weights {
                 Some(sum) => (sum + here)?,
                 None => here,
             });
         }
-        let count = samples.len().max(1) as f32;
+        let count = samples.max(1) as f32;
         levels.push((sigma, flow_sum / count, focal_sum / count));
         if let Some(weights) = weights
             && map.as_ref().is_none_or(|(lowest, _)| sigma < *lowest)

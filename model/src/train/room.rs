@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::report::Report;
+use super::{Progress, TrainObserver};
 use crate::error::ModelError;
-use crate::train::{Progress, TrainObserver};
 
 /// How long a full disk is left alone.
 const WAIT: Duration = Duration::from_secs(1);

@@ -1,8 +1,7 @@
 """Does the focal frequency loss help? python tests/bench/focal_ablation.py PHOTOS_DIR OUT_DIR [--seeds 0,1,2] [--steps N] [--photos N] [--binary FILE]
 
-PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Trains assets/recipes/small.toml per seed without focal frequency loss,
-with its own weight and with ten times that, everything else alike: the same autoencoder, pairs, batches, noise levels and
-starting weights. Then samples rain=1 and haze=1 on held-out photos at 128 px, 20 steps, and compares what was added with what the
+PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Trains assets/recipes/small.toml per seed with its focal frequency loss
+and without, everything else alike: the same autoencoder, pairs, batches, noise levels and starting weights. Then samples rain=1 and haze=1 on held-out photos at 128 px, 20 steps, and compares what was added with what the
 formulas add. Prints Markdown: means over seeds with 95 % Student intervals, and those of the paired differences.
 A finished part isn't computed again. The result is in docs/focal-ablation.md.
   band error   |log10| of the power of the added light over the physical one's, bands in cycles per pixel
@@ -20,7 +19,7 @@ from measure_mix import LUMA, load, measure
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIDE, STEPS, SHIFT, TRAINING_PHOTOS = 128, 20, 3.0, 24
 BANDS = [(0.03125, 0.0625), (0.0625, 0.125), (0.125, 0.25), (0.25, 0.5)]
-ARMS = {"without": 0.0, "with": 0.2, "strong": 2.0}
+ARMS = {"without": 0.0, "with": 0.2}
 
 ap = argparse.ArgumentParser()
 ap.add_argument("photos_dir"); ap.add_argument("out"); ap.add_argument("--seeds", default="0,1,2")

@@ -1,9 +1,10 @@
 """Does the focal frequency loss help? python tests/bench/focal_ablation.py PHOTOS_DIR OUT_DIR [--seeds 0,1,2] [--steps N] [--photos N] [--binary FILE]
 
 PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Trains assets/recipes/small.toml per seed with its focal frequency loss
-and without, everything else alike: the same autoencoder, pairs, batches, noise levels and starting weights. Then samples rain=1 and haze=1 on held-out photos at 128 px, 20 steps, and compares what was added with what the
-formulas add. Prints Markdown: means over seeds with 95 % Student intervals, and those of the paired differences.
-A finished part isn't computed again. The result is in docs/focal-ablation.md.
+and without, everything else alike: the same autoencoder, pairs, batches, noise levels and starting weights. Then samples
+rain=1 and haze=1 on held-out photos at 128 px, 20 steps, and compares what was added with what the formulas add. Prints
+Markdown: means over seeds with 95 % Student intervals, and those of the paired differences. A finished part isn't computed
+again. The result is in docs/focal-ablation.md.
   band error   |log10| of the power of the added light over the physical one's, bands in cycles per pixel
   streak, anisotropy, veil   of measure_mix.py
   formed at    noise level at which a band has half of its final energy, from the steps' predictions

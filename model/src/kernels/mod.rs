@@ -45,6 +45,7 @@ pub use linear::linear;
 pub use norm::{gated_residual, layer_norm, modulated_layer_norm, rms_norm};
 pub(crate) use profile::timed;
 pub use profile::{OperationTime, record};
+pub(crate) use real::Real;
 pub(crate) use stored::{Values, stored_product};
 
 use candle_core::{Result, Tensor};

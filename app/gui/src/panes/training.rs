@@ -26,11 +26,10 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     controls(ui, studio);
     status(ui, studio);
     let training = &studio.state.training;
-    if training.steps.is_empty() && training.strip.is_none() {
-        caption(
-            ui,
-            "A recipe is a TOML file that names images and rates, and a checkpoint where an adapter is trained; docs/training.md takes you from photos to an adapter. The run goes on beside your mixes, and the same recipe resumes it.",
-        );
+    if training.is_untouched() {
+        nothing_yet(ui);
+    }
+    if !training.has_curves() {
         return;
     }
     let has_numbers = !training.steps.is_empty();
@@ -56,8 +55,8 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn nothing_yet(ui: &mut Ui) {
-    let hint = "A recipe is a TOML file that names a checkpoint, photos and rates. The run goes on beside your mixes; \
-                started again, it resumes. See docs/training.md.";
+    let hint = "A recipe is a TOML file that names images and rates, and a checkpoint where an adapter is trained. The run \
+                goes on beside your mixes; started again, it resumes. See docs/training.md.";
     let color = theme::of(ui).text_weak;
     let rect = ui.available_rect_before_wrap();
     empty_state(ui, rect, Icon::Play, "No training yet", hint, color);

@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::fresh;
+use crate::kernels::Real;
 
 /// Numbers that one task converts.
 const CHUNK: usize = 1 << 18;
@@ -33,7 +34,9 @@ pub(super) fn tensor(
         })
         .map(|v| halves::<f16>(v, shape, device)),
         (DType::F32 | DType::F16, DType::BF16) => narrowed(bytes, stored, |bits, values| {
-            bits.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values);
+            // Not the half crate's, which goes number by number.
+            let bits = bits.reinterpret_cast_mut::<bf16>();
+            bits.iter_mut().zip(values).for_each(|(b, &v)| *b = Real::narrow(v));
         })
         .map(|v| halves::<bf16>(v, shape, device)),
         (DType::F32 | DType::F16 | DType::BF16, _) => {

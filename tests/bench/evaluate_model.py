@@ -111,7 +111,8 @@ image.resize((image.width // 2, image.height // 2), Image.LANCZOS).save(OUT / "c
 mean = lambda mix, what, by="model": float(np.mean([m[what] for m in rows[mix, by]]))
 print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | edges | psnr dB |\n|---|---|---|---|---|---|---|")
 for mix, by in rows:
-    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {mean(mix, 'edges', by) if 'edges' in rows[mix, by][0] else float('nan'):.2f} | {mean(mix, 'psnr', by):.1f} |")
+    across = f"{mean(mix, 'edges', by):.2f}" if "edges" in rows[mix, by][0] else ""
+    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {across} | {mean(mix, 'psnr', by):.1f} |")
 print("\n| mix | spectrum distance, log10 | histogram distance, of 255 |\n|---|---|---|")
 for mix, values in distance.items():
     print(f"| {mix} | {np.mean([v[0] for v in values]):.3f} | {np.mean([v[1] for v in values]):.2f} |")

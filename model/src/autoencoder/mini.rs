@@ -1,8 +1,8 @@
 //! The bundled model's autoencoder: a linear 4x4 patch transform, lapped if the config says so, with a convolutional
 //! correction on either side.
 //!
-//! The linear part starts as a partially whitened principal-component transform of training patches (see
-//! `train::whitening`), which keeps what this project is about: streaks and noise survive it. The correction starts
+//! The linear part starts as a partially whitened cosine transform of training patches (see `train::transform`), which keeps
+//! what this project is about: streaks and noise survive it. The correction starts
 //! at zero and learns what a linear map cannot do. Inside, images are channels-last, so that a convolution is one matrix
 //! product.
 

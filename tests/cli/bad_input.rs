@@ -165,6 +165,7 @@ fn degrade_and_info_refuse_as_well() {
         (&["degrade", &demo, "-o", "x.png"], "--mix"),
         (&["info", "missing.png"], "missing.png"),
         (&["parity", "no-such-folder"], "no-such-folder"),
+        (&["parity", ".", "--device", "tpu"], "tpu"),
     ] {
         let line = mdsd3(folder.path(), args).refused(2);
         assert!(line.contains(what), "should name {what:?}: {line}");

@@ -42,7 +42,7 @@ fn studio() -> Option<Harness<'static, Studio>> {
     )
 }
 
-fn wait(harness: &mut Harness<'static, Studio>, what: &str, done: impl Fn(&Studio) -> bool) {
+fn wait(harness: &mut Harness<'static, Studio>, what: &str, mut done: impl FnMut(&Studio) -> bool) {
     let start = Instant::now();
     while !done(harness.state()) {
         assert!(start.elapsed() < PATIENCE, "{what}: still not so after two minutes");
@@ -101,6 +101,52 @@ fn a_photo_is_loaded_mixed_and_previewed() {
             .any(|notice| notice.message.starts_with("Saved"))
     });
     assert_eq!(image::image_dimensions(&target).expect("a PNG"), (128, 128));
+}
+
+/// A drag over a running mix: the run is stopped once, nothing is mixed with a value that the hand only passed by, and the mix
+/// that follows has the value where it came to rest.
+#[test]
+fn dragging_a_slider_queues_no_stale_work() {
+    let Some(mut harness) = studio() else {
+        return;
+    };
+    wait(&mut harness, "model and demo photo", |studio| {
+        studio.state().mix_blocker().is_none()
+    });
+    let class = harness.state().state().classes()[0].clone();
+    let rail = harness
+        .get_by_role_and_label(Role::Slider, &format!("{class} ratio"))
+        .rect();
+    let at = |share: f32| egui::pos2(rail.left() + share * rail.width(), rail.center().y);
+    set_slider(&mut harness, "steps", 100.0);
+    harness.key_press(egui::Key::Space);
+    wait(&mut harness, "the first step", |studio| studio.state().lane().is_some());
+    let mut asked_for = Vec::new();
+    let mut watch = |studio: &Studio| {
+        if let Some(active) = &studio.state().active {
+            let asked = (active.run, active.lanes[0].request.mix.ratio(&class));
+            if asked_for.last() != Some(&asked) {
+                asked_for.push(asked);
+            }
+        }
+    };
+    watch(harness.state());
+    harness.drag_at(at(0.1));
+    for place in 0_u8..40 {
+        harness.hover_at(at(0.1 + 0.02 * f32::from(place)));
+        harness.step();
+        watch(harness.state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    harness.drop_at(at(0.5));
+    set_slider(&mut harness, "steps", 2.0);
+    wait(&mut harness, "the result", |studio| {
+        watch(studio);
+        studio.state().finished_run().is_some() && !studio.state().is_busy()
+    });
+    let rested = harness.state().state().settings.mix.ratio(&class);
+    assert_eq!(asked_for.len(), 2, "the run that was stopped and the last: {asked_for:?}");
+    assert!((asked_for[1].1 - rested).abs() < 1e-6 && (0.6..0.9).contains(&rested), "{rested}");
 }
 
 #[test]

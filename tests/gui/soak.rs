@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use egui::{
-    Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, Vec2, pos2, vec2,
+    Event, FullOutput, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TexturesDelta, TouchPhase,
+    Vec2, pos2, vec2,
 };
-use egui_kittest::Harness;
+use egui_kittest::{Harness, TestRenderer};
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::memory::resident_bytes;
 use mdsd3_engine::request::RenderRequest;
@@ -77,6 +78,20 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
+/// Takes textures as a graphics card would and draws nothing. A harness without a renderer keeps every texture it was ever
+/// handed until somebody asks for an image, which looks like a leak of the studio's.
+struct NoRenderer;
+
+impl TestRenderer for NoRenderer {
+    fn handle_delta(&mut self, delta: &mut TexturesDelta) {
+        delta.clear();
+    }
+
+    fn render(&mut self, _: &egui::Context, _: &FullOutput) -> Result<image::RgbaImage, String> {
+        Err("this renderer draws nothing".to_owned())
+    }
+}
+
 /// The studio over the real engine where there is a model, else over recorded answers.
 fn any_studio() -> Harness<'static, Studio> {
     let settings = RenderRequest {
@@ -94,6 +109,7 @@ fn any_studio() -> Harness<'static, Studio> {
     Harness::builder()
         .with_size(WINDOW)
         .with_step_dt(0.05)
+        .renderer(NoRenderer)
         .build_eframe(move |cc| {
             let engine = Engine::start(EngineOptions::default()).expect("the engine starts");
             Studio::new(&cc.egui_ctx, Box::new(engine), prefs, None)

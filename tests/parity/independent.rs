@@ -9,7 +9,7 @@ use candle_transformers::models::stable_diffusion::vae::{AutoEncoderKL, AutoEnco
 use candle_transformers::models::t5;
 use mdsd3_model::autoencoder::{KlAutoencoder, KlConfig};
 use mdsd3_model::io::checkpoint::Weights;
-use mdsd3_model::parity::TOLERANCE;
+use mdsd3_model::parity::tolerance;
 use mdsd3_model::sampler::noise::gaussian;
 use mdsd3_model::text::{T5Config, T5Encoder};
 
@@ -35,7 +35,7 @@ fn assert_close(ours: &Tensor, theirs: &Tensor) {
     assert_eq!(ours.dims(), theirs.dims());
     let error = (ours - theirs).unwrap().abs().unwrap().max_all().unwrap();
     let error = error.to_scalar::<f32>().unwrap();
-    assert!(f64::from(error) <= TOLERANCE, "off by {error:e}");
+    assert!(f64::from(error) <= tolerance(&Device::Cpu), "off by {error:e}");
 }
 
 #[test]

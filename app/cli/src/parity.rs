@@ -14,6 +14,9 @@ pub struct ParityArgs {
     /// Folder with one folder per case
     #[arg(value_name = "GOLDENS_DIR")]
     goldens: PathBuf,
+    /// Compute device: cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Print the errors as one JSON object
     #[arg(long)]
     json: bool,
@@ -21,7 +24,7 @@ pub struct ParityArgs {
 
 /// Runs the command; fails when a tensor is off by more than the tolerance.
 pub fn run(args: &ParityArgs) -> anyhow::Result<()> {
-    let report = parity::run(&args.goldens)?;
+    let report = parity::run(&args.goldens, &args.device)?;
     if args.json {
         say(&in_json(&report).to_string())?;
     } else {

@@ -20,6 +20,19 @@ pub struct Branch {
 }
 
 impl Branch {
+    /// A branch at `step` of the run of `request`.
+    ///
+    /// A run that is a branch itself is passed over where it had not begun to differ yet, so that branches of branches are no
+    /// deeper than the run has steps, however often one branches.
+    pub fn at(step: usize, request: &RenderRequest) -> Self {
+        let from = request.clone();
+        let branch = Self { step, from };
+        Self {
+            from: branch.origin().clone(),
+            step,
+        }
+    }
+
     /// Refuses a branch that `request` can't continue: latents and noise levels must mean the same in both runs.
     ///
     /// # Errors
@@ -91,6 +104,17 @@ mod tests {
         assert_eq!(origin(3), first);
         assert_eq!(origin(5), first);
         assert_eq!(origin(6), second);
+    }
+
+    #[test]
+    fn branching_again_and_again_does_not_pile_up() {
+        let mut request = RenderRequest::default();
+        for step in [5, 3, 5, 5, 8, 8, 4] {
+            let branch = Branch::at(step, &request);
+            request.branch = Some(Box::new(branch));
+        }
+        let branch = request.branch.expect("just made");
+        assert_eq!((branch.step, branch.from.branch.map(|inner| inner.step)), (4, Some(3)));
     }
 
     #[test]

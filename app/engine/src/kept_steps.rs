@@ -10,6 +10,10 @@ use crate::scene::SceneKey;
 /// Kept latents take at most this many bytes: some thirty lanes of 20 steps at 1024 px with 16 channels.
 const MAX_BYTES: usize = 1 << 30;
 
+/// Lanes kept at most, however small they are: more than anyone compares, so that a day of mixing takes no more memory than
+/// its first minutes. An older run can still be branched from; its steps are then computed again.
+const MAX_LANES: usize = 32;
+
 /// Latents of one step.
 #[derive(Clone)]
 pub(crate) struct StepLatents {
@@ -69,9 +73,14 @@ impl KeptSteps {
             first_step,
             steps,
         });
-        while self.traces.iter().map(Trace::bytes).sum::<usize>() > MAX_BYTES && self.traces.len() > 1 {
+        while self.is_too_much() {
             self.traces.pop_front();
         }
+    }
+
+    fn is_too_much(&self) -> bool {
+        let bytes: usize = self.traces.iter().map(Trace::bytes).sum();
+        self.traces.len() > MAX_LANES || (bytes > MAX_BYTES && self.traces.len() > 1)
     }
 
     /// What a branch starts from, if its run is among those kept.
@@ -146,5 +155,28 @@ mod tests {
             .expect("the demo photo")
             .key;
         assert!(kept.start_of(&branch(3), other).is_none(), "latents of another photo");
+    }
+
+    #[test]
+    fn a_day_of_mixing_keeps_no_more_than_its_last_lanes() {
+        let scene = SceneLoader::default()
+            .load(None, 16, Fit::Square, 16)
+            .expect("the demo photo")
+            .key;
+        let request = |seed| RenderRequest {
+            seed,
+            ..RenderRequest::default()
+        };
+        let branch = |seed| Branch {
+            step: 1,
+            from: request(seed),
+        };
+        let (mut kept, runs) = (KeptSteps::default(), MAX_LANES as u64 + 5);
+        for seed in 0..runs {
+            kept.keep(&request(seed), scene, 0, steps(2));
+        }
+        assert_eq!(kept.traces.len(), MAX_LANES);
+        assert!(kept.start_of(&branch(4), scene).is_none(), "the oldest are gone");
+        assert!(kept.start_of(&branch(5), scene).is_some() && kept.start_of(&branch(runs - 1), scene).is_some());
     }
 }

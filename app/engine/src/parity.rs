@@ -4,14 +4,17 @@ use std::path::Path;
 
 use mdsd3_model::parity;
 
+use crate::device::ComputeDevice;
 use crate::error::EngineError;
 
 pub use mdsd3_model::parity::{Case, Report};
 
-/// Recomputes every case in a folder (one folder per case, or a case itself).
+/// Recomputes every case in a folder (one folder per case, or a case itself) on a device, in f32.
 ///
 /// # Errors
-/// [`EngineError::Model`] when the folder holds no case or a file in it can't be used.
-pub fn run(goldens: &Path) -> Result<Report, EngineError> {
-    Ok(parity::run(goldens)?)
+/// [`EngineError::BadInput`] for a device that can't be opened, [`EngineError::Model`] when the folder holds no case or a file
+/// in it can't be used.
+pub fn run(goldens: &Path, device: &str) -> Result<Report, EngineError> {
+    let device: ComputeDevice = device.parse()?;
+    Ok(parity::run(goldens, &device.open()?)?)
 }

@@ -182,8 +182,12 @@ pub(crate) fn sample_batch(
     }
 }
 
-/// The latents of each batch entry.
+/// The latents of each batch entry, each with memory of its own: a view would keep the whole batch for as long as one lane of
+/// it is kept.
 fn split(latents: &Tensor) -> Result<Vec<Latents>, EngineError> {
-    let parts = latents.chunk(latents.dims().first().copied().unwrap_or(1), 0);
-    Ok(parts.map_err(ModelError::from)?.into_iter().map(Latents).collect())
+    let lanes = latents.dims().first().copied().unwrap_or(1);
+    let parts = latents.chunk(lanes, 0).map_err(ModelError::from)?;
+    let own = parts.into_iter().map(|part| if lanes == 1 { Ok(part) } else { part.copy() });
+    let own: Result<Vec<Tensor>, _> = own.collect();
+    Ok(own.map_err(ModelError::from)?.into_iter().map(Latents).collect())
 }

@@ -1,6 +1,6 @@
 //! Autoencoders: an image to latents, the goldens' latents back to pixels.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use serde_json::Value;
 
 use super::{Errors, Goldens, compare, golden};
@@ -11,7 +11,7 @@ use crate::io::checkpoint::Weights;
 pub(super) fn check_kl(config: &Value, weights: &Weights, case: &Goldens) -> Result<Errors, ModelError> {
     let model = KlAutoencoder::new(
         &KlConfig::from_json(config)?,
-        &weights.builder(DType::F32, &Device::Cpu),
+        &weights.builder(DType::F32, &case.device),
     )?;
     weights.check_all_used()?;
     let image = golden(case, "image")?;
@@ -29,7 +29,7 @@ pub(super) fn check_kl(config: &Value, weights: &Weights, case: &Goldens) -> Res
 }
 
 pub(super) fn check_tiny(weights: &Weights, case: &Goldens) -> Result<Errors, ModelError> {
-    let model = TinyAutoencoder::open(weights, DType::F32, &Device::Cpu)?;
+    let model = TinyAutoencoder::open(weights, DType::F32, &case.device)?;
     let (latents, decoded) = (
         model.encode(golden(case, "image")?)?,
         model.decode(golden(case, "latents")?)?,

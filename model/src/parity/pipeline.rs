@@ -62,7 +62,7 @@ fn check_layout(checkpoint: &Sd3Checkpoint, settings: &Settings, case: &Goldens)
         &checkpoint.text,
         checkpoint.config.joint_attention_dim,
         DType::F32,
-        &Device::Cpu,
+        &case.device,
     )?;
     let mut errors = check_ids(&text, settings, case)?;
     let (positive, negative) = (text.encode(&settings.prompt)?, text.encode(&settings.negative_prompt)?);
@@ -77,7 +77,7 @@ fn check_layout(checkpoint: &Sd3Checkpoint, settings: &Settings, case: &Goldens)
     )?);
     let (steps, latents) = check_steps(checkpoint, settings, [&negative, &positive], case)?;
     errors.extend(steps);
-    let image = ((autoencoder(checkpoint)?.decode(&latents)? * 0.5)? + 0.5)?.clamp(0f32, 1f32)?;
+    let image = ((autoencoder(checkpoint, &case.device)?.decode(&latents)? * 0.5)? + 0.5)?.clamp(0f32, 1f32)?;
     errors.extend(compare(case, [("image", &image)])?);
     Ok(errors)
 }
@@ -92,7 +92,7 @@ fn check_ids(text: &TextEncoders, settings: &Settings, case: &Goldens) -> Result
     rows.into_iter()
         .filter_map(|(name, row)| Some((name, row?)))
         .map(|(name, row)| {
-            let row = Tensor::new(row, &Device::Cpu)?;
+            let row = Tensor::new(row, &case.device)?;
             Ok((name.to_owned(), max_abs_error(&row, golden(case, name)?)?))
         })
         .collect()
@@ -107,7 +107,7 @@ fn check_steps(
 ) -> Result<(Errors, Tensor), ModelError> {
     let model = Mmdit::new(
         &checkpoint.config,
-        checkpoint.transformer.builder(DType::F32, &Device::Cpu),
+        checkpoint.transformer.builder(DType::F32, &case.device),
     )?;
     checkpoint.transformer.check_all_used()?;
     let context = Tensor::cat(&prompts.map(|p| &p.embeds), 0)?;
@@ -118,7 +118,7 @@ fn check_steps(
         .windows(2)
         .enumerate()
     {
-        let timestep = Tensor::new(&[schedule::timestep(pair[0]); 2], &Device::Cpu)?;
+        let timestep = Tensor::new(&[schedule::timestep(pair[0]); 2], &case.device)?;
         let on = Conditioning {
             timestep: &timestep,
             context: &context,
@@ -138,7 +138,7 @@ fn check_steps(
     Ok((errors, latents))
 }
 
-fn autoencoder(checkpoint: &Sd3Checkpoint) -> Result<KlAutoencoder, ModelError> {
+fn autoencoder(checkpoint: &Sd3Checkpoint, device: &Device) -> Result<KlAutoencoder, ModelError> {
     let source = checkpoint
         .autoencoder
         .as_ref()
@@ -148,7 +148,7 @@ fn autoencoder(checkpoint: &Sd3Checkpoint) -> Result<KlAutoencoder, ModelError> 
         .part;
     let model = KlAutoencoder::new(
         &KlConfig::from_json(&part.config)?,
-        &part.weights.builder(DType::F32, &Device::Cpu),
+        &part.weights.builder(DType::F32, device),
     )?;
     part.weights.check_all_used()?;
     Ok(model)

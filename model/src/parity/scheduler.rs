@@ -1,6 +1,6 @@
 //! Sigmas, timesteps, and a whole trajectory of Euler steps.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde_json::Value;
 
 use super::{Errors, Goldens, golden, max_abs_error};
@@ -10,18 +10,19 @@ use crate::sampler::{euler_step, schedule};
 pub(super) fn check(config: &Value, case: &Goldens) -> Result<Errors, ModelError> {
     let shift = config.get("shift").and_then(Value::as_f64).unwrap_or(3.0);
     let mut errors = Vec::new();
-    for (name, expected) in case.iter().filter(|(name, _)| name.starts_with("sigmas_")) {
-        let steps: usize = name["sigmas_".len()..]
+    for (steps, expected) in case.starting_with("sigmas_") {
+        let name = format!("sigmas_{steps}");
+        let steps: usize = steps
             .parse()
             .map_err(|_| ModelError::BadInput(format!("tensor name {name}")))?;
         let sigmas = schedule::sigmas(steps, shift);
         let timesteps: Vec<f32> = sigmas[..steps].iter().map(|&s| schedule::timestep(s)).collect();
         errors.push((
-            name.clone(),
-            max_abs_error(&Tensor::new(sigmas, &Device::Cpu)?, expected)?,
+            name,
+            max_abs_error(&Tensor::new(sigmas, &case.device)?, expected)?,
         ));
         let name = format!("timesteps_{steps}");
-        let error = max_abs_error(&Tensor::new(timesteps, &Device::Cpu)?, golden(case, &name)?)?;
+        let error = max_abs_error(&Tensor::new(timesteps, &case.device)?, golden(case, &name)?)?;
         errors.push((name, error));
     }
     let velocities = golden(case, "velocities")?;

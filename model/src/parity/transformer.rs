@@ -1,6 +1,6 @@
 //! The masked transformer: plain, masked, with the clean path, and with everything masked.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::{Errors, Goldens, golden, max_abs_error};
 use crate::config::MmditConfig;
@@ -10,7 +10,7 @@ use crate::mmdit::{CleanCache, Conditioning, Mmdit};
 
 pub(super) fn check(config: &MmditConfig, weights: &Weights, case: &Goldens) -> Result<Errors, ModelError> {
     config.check()?;
-    let model = Mmdit::new(config, weights.builder(DType::F32, &Device::Cpu))?;
+    let model = Mmdit::new(config, weights.builder(DType::F32, &case.device))?;
     weights.check_all_used()?;
     let mask = golden(case, "mask")?;
     let scene = golden(case, "clean_hidden_states")?;

@@ -75,10 +75,7 @@ impl State {
         let lead = self.lead()?;
         let step = self.shown_step().filter(|step| *step < lead.steps())?;
         let request = RenderRequest {
-            branch: Some(Box::new(Branch {
-                step,
-                from: lead.request.clone(),
-            })),
+            branch: Some(Box::new(Branch::at(step, &lead.request))),
             ..lead.request.clone()
         };
         let mut result = Lane::new(lead.run, request.clone(), lead.sigmas.clone());

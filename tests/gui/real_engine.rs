@@ -145,8 +145,15 @@ fn dragging_a_slider_queues_no_stale_work() {
         studio.state().finished_run().is_some() && !studio.state().is_busy()
     });
     let rested = harness.state().state().settings.mix.ratio(&class);
-    assert_eq!(asked_for.len(), 2, "the run that was stopped and the last: {asked_for:?}");
-    assert!((asked_for[1].1 - rested).abs() < 1e-6 && (0.6..0.9).contains(&rested), "{rested}");
+    assert_eq!(
+        asked_for.len(),
+        2,
+        "the run that was stopped and the last: {asked_for:?}"
+    );
+    assert!(
+        (asked_for[1].1 - rested).abs() < 1e-6 && (0.6..0.9).contains(&rested),
+        "{rested}"
+    );
 }
 
 #[test]

@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use egui::{
-    Event, FullOutput, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TexturesDelta, TouchPhase,
-    Vec2, pos2, vec2,
+    Event, FullOutput, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TexturesDelta,
+    TouchPhase, Vec2, pos2, vec2,
 };
-use egui_kittest::{Harness, TestRenderer};
 use egui_kittest::kittest::Queryable as _;
+use egui_kittest::{Harness, TestRenderer};
 use mdsd3_engine::memory::resident_bytes;
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions, bundled};
@@ -122,10 +122,13 @@ fn random_input_finds_no_panic_and_no_leak() {
     let seed = number("MDSD3_SOAK_SEED", 1);
     let mut random = Random(seed);
     let mut harness = any_studio();
+    let datasets = tempfile::tempdir().expect("a temporary folder");
     let (start, length) = (Instant::now(), Duration::from_secs(seconds));
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let mut inputs = 0_u64;
     while start.elapsed() < length {
+        // Random keys edit this path as any other; datasets must not land where the tests run, or in somebody's home.
+        harness.state_mut().state_mut().queue.form.root = datasets.path().display().to_string();
         act(&mut harness, &mut random);
         harness.step();
         inputs += 1;
@@ -169,7 +172,7 @@ fn report(inputs: u64, seconds: u64, early: &[u64], late: &[u64]) {
 
 fn act(harness: &mut Harness<'static, Studio>, random: &mut Random) {
     // Nothing may be written where the tests run.
-    let saves = ["Save image", "Save all steps in a folder"];
+    let saves = ["Save image", "Save figure", "Save all steps in a folder"];
     if saves.iter().any(|title| harness.query_by_label(title).is_some()) {
         harness.key_press(Key::Escape);
         return;

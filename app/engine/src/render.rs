@@ -187,7 +187,9 @@ pub(crate) fn sample_batch(
 fn split(latents: &Tensor) -> Result<Vec<Latents>, EngineError> {
     let lanes = latents.dims().first().copied().unwrap_or(1);
     let parts = latents.chunk(lanes, 0).map_err(ModelError::from)?;
-    let own = parts.into_iter().map(|part| if lanes == 1 { Ok(part) } else { part.copy() });
+    let own = parts
+        .into_iter()
+        .map(|part| if lanes == 1 { Ok(part) } else { part.copy() });
     let own: Result<Vec<Tensor>, _> = own.collect();
     Ok(own.map_err(ModelError::from)?.into_iter().map(Latents).collect())
 }

@@ -41,7 +41,7 @@ pub use context::LearnedContext;
 use context::{BatchContext, Context};
 pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
-pub(crate) use mini::find as find_mini;
+pub(crate) use mini::{find as find_mini, priors as mini_priors};
 pub(crate) use sd3::config_with_classes;
 
 /// Facts about a loaded pipeline.

@@ -17,10 +17,7 @@ pub(super) fn check(config: &Value, case: &Goldens) -> Result<Errors, ModelError
             .map_err(|_| ModelError::BadInput(format!("tensor name {name}")))?;
         let sigmas = schedule::sigmas(steps, shift);
         let timesteps: Vec<f32> = sigmas[..steps].iter().map(|&s| schedule::timestep(s)).collect();
-        errors.push((
-            name,
-            max_abs_error(&Tensor::new(sigmas, &case.device)?, expected)?,
-        ));
+        errors.push((name, max_abs_error(&Tensor::new(sigmas, &case.device)?, expected)?));
         let name = format!("timesteps_{steps}");
         let error = max_abs_error(&Tensor::new(timesteps, &case.device)?, golden(case, &name)?)?;
         errors.push((name, error));

@@ -37,6 +37,21 @@ pub fn find(path: &Path) -> Result<Option<(String, Weights)>, ModelError> {
     Ok(Some((json, Weights::open(&file)?)))
 }
 
+/// The prior of each class that a scene-residual model stores.
+pub fn priors(config: &MiniConfig, weights: &Weights) -> Result<ClassPriors, ModelError> {
+    let shape = (config.transformer.classes.len(), config.transformer.out_channels);
+    let vb = weights.builder(DType::F32, &Device::Cpu).pp("prediction");
+    let read = |name: &str| {
+        vb.get(shape, name)
+            .map_err(|e: candle_core::Error| ModelError::BadInput(e.to_string()))
+    };
+    Ok(ClassPriors::from_tensors(
+        &read("gain")?,
+        &read("offset")?,
+        &read("variance")?,
+    )?)
+}
+
 pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
     let config = MiniConfig::parse(config_json)?;
     let vb = weights.builder(dtype, device);
@@ -47,16 +62,7 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
     let context = LearnedContext::new(&config, vb.pp("context")).map_err(bad)?;
     let prediction = match config.prediction {
         PredictionKind::Velocity => Prediction::Velocity,
-        PredictionKind::SceneResidual => {
-            let shape = (config.transformer.classes.len(), config.transformer.out_channels);
-            let vb = weights.builder(DType::F32, &Device::Cpu).pp("prediction");
-            let read = |name: &str| vb.get(shape, name).map_err(bad);
-            Prediction::SceneResidual(ClassPriors::from_tensors(
-                &read("gain")?,
-                &read("offset")?,
-                &read("variance")?,
-            )?)
-        }
+        PredictionKind::SceneResidual => Prediction::SceneResidual(priors(&config, weights)?),
     };
     weights.check_all_used()?;
     Ok(Pipeline {

@@ -17,6 +17,8 @@
 //! haze. A silent network would give Gaussian noise with the class's mean and per-channel power: structure (streaks,
 //! flakes, depth) is the network's work.
 
+use std::collections::HashMap;
+
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::config::PredictionKind;
@@ -48,6 +50,19 @@ impl ClassPriors {
             offset: rows(offset)?,
             variance: rows(variance)?,
         })
+    }
+
+    /// As a checkpoint stores them, by name.
+    ///
+    /// # Shapes
+    /// `[classes, channels]` each.
+    pub fn tensors(&self) -> Result<HashMap<String, Tensor>> {
+        let tensor = |rows: &Vec<Vec<f32>>| Tensor::new(rows.clone(), &Device::Cpu);
+        Ok(HashMap::from([
+            ("prediction.gain".to_owned(), tensor(&self.gain)?),
+            ("prediction.offset".to_owned(), tensor(&self.offset)?),
+            ("prediction.variance".to_owned(), tensor(&self.variance)?),
+        ]))
     }
 
     /// The prior of one sample's mix, per channel.

@@ -14,6 +14,7 @@ use super::pairs::random_mix;
 use super::photos::Photos;
 use super::recipe::{AutoencoderPhase, Recipe};
 use super::room::with_room;
+use super::start::Start;
 use super::state;
 use super::steps::{SavedBatch, not_a_number};
 use super::table::Table;
@@ -37,12 +38,15 @@ pub struct Training {
     pub optimizer: Optimizer,
 }
 
-/// Builds the autoencoder with the recipe's seed, or from the saved state.
+/// Builds the autoencoder with the recipe's seed, from the saved state, or as the model to start from has it.
 pub fn prepare(recipe: &Recipe, photos: &Photos) -> Result<Training, ModelError> {
     let variables = Variables::new(recipe.seed ^ name_key(PHASE));
     let model = MiniAutoencoder::new(&recipe.model.autoencoder, variables.builder().pp(PHASE))?;
     let mut optimizer = Optimizer::new(&variables)?;
-    if !state::resume(&state::path(recipe, PHASE), &mut optimizer)? {
+    if let Some(start) = Start::of(recipe)? {
+        start.fill(&mut optimizer)?;
+        optimizer.step = recipe.autoencoder.steps;
+    } else if !state::resume(&state::path(recipe, PHASE), &mut optimizer)? {
         start_from_transform(recipe, photos, &model, &mut optimizer)?;
     }
     Ok(Training { model, optimizer })

@@ -1,6 +1,5 @@
 //! Phase 2 of a whole small model: a run, and what its steps, validations and strips are.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::pairs::{self, Pair};
 use super::photos::Photos;
 use super::recipe::{Recipe, Stage};
 use super::report::{Measured, Report};
+use super::start::Start;
 use super::steps::{BatchLosses, SavedBatch, Steps, Training};
 use super::transformer::{Batch, Network, PHASE, Told, batch, evaluated, losses};
 use super::variables::name_key;
@@ -42,10 +42,15 @@ pub fn train(
         slot.value.clone_from(&slot.average);
         slot.publish()?;
     }
-    let priors = pairs::fit_priors(recipe, &encoder.model, photos)?;
     let network = Network::new(recipe)?;
     let mut optimizer = network.optimizer(recipe)?;
-    let stored_priors = prior_tensors(&priors)?;
+    let priors = if let Some(start) = Start::of(recipe)? {
+        start.fill(&mut optimizer)?;
+        start.priors()?
+    } else {
+        pairs::fit_priors(recipe, &encoder.model, photos)?
+    };
+    let stored_priors = priors.tensors()?;
     let export = |optimizer: &Optimizer, path: &Path| {
         state::export(recipe, &[&encoder.optimizer, optimizer], stored_priors.clone(), path)
     };
@@ -87,16 +92,6 @@ fn held_out(
         skipped: Vec::new(),
     });
     pairs::held_out(recipe, model, others.as_ref().unwrap_or(photos), count)
-}
-
-/// The priors as the checkpoint stores them.
-fn prior_tensors(priors: &ClassPriors) -> Result<HashMap<String, Tensor>, ModelError> {
-    let tensor = |rows: &Vec<Vec<f32>>| Tensor::new(rows.clone(), &Device::Cpu);
-    Ok(HashMap::from([
-        ("prediction.gain".to_owned(), tensor(&priors.gain)?),
-        ("prediction.offset".to_owned(), tensor(&priors.offset)?),
-        ("prediction.variance".to_owned(), tensor(&priors.variance)?),
-    ]))
 }
 
 /// Everything that a step reads.

@@ -13,6 +13,7 @@
 //! | `steps` | the loop of both kinds |
 //! | `report` | what it tells: tables, `TensorBoard`, validation, sample strips |
 //! | `variables`, `gradients`, `optimizer` | seeded variables; sums over batches; `AdamW`, EMA, clipping, learning rate |
+//! | `start` | a trained model to go on from |
 //! | `state`, `keep` | atomic checkpoints, exact resume; which are kept |
 //! | `table`, `room` | CSV files that grow; a full disk |
 //!
@@ -29,6 +30,7 @@ mod photos;
 mod recipe;
 pub mod report;
 mod room;
+mod start;
 mod state;
 mod steps;
 mod table;

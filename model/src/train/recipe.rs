@@ -25,6 +25,9 @@ pub struct Recipe {
     pub validation_split: String,
     /// Folder for the model, the log and the resumable state.
     pub output: PathBuf,
+    /// Folder of a trained model to go on from, in place of phase 1 and of random weights; its shapes must be the recipe's.
+    #[serde(default)]
+    pub start_from: Option<PathBuf>,
     /// Phase 1.
     pub autoencoder: AutoencoderPhase,
     /// What the pairs are made of.

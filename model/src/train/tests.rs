@@ -229,6 +229,67 @@ fn a_trained_folder_opens_as_a_model_and_its_run_is_documented() {
     );
 }
 
+/// The recipe again, from the folder's finished model on and with other learning rates, into another folder.
+fn further(folder: &Path, learning_rate: f64) -> Recipe {
+    let mut recipe = recipe(folder);
+    recipe.start_from = Some(folder.join("out"));
+    recipe.output = folder.join("further");
+    for stage in &mut recipe.stages {
+        (stage.learning_rate, stage.final_learning_rate) = (learning_rate, learning_rate);
+    }
+    recipe
+}
+
+fn finish(recipe: Recipe) -> Result<Outcome, crate::error::ModelError> {
+    Job::Full(Box::new(recipe)).run(&Device::Cpu, candle_core::DType::F32, &mut Watch::default())
+}
+
+#[test]
+fn training_goes_on_from_a_finished_model() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(recipe(folder.path())).unwrap();
+    let values = |out: &str| {
+        let weights = crate::io::checkpoint::Weights::open(&folder.path().join(out).join("model.safetensors")).unwrap();
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_dtype(candle_core::DType::F32).unwrap();
+        let read = |(name, t): (_, &Tensor)| (name, flat(t).to_vec1::<f32>().unwrap());
+        let tensors = weights.tensors().unwrap();
+        tensors.iter().map(|(n, t)| read((n.clone(), t))).collect::<Vec<_>>()
+    };
+    finish(further(folder.path(), 0.0)).unwrap();
+    assert_eq!(
+        values("out"),
+        values("further"),
+        "without a learning rate nothing changes"
+    );
+    std::fs::remove_dir_all(folder.path().join("further")).unwrap();
+    finish(further(folder.path(), 1e-3)).unwrap();
+    let changed: Vec<String> = std::iter::zip(values("out"), values("further"))
+        .filter(|(a, b)| a.1 != b.1)
+        .map(|(a, _)| a.0)
+        .collect();
+    assert!(changed.iter().any(|name| name.starts_with("transformer.")));
+    assert!(
+        !changed
+            .iter()
+            .any(|name| name.starts_with("autoencoder.") || name.starts_with("prediction.")),
+        "latents keep their meaning: {changed:?}"
+    );
+}
+
+#[test]
+fn a_model_of_other_classes_is_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(recipe(folder.path())).unwrap();
+    let mut other = further(folder.path(), 1e-3);
+    other.model.transformer.classes.swap(0, 1);
+    let error = finish(other).unwrap_err().to_string();
+    assert!(error.contains("start_from") && error.contains("classes"), "{error}");
+    let mut missing = further(folder.path(), 1e-3);
+    missing.start_from = Some(folder.path().to_owned());
+    let error = finish(missing).unwrap_err().to_string();
+    assert!(error.contains("no model of this program"), "{error}");
+}
+
 #[test]
 fn held_out_photos_are_another_split_of_the_manifest() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Sizes;
 use crate::kernels::real::Real;
 use crate::kernels::tiles::{self, BLOCK, COLS, ROWS, STRIDE, Start, pack_columns, pack_rows, words_into};
-use crate::kernels::vector::{exp, max, sum_by, widest};
+use crate::kernels::vector::{LANES, exp2_falling, fuses, max, widest};
 
 /// Queries per task, whose heads take turns: what is packed of a head is read from memory once per task.
 const TASK: usize = 4 * ROWS;
@@ -221,7 +221,17 @@ impl Scratch {
 
     /// Scores to weights that still miss the factor that is returned per row.
     fn soften<T: Real>(&mut self, plan: Plan, rows: usize) -> [f32; ROWS] {
-        let (scale, keys) = (plan.sizes.scale(), plan.sizes.keys);
+        if fuses() {
+            self.soften_rows::<T, true>(plan, rows)
+        } else {
+            self.soften_rows::<T, false>(plan, rows)
+        }
+    }
+
+    fn soften_rows<T: Real, const FUSED: bool>(&mut self, plan: Plan, rows: usize) -> [f32; ROWS] {
+        let keys = plan.sizes.keys;
+        // Powers of two, as they are cheaper.
+        let scale = plan.sizes.scale() * std::f32::consts::LOG2_E;
         let mut inverse = [1.0; ROWS];
         for (row, inverse) in inverse.iter_mut().enumerate().take(rows) {
             let at = |block: usize| (block * ROWS + row) * STRIDE;
@@ -235,11 +245,7 @@ impl Scratch {
                         .fold(f32::NEG_INFINITY, f32::max);
                     let mut total = 0.0;
                     for (b, (_, len)) in blocks(keys).enumerate() {
-                        let piece = &mut scores[at(b)..at(b) + len];
-                        for value in piece.iter_mut() {
-                            *value = exp((*value - top) * scale);
-                        }
-                        total += sum_by(len, |i| piece[i]);
+                        total += weigh::<FUSED>(&mut scores[at(b)..at(b) + len], top, scale);
                     }
                     *inverse = 1.0 / total;
                     if T::PER_WORD == 2 {
@@ -281,6 +287,24 @@ impl Scratch {
             }
         }
     }
+}
+
+/// Scores to `2^((score - top) scale)` in one pass; returns their sum.
+#[inline(always)]
+fn weigh<const FUSED: bool>(scores: &mut [f32], top: f32, scale: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (whole, rest) = scores.as_chunks_mut::<LANES>();
+    for chunk in whole {
+        for (value, lane) in chunk.iter_mut().zip(&mut lanes) {
+            *value = exp2_falling::<FUSED>((*value - top) * scale);
+            *lane += *value;
+        }
+    }
+    for (value, lane) in rest.iter_mut().zip(&mut lanes) {
+        *value = exp2_falling::<FUSED>((*value - top) * scale);
+        *lane += *value;
+    }
+    lanes.iter().sum()
 }
 
 /// Two values to a word, the first in the low half; an odd last one beside a zero.

@@ -26,15 +26,35 @@ pub fn pack_rows<T: Real>(rows: &[T], stride: usize, count: usize, panel: &mut [
         }
         return;
     }
-    plain_rows(rows, stride, count, panel);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        let whole = words / medium::SIDE * medium::SIDE;
+        // SAFETY: the feature is there, and the rows were just found to be long enough.
+        #[allow(unsafe_code)]
+        unsafe {
+            medium::pack_rows(
+                rows.as_ptr().cast(),
+                (stride, T::PER_WORD),
+                count,
+                &mut panel[..whole * COLS],
+            );
+        }
+        return plain_rows(rows, stride, count, whole, panel);
+    }
+    plain_rows(rows, stride, count, 0, panel);
 }
 
-fn plain_rows<T: Real>(rows: &[T], stride: usize, count: usize, panel: &mut [u32]) {
+/// Word by word, from word `from` on.
+fn plain_rows<T: Real>(rows: &[T], stride: usize, count: usize, from: usize, panel: &mut [u32]) {
+    let panel = &mut panel[from * COLS..];
     let words = panel.len() / COLS;
+    if words == 0 {
+        return;
+    }
     panel.fill(0);
     let mut row = vec![0; words];
     for (c, values) in rows.chunks(stride).take(count).enumerate() {
-        words_into(&values[..words * T::PER_WORD], &mut row);
+        words_into(&values[from * T::PER_WORD..][..words * T::PER_WORD], &mut row);
         for (k, &word) in row.iter().enumerate() {
             panel[k * COLS + c] = word;
         }
@@ -140,6 +160,68 @@ mod wide {
     }
 }
 
+/// The same for AVX2, 8 by 8 words.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::cast_ptr_alignment)] // loads and stores are the unaligned ones
+mod medium {
+    use std::arch::x86_64::{
+        __m256i, _mm256_loadu_si256, _mm256_permute2x128_si256, _mm256_setzero_si256, _mm256_storeu_si256,
+        _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
+    };
+
+    use super::COLS;
+
+    /// Side of a transposed square, in words.
+    pub const SIDE: usize = 8;
+
+    /// # Safety
+    /// The processor has AVX2, and `count` rows, `stride` values of `per_word` to a word apart, have as many words as the panel,
+    /// a multiple of [`SIDE`].
+    #[allow(unsafe_code)]
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn pack_rows(rows: *const u8, (stride, per_word): (usize, usize), count: usize, panel: &mut [u32]) {
+        let row_bytes = stride * (4 / per_word);
+        for (square_index, panel) in panel.chunks_exact_mut(SIDE * COLS).enumerate() {
+            for first in (0..COLS).step_by(SIDE) {
+                let mut square = [_mm256_setzero_si256(); SIDE];
+                for (i, row) in square.iter_mut().enumerate().take(count.saturating_sub(first)) {
+                    let at = (first + i) * row_bytes + 4 * SIDE * square_index;
+                    // SAFETY: the row is one of `count`, and the panel has no more words than it.
+                    *row = unsafe { _mm256_loadu_si256(rows.add(at).cast()) };
+                }
+                for (j, row) in transpose(square).into_iter().enumerate() {
+                    let into = &mut panel[j * COLS + first..][..SIDE];
+                    // SAFETY: the slice is as long as the register.
+                    unsafe { _mm256_storeu_si256(into.as_mut_ptr().cast(), row) };
+                }
+            }
+        }
+    }
+
+    /// Words within halves of registers first, then the halves.
+    #[target_feature(enable = "avx2")]
+    fn transpose(r: [__m256i; SIDE]) -> [__m256i; SIDE] {
+        let mut t = r;
+        for i in 0..4 {
+            t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+        }
+        let mut u = t;
+        for i in 0..2 {
+            u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+            u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+            u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+            u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+        }
+        let mut out = u;
+        for i in 0..4 {
+            out[i] = _mm256_permute2x128_si256::<0x20>(u[i], u[4 + i]);
+            out[4 + i] = _mm256_permute2x128_si256::<0x31>(u[i], u[4 + i]);
+        }
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use half::bf16;
@@ -153,7 +235,7 @@ mod tests {
         let values: Vec<f32> = (0..count * words).map(|i| i as f32).collect();
         let (mut wide, mut plain) = (vec![1; words * COLS], vec![2; words * COLS]);
         pack_rows(&values, words, count, &mut wide);
-        plain_rows(&values, words, count, &mut plain);
+        plain_rows(&values, words, count, 0, &mut plain);
         assert_eq!(wide, plain);
         assert_eq!(wide[5 * COLS + 7], values[7 * words + 5].to_bits());
         assert_eq!(wide[5 * COLS + 19], 0);

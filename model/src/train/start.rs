@@ -1,0 +1,81 @@
+//! A trained model to go on from: its autoencoder and priors are kept, its transformer is trained further.
+
+use std::path::PathBuf;
+
+use super::optimizer::Optimizer;
+use super::recipe::Recipe;
+use crate::config::MiniConfig;
+use crate::error::ModelError;
+use crate::io::checkpoint::Weights;
+use crate::pipeline::{find_mini, mini_priors};
+use crate::sampler::prediction::ClassPriors;
+
+/// A model that a recipe starts from.
+pub struct Start {
+    path: PathBuf,
+    config: MiniConfig,
+    weights: Weights,
+}
+
+impl Start {
+    /// The recipe's, if it has one.
+    ///
+    /// # Errors
+    /// [`ModelError::BadInput`] when the folder holds no model of this program, or one of other shapes or classes.
+    pub fn of(recipe: &Recipe) -> Result<Option<Self>, ModelError> {
+        let Some(path) = &recipe.start_from else {
+            return Ok(None);
+        };
+        let bad = |what: &str| ModelError::BadInput(format!("start_from: {}: {what}", path.display()));
+        let Some((json, weights)) = find_mini(path)? else {
+            return Err(bad(
+                "no model of this program; give a folder with config.json and model.safetensors, such as a finished run's",
+            ));
+        };
+        let config = MiniConfig::parse(&json)?;
+        // The name and the schedule's shift say nothing about weights.
+        let renamed = MiniConfig {
+            name: recipe.model.name.clone(),
+            shift: recipe.model.shift,
+            ..config.clone()
+        };
+        if renamed != recipe.model {
+            return Err(bad(
+                "its config.json and the recipe's [model] differ in classes or shapes; copy them from the model",
+            ));
+        }
+        Ok(Some(Self {
+            path: path.clone(),
+            config,
+            weights,
+        }))
+    }
+
+    /// Gives all variables the model's values; moments stay as they are.
+    ///
+    /// # Errors
+    /// [`ModelError::BadInput`] when a tensor is missing or has another shape.
+    pub fn fill(&self, optimizer: &mut Optimizer) -> Result<(), ModelError> {
+        for slot in &mut optimizer.slots {
+            let tensor = self.weights.get(&slot.name)?;
+            if tensor.dims() != slot.shape() {
+                return Err(ModelError::BadInput(format!(
+                    "start_from: {}: {} is {:?}, the recipe's model takes {:?}",
+                    self.path.display(),
+                    slot.name,
+                    tensor.dims(),
+                    slot.shape()
+                )));
+            }
+            slot.value = tensor.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
+            slot.average.clone_from(&slot.value);
+            slot.publish()?;
+        }
+        Ok(())
+    }
+
+    /// The prior of each class, as the model stores them.
+    pub fn priors(&self) -> Result<ClassPriors, ModelError> {
+        mini_priors(&self.config, &self.weights)
+    }
+}

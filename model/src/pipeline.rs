@@ -34,7 +34,7 @@ use crate::sampler::initial::initial_latents;
 use crate::sampler::moving_average::MovingAverage;
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::Prediction;
-use crate::sampler::{euler_step, schedule};
+use crate::sampler::{Integrator, euler_step, heun_x0_hat, schedule, velocity};
 pub(crate) use codec::Codec;
 pub(crate) use context::CLEAN_PROMPT;
 pub use context::LearnedContext;
@@ -106,6 +106,8 @@ pub struct SampleSettings {
     pub guidance: f32,
     /// Noise seed.
     pub seed: u64,
+    /// How one step follows the flow.
+    pub integrator: Integrator,
     /// Factors on ratios over sigma; classes without one keep theirs.
     pub curves: Vec<RatioCurve>,
     /// Ratios of single heads, in place of their class's.
@@ -150,7 +152,7 @@ pub struct Step {
     pub next_sigma: f32,
     /// Latents the step started from: `[lanes, channels, height/factor, width/factor]`.
     pub x_t: Tensor,
-    /// Clean-data prediction, same shape.
+    /// Clean-data prediction, same shape; under Heun the one that its mean velocity amounts to.
     pub x0_hat: Tensor,
 }
 
@@ -339,13 +341,18 @@ impl Pipeline {
             .transpose()?;
         for (index, pair) in sigmas.windows(2).enumerate().skip(start.first_step) {
             let (sigma, next_sigma) = (pair[0], pair[1]);
-            let branches = self.branches(lanes, settings, sigma)?;
-            let mut x0_hat = self.guided_x0_hat(&x, (scene, &context), sigma, &branches, settings.guidance)?;
+            let predict = |x: &Tensor, sigma: f32| -> Result<Tensor, ModelError> {
+                let branches = self.branches(lanes, settings, sigma)?;
+                Ok(self.guided_x0_hat(x, (scene, &context), sigma, &branches, settings.guidance)?)
+            };
+            let mut x0_hat = predict(&x, sigma)?;
+            if settings.integrator == Integrator::Heun && next_sigma > 0.0 {
+                x0_hat = heun_x0_hat(&x, &x0_hat, (sigma, next_sigma), |ahead| predict(ahead, next_sigma))?;
+            }
             if let Some(average) = &mut average {
                 x0_hat = average.update(&x0_hat, index, settings.steps)?;
             }
-            let velocity = ((&x - &x0_hat)? / f64::from(sigma))?;
-            let next = euler_step(&x, &velocity, sigma, next_sigma)?;
+            let next = euler_step(&x, &velocity(&x, &x0_hat, sigma)?, sigma, next_sigma)?;
             let step = Step {
                 index,
                 sigma,

@@ -55,9 +55,17 @@ fn render_writes_steps_spectra_and_settings_that_restore_the_run() {
         "9",
         "--beta",
     ];
-    let args = args
-        .into_iter()
-        .chain(["0.2", "-o", "out.png", "--steps-dir", "steps", "--spectra", "--json"]);
+    let args = args.into_iter().chain([
+        "0.2",
+        "--sampler",
+        "heun",
+        "-o",
+        "out.png",
+        "--steps-dir",
+        "steps",
+        "--spectra",
+        "--json",
+    ]);
     let report = json(&mdsd3(folder.path(), args).succeeded());
     assert_eq!(
         files_in(folder.path()),
@@ -89,7 +97,7 @@ fn render_writes_steps_spectra_and_settings_that_restore_the_run() {
 
     let info = mdsd3(folder.path(), ["info", "out.png"]).succeeded();
     assert!(
-        info.contains("Mix: haze=0.8,rain=0.5") && info.contains("Seed: 9"),
+        info.contains("Mix: haze=0.8,rain=0.5") && info.contains("Sampler: heun") && info.contains("Seed: 9"),
         "{info}"
     );
 }

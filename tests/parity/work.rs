@@ -3,6 +3,7 @@
 use candle_core::{DType, Device};
 use mdsd3_model::kernels::{OperationTime, record};
 use mdsd3_model::pipeline::{Pipeline, SampleSettings};
+use mdsd3_model::sampler::Integrator;
 
 use super::goldens;
 use super::sampling::{lane, photo, pipeline, sample, settings};
@@ -39,6 +40,17 @@ fn lanes_and_guidance_are_one_batch_and_the_clean_path_is_the_scenes() {
         run.iter().find(|o| o.name == "linear").unwrap().calls
     };
     assert_eq!(linear(3), 3 * linear(1), "a run is its steps");
+    let heun = SampleSettings {
+        integrator: Integrator::Heun,
+        ..settings()
+    };
+    let run = record(|| sample(&pipeline, &scene, &[lane("rain=1")], &heun)).1;
+    let calls = run.iter().find(|o| o.name == "linear").unwrap().calls;
+    assert_eq!(
+        calls,
+        5 * linear(1),
+        "three steps of Heun are five evaluations, as the last is one"
+    );
     // Four blocks' q, k, v and zero projections at least, with the scene and not with the steps.
     let clean = encoding.iter().find(|o| o.name == "linear").unwrap().calls;
     assert!(clean >= 24, "the clean path has {clean} linear layers");

@@ -146,7 +146,7 @@ impl RunSettings {
              Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
             request.mix,
             request.steps,
-            sampler_name(request),
+            request.sampler.name(),
             request.guidance,
             request.seed,
             request.alpha,
@@ -159,15 +159,6 @@ impl RunSettings {
             self.program,
         )
     }
-}
-
-fn sampler_name(request: &RenderRequest) -> String {
-    use clap::ValueEnum;
-    request
-        .sampler
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
 }
 
 /// Writes an 8-bit RGB PNG, with the settings of its run when there are any; on any error there is no file.

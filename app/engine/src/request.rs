@@ -6,6 +6,7 @@ use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::mix::Mix;
 use mdsd3_model::mmdit::{HeadRatio, check_head_ratios};
 use mdsd3_model::pipeline::SampleSettings;
+use mdsd3_model::sampler::Integrator;
 use mdsd3_model::sampler::curves::{RatioCurve, check_curves};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,26 @@ pub enum Sampler {
     /// Flow-match Euler, one evaluation per step.
     #[default]
     Euler,
+    /// Heun's method of second order, two evaluations per step.
+    Heun,
+}
+
+impl Sampler {
+    /// Its name, as files and the command line spell it.
+    pub fn name(self) -> String {
+        use clap::ValueEnum;
+        let value = self.to_possible_value();
+        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+impl From<Sampler> for Integrator {
+    fn from(sampler: Sampler) -> Self {
+        match sampler {
+            Sampler::Euler => Self::Euler,
+            Sampler::Heun => Self::Heun,
+        }
+    }
 }
 
 /// What steadies or changes the prediction between steps.
@@ -271,6 +292,7 @@ impl RenderRequest {
             steps: self.steps,
             guidance: self.guidance,
             seed: self.seed,
+            integrator: self.sampler.into(),
             curves: self.curves.clone(),
             head_ratios: self.head_ratios.clone(),
             prompt: self.prompt.clone(),

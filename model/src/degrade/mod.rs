@@ -79,24 +79,38 @@ pub struct Parameters {
 /// The same scene, mix and seed give the same bits on every platform. A clean mix returns the scene untouched.
 /// Fails with [`ModelError::BadInput`] when `mix` names a class that is not in [`CLASSES`].
 pub fn degrade(scene: &Rgb32FImage, mix: &Mix, seed: u64) -> Result<Degraded, ModelError> {
-    degrade_with_variety(scene, mix, seed, 1.0)
+    degrade_with_variety(scene, mix, seed, Variety::WHOLE)
 }
 
-/// [`degrade`], with haze that differs less from seed to seed: its airlight and depth are drawn from the middle
-/// `haze_variety` (0 to 1) of their ranges. A network that learns from such pairs need not agree with itself, over the
-/// whole image, on a light that it can't know.
+/// How much of what a whole image shares is drawn from: the middle part of its range, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variety {
+    /// Of haze's airlight and depth.
+    pub haze: f32,
+    /// Of the rain's lean from vertical.
+    pub rain: f32,
+}
+
+impl Variety {
+    /// Whole ranges.
+    pub const WHOLE: Self = Self { haze: 1.0, rain: 1.0 };
+}
+
+/// [`degrade`], with haze and rain that differ less from seed to seed. A network that learns from such pairs need not agree
+/// with itself, over the whole image, on a light or a wind that it can't know.
 pub fn degrade_with_variety(
     scene: &Rgb32FImage,
     mix: &Mix,
     seed: u64,
-    haze_variety: f32,
+    variety: Variety,
 ) -> Result<Degraded, ModelError> {
     mix.check_classes(&CLASSES)?;
     let mut image = scene.clone();
     let severity_of = |class: &str| Some(mix.ratio(class)).filter(|severity| *severity > 0.0);
     let haze =
-        severity_of("haze").map(|severity| haze::apply(&mut image, severity, haze_variety, stream_of("haze", seed)));
-    let rain = severity_of("rain").map(|severity| rain::apply(&mut image, severity, stream_of("rain", seed)));
+        severity_of("haze").map(|severity| haze::apply(&mut image, severity, variety.haze, stream_of("haze", seed)));
+    let rain =
+        severity_of("rain").map(|severity| rain::apply(&mut image, severity, variety.rain, stream_of("rain", seed)));
     let snow = severity_of("snow").map(|severity| snow::apply(&mut image, severity, stream_of("snow", seed)));
     let noise = severity_of("noise").map(|severity| noise::apply(&mut image, severity, stream_of("noise", seed)));
     if !mix.is_clean() {

@@ -25,7 +25,7 @@ use crate::loss::FocalFrequency;
 use crate::pipeline::first_rgb;
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::{ClassPriors, Prediction};
-use crate::sampler::{euler_step, schedule};
+use crate::sampler::{euler_step, schedule, velocity};
 
 /// The weights of the last saved state.
 const MODEL: &str = "model.safetensors";
@@ -230,9 +230,8 @@ impl Training for FullTraining<'_> {
             let told = Told::new(self.network, &[sigma], masks, batch.origin)?;
             let network = |input: &Tensor| transformer.forward(input, &told.with(&clean));
             let x0_hat = self.prediction.x0_hat(&x, &batch.scene, &[sigma], masks, network)?;
-            let velocity = ((&x - x0_hat)? / f64::from(sigma))?;
             // Without it the graph of all steps is kept.
-            x = euler_step(&x, &velocity, sigma, pair[1])?.detach();
+            x = euler_step(&x, &velocity(&x, &x0_hat, sigma)?, sigma, pair[1])?.detach();
         }
         let decoded = |latents: &Tensor| first_rgb(&self.autoencoder.decode(latents)?);
         Ok([decoded(&batch.scene)?, decoded(&batch.degraded)?, decoded(&x)?])

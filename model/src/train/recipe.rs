@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::Reporting;
 use crate::config::{MiniConfig, PredictionKind};
+use crate::degrade::Variety;
 use crate::error::ModelError;
 
 /// Everything a run depends on beside the photos. Paths are relative to where the command is run.
@@ -85,6 +86,9 @@ pub struct PairsSettings {
     /// Share of haze's ranges of airlight and depth that is drawn from, 0 to 1.
     #[serde(default = "whole")]
     pub haze_variety: f32,
+    /// Share of rain's range of leans that is drawn from, around vertical, 0 to 1.
+    #[serde(default = "whole")]
+    pub rain_variety: f32,
     /// Shapes of the images that pairs are cut from; square ones of the pair's size when there is none.
     #[serde(default, rename = "frame")]
     pub frames: Vec<Frame>,
@@ -123,6 +127,14 @@ impl Frame {
 }
 
 impl PairsSettings {
+    /// What whole images may differ in.
+    pub fn variety(&self) -> Variety {
+        Variety {
+            haze: self.haze_variety,
+            rain: self.rain_variety,
+        }
+    }
+
     /// The frames, of which there is always one.
     pub fn frames(&self) -> &[Frame] {
         if self.frames.is_empty() {
@@ -203,11 +215,12 @@ impl Recipe {
                 ));
             }
         }
-        if !(0.0..=1.0).contains(&self.pairs.haze_variety) {
-            return Err(format!(
-                "pairs.haze_variety is {}; it goes from 0 to 1",
-                self.pairs.haze_variety
-            ));
+        let varieties = [
+            ("haze_variety", self.pairs.haze_variety),
+            ("rain_variety", self.pairs.rain_variety),
+        ];
+        if let Some((name, value)) = varieties.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(format!("pairs.{name} is {value}; it goes from 0 to 1"));
         }
         Ok(())
     }

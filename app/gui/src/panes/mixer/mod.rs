@@ -8,12 +8,12 @@ mod ratios;
 mod seeds;
 
 use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
-use mdsd3_engine::request::SamplerAid;
+use mdsd3_engine::request::{Sampler, SamplerAid};
 
 use super::PaneContext;
 use crate::run::duration_text;
 use crate::theme::space;
-use crate::widgets::{self, LabelledSlider, caption, focus_ring, section};
+use crate::widgets::{self, LabelledSlider, caption, focus_ring, section, segmented};
 
 /// Sides offered, in pixels; those that the model can't take are left out.
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
@@ -63,6 +63,7 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     }
     size(ui, studio);
     prompt(ui, studio);
+    sampler(ui, studio);
     aid(ui, studio);
     cost(ui, studio);
     ui.add_space(space::ITEM);
@@ -93,6 +94,24 @@ fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
     if changed.inner {
         studio.state.settings.prompt = Some(text).filter(|text| !text.trim().is_empty());
+        studio.state.settings_changed();
+    }
+}
+
+fn sampler(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let choices = [
+        (Sampler::Euler, "Euler", "One evaluation per step"),
+        (
+            Sampler::Heun,
+            "Heun",
+            "Two evaluations per step; follows the flow more closely at the same number of steps",
+        ),
+    ];
+    let changed = ui.horizontal(|ui| {
+        row_label(ui, "Sampler");
+        segmented(ui, "sampler", &mut studio.state.settings.sampler, &choices)
+    });
+    if changed.inner {
         studio.state.settings_changed();
     }
 }
@@ -152,16 +171,19 @@ pub(super) fn row_label(ui: &mut Ui, text: &str) {
 fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let state = &studio.state;
     let is_guided = |guidance: f32| (guidance - 1.0).abs() > 1e-6;
+    let sampler = state.settings.sampler;
     let guided = is_guided(state.settings.guidance);
     let pace = state.lane().and_then(|lane| {
-        let same_cost = lane.request.size == state.settings.size && is_guided(lane.request.guidance) == guided;
+        let same_cost = lane.request.size == state.settings.size
+            && is_guided(lane.request.guidance) == guided
+            && lane.request.sampler == sampler;
         (same_cost && !lane.step_secs.is_empty())
             .then(|| lane.step_secs.iter().sum::<f32>() / lane.step_secs.len() as f32)
     });
-    let per_step = if guided {
-        "Two evaluations per step"
-    } else {
-        "One evaluation per step"
+    let per_step = match (sampler, guided) {
+        (Sampler::Euler, false) => "One evaluation per step",
+        (Sampler::Euler, true) | (Sampler::Heun, false) => "Two evaluations per step",
+        (Sampler::Heun, true) => "Four evaluations per step",
     };
     let text = match pace {
         Some(secs) => format!(

@@ -34,7 +34,7 @@ use crate::sampler::initial::initial_latents;
 use crate::sampler::moving_average::MovingAverage;
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::Prediction;
-use crate::sampler::{Integrator, euler_step, heun_x0_hat, schedule, velocity};
+use crate::sampler::{Integrator, euler_step, heun_velocity, schedule, velocity};
 pub(crate) use codec::Codec;
 pub(crate) use context::CLEAN_PROMPT;
 pub use context::LearnedContext;
@@ -71,7 +71,7 @@ pub struct PipelineInfo {
 
 /// A scene the model has seen: latents and everything of the clean path, computed once.
 pub struct Scene {
-    /// `[1, channels, height/factor, width/factor]`
+    /// `[1, channels, height/factor, width/factor]`, in f32.
     latents: Tensor,
     clean: Option<CleanCache>,
     key: u64,
@@ -152,11 +152,14 @@ pub struct Step {
     pub next_sigma: f32,
     /// Latents the step started from: `[lanes, channels, height/factor, width/factor]`.
     pub x_t: Tensor,
-    /// Clean-data prediction, same shape; under Heun the one that its mean velocity amounts to.
+    /// Clean-data prediction where the step starts, same shape.
     pub x0_hat: Tensor,
 }
 
 /// A pipeline: autoencoder, transformer, context.
+///
+/// Latents are f32 whatever the networks compute in: late steps divide by small noise levels, which would blow up the rounding
+/// of half precision.
 pub struct Pipeline {
     info: PipelineInfo,
     /// Shift of the noise levels.
@@ -251,15 +254,15 @@ impl Pipeline {
             )));
         }
         let pixels = tensor_from_rgb(rgb, &self.device)?;
-        let latents = self.autoencoder.encode(&pixels, self.dtype)?;
+        let latents = self.autoencoder.encode(&pixels, self.dtype)?.to_dtype(DType::F32)?;
         if self.preview.is_none() && self.autoencoder.is_slow() {
-            let fitted = LatentProjection::fit(&latents.to_dtype(DType::F32)?, &pixels)?;
+            let fitted = LatentProjection::fit(&latents, &pixels)?;
             *self.projection.lock().unwrap_or_else(PoisonError::into_inner) = Some(fitted);
         }
         let clean = self
             .transformer
             .has_clean_path()
-            .then(|| self.transformer.clean_cache(&latents, None))
+            .then(|| self.transformer.clean_cache(&latents.to_dtype(self.dtype)?, None))
             .transpose()?;
         Ok(Scene {
             latents,
@@ -346,13 +349,14 @@ impl Pipeline {
                 Ok(self.guided_x0_hat(x, (scene, &context), sigma, &branches, settings.guidance)?)
             };
             let mut x0_hat = predict(&x, sigma)?;
-            if settings.integrator == Integrator::Heun && next_sigma > 0.0 {
-                x0_hat = heun_x0_hat(&x, &x0_hat, (sigma, next_sigma), |ahead| predict(ahead, next_sigma))?;
-            }
             if let Some(average) = &mut average {
                 x0_hat = average.update(&x0_hat, index, settings.steps)?;
             }
-            let next = euler_step(&x, &velocity(&x, &x0_hat, sigma)?, sigma, next_sigma)?;
+            let mut along = velocity(&x, &x0_hat, sigma)?;
+            if settings.integrator == Integrator::Heun && next_sigma > 0.0 {
+                along = heun_velocity(&x, &along, (sigma, next_sigma), |ahead| predict(ahead, next_sigma))?;
+            }
+            let next = euler_step(&x, &along, sigma, next_sigma)?;
             let step = Step {
                 index,
                 sigma,
@@ -369,14 +373,14 @@ impl Pipeline {
 
     /// Decodes latents `[batch, channels, h, w]` to one image per batch entry, sRGB in 0..=1.
     pub fn rgb_from_latents(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
-        rgb_from_tensor(&self.autoencoder.decode(latents)?)
+        rgb_from_tensor(&self.autoencoder.decode(latents, self.dtype)?)
     }
 
     /// A quick look at latents: through the preview decoder, or as the colours that the last scene's latents had, at
     /// latent resolution; decoded as they are where that is quick.
     pub fn preview_from_latents(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
         if let Some(preview) = &self.preview {
-            return rgb_from_tensor(&preview.decode(latents)?);
+            return rgb_from_tensor(&preview.decode(latents, self.dtype)?);
         }
         let projection = self.projection.lock().unwrap_or_else(PoisonError::into_inner);
         match projection.as_ref() {
@@ -397,7 +401,11 @@ impl Pipeline {
             .iter()
             .flat_map(|l| gaussian(seed, scene.key, u64::from(l.noise_lane), channels * height * width))
             .collect();
-        Ok(Tensor::from_vec(values, (lanes.len(), channels, height, width), &self.device)?.to_dtype(self.dtype)?)
+        Ok(Tensor::from_vec(
+            values,
+            (lanes.len(), channels, height, width),
+            &self.device,
+        )?)
     }
 
     /// Head masks of one batch at a noise level: the lanes, and with guidance as many clean branches behind them.
@@ -454,7 +462,8 @@ impl Pipeline {
         };
         self.prediction
             .x0_hat(x, &scene.latents, &vec![sigma; batch], masks, |input| {
-                self.transformer.forward(input, &on)
+                let output = self.transformer.forward(&input.to_dtype(self.dtype)?, &on)?;
+                output.to_dtype(DType::F32)
             })
     }
 }

@@ -121,8 +121,9 @@ fn random_input_finds_no_panic_and_no_leak() {
     let seconds = number("MDSD3_SOAK_SECS", 6);
     let seed = number("MDSD3_SOAK_SEED", 1);
     let mut random = Random(seed);
-    let mut harness = any_studio();
+    // Before the studio, so that it outlives what the studio writes there.
     let datasets = tempfile::tempdir().expect("a temporary folder");
+    let mut harness = any_studio();
     let (start, length) = (Instant::now(), Duration::from_secs(seconds));
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let mut inputs = 0_u64;
@@ -142,8 +143,14 @@ fn random_input_finds_no_panic_and_no_leak() {
             } else {
                 None
             };
+            let now = resident_bytes();
             if let Some(samples) = samples {
-                samples.extend(resident_bytes());
+                samples.extend(now);
+            }
+            // Where it grows, the course tells whether something fills up or runs away.
+            if inputs.is_multiple_of(4096) {
+                let secs = start.elapsed().as_secs();
+                println!("{secs:4} s, {inputs} inputs, {:.1} MB", now.unwrap_or(0) as f64 / 1e6);
             }
         }
     }

@@ -118,10 +118,7 @@ fn heun_is_nearer_to_the_flow_than_euler_with_as_many_steps() {
             .sqrt()
     };
     let (euler, heun) = (apart(&run(Integrator::Euler, 12)), apart(&run(Integrator::Heun, 12)));
-    assert!(
-        heun < euler,
-        "12 steps of Heun end {heun} away, 12 of Euler {euler}"
-    );
+    assert!(heun < euler, "12 steps of Heun end {heun} away, 12 of Euler {euler}");
 }
 
 #[test]

@@ -45,10 +45,20 @@ pub enum Sampler {
 
 impl Sampler {
     /// Its name, as files and the command line spell it.
-    pub fn name(self) -> String {
-        use clap::ValueEnum;
-        let value = self.to_possible_value();
-        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Euler => "euler",
+            Self::Heun => "heun",
+        }
+    }
+
+    /// Evaluations of the network that a run of so many steps takes, guidance aside: Heun's last step ends without noise and
+    /// takes one.
+    pub fn evaluations(self, steps: usize) -> usize {
+        match self {
+            Self::Euler => steps,
+            Self::Heun => (2 * steps).saturating_sub(1),
+        }
     }
 }
 

@@ -20,10 +20,7 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 
 /// Whether [`widest`] compiles `mul_add` to an instruction on this processor.
 pub fn fuses() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    return cfg!(target_arch = "aarch64");
+    !matches!(pulp::Arch::new(), pulp::Arch::Scalar)
 }
 
 /// `2^x` for `x <= 0` with a relative error below 2.5e-7, `2^-126` below -126.

@@ -68,10 +68,10 @@ impl Codec {
     }
 
     /// # Shapes
-    /// Inverse of [`Self::encode`]; values may leave -1..=1 a little.
-    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+    /// Inverse of [`Self::encode`], on latents in any format; values may leave -1..=1 a little.
+    pub fn decode(&self, latents: &Tensor, dtype: DType) -> Result<Tensor> {
         match self {
-            Self::Mini(codec) => codec.decode(latents),
+            Self::Mini(codec) => codec.decode(&latents.to_dtype(dtype)?),
             Self::Kl(codec) => codec.decode(&latents.to_dtype(DType::F32)?),
             Self::Tiny(codec) => codec.decode(&latents.to_dtype(DType::F32)?),
         }

@@ -45,23 +45,22 @@ pub enum Integrator {
     Heun,
 }
 
-/// The clean-data prediction whose Euler step is Heun's step from `sigma` to `next_sigma`, given that of Euler.
+/// The velocity of Heun's step from `sigma` to `next_sigma`, above 0, given the velocity where it starts.
 ///
-/// `predict` makes the prediction of latents at `next_sigma`, which must be above 0. As in diffusers'
-/// `FlowMatchHeunDiscreteScheduler` without added noise (`schedulers/scheduling_flow_match_heun_discrete.py`).
+/// `predict` makes the clean-data prediction of latents at `next_sigma`. As in diffusers' `FlowMatchHeunDiscreteScheduler`
+/// without added noise (`schedulers/scheduling_flow_match_heun_discrete.py`).
 ///
 /// # Shapes
 /// All alike.
-pub fn heun_x0_hat<E: From<candle_core::Error>>(
+pub fn heun_velocity<E: From<candle_core::Error>>(
     x: &Tensor,
-    x0_hat: &Tensor,
+    first: &Tensor,
     (sigma, next_sigma): (f32, f32),
     predict: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
 ) -> std::result::Result<Tensor, E> {
-    let first = velocity(x, x0_hat, sigma)?;
-    let ahead = euler_step(x, &first, sigma, next_sigma)?;
+    let ahead = euler_step(x, first, sigma, next_sigma)?;
     let second = velocity(&ahead, &predict(&ahead)?, next_sigma)?;
-    Ok((x - ((first + second)? * f64::from(0.5 * sigma))?)?)
+    Ok(((first + second)? * 0.5)?)
 }
 
 #[cfg(test)]
@@ -82,11 +81,11 @@ mod tests {
         let mut all = Vec::new();
         for pair in sigmas.windows(2) {
             let (sigma, next) = (pair[0], pair[1]);
-            let mut predicted = x0_hat(&x, sigma).unwrap();
+            let mut along = velocity(&x, &x0_hat(&x, sigma).unwrap(), sigma).unwrap();
             if integrator == Integrator::Heun && next > 0.0 {
-                predicted = heun_x0_hat(&x, &predicted, (sigma, next), |ahead| x0_hat(ahead, next)).unwrap();
+                along = heun_velocity(&x, &along, (sigma, next), |ahead| x0_hat(ahead, next)).unwrap();
             }
-            x = euler_step(&x, &velocity(&x, &predicted, sigma).unwrap(), sigma, next).unwrap();
+            x = euler_step(&x, &along, sigma, next).unwrap();
             all.push(x.to_vec1().unwrap());
         }
         all

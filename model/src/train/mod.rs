@@ -141,6 +141,8 @@ fn run_full(recipe: &Recipe, observer: &mut dyn TrainObserver) -> Result<Outcome
         path: recipe.output.clone(),
         source: e,
     })?;
+    // Photos take a while; a wrong start is told before.
+    start::Start::of(recipe)?;
     let photos = photos::Photos::load(recipe)?;
     if autoencoder::train(recipe, &photos, observer)?.is_break() {
         return Ok(Outcome::Stopped);

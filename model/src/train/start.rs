@@ -1,11 +1,14 @@
 //! A trained model to go on from: its autoencoder and priors are kept, its transformer is trained further.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
+use super::{autoencoder, state};
 use crate::config::MiniConfig;
 use crate::error::ModelError;
+use crate::io::atomic::write_atomically;
 use crate::io::checkpoint::Weights;
 use crate::pipeline::{find_mini, mini_priors};
 use crate::sampler::prediction::ClassPriors;
@@ -17,17 +20,44 @@ pub struct Start {
     weights: Weights,
 }
 
+/// The copy of the model in a run's output folder: a resumed run has what it began with, whatever became of the original.
+const COPY: &str = "start";
+/// The files of a model folder.
+const FILES: [&str; 2] = ["config.json", "model.safetensors"];
+
 impl Start {
-    /// The recipe's, if it has one.
+    /// The recipe's, if it has one; the first call copies it into the output folder, later ones open the copy.
     ///
     /// # Errors
-    /// [`ModelError::BadInput`] when the folder holds no model of this program, or one of other shapes or classes.
+    /// [`ModelError::BadInput`] when the folder holds no model of this program, or one of other shapes or classes, or when the
+    /// output folder holds a run that began otherwise.
     pub fn of(recipe: &Recipe) -> Result<Option<Self>, ModelError> {
-        let Some(path) = &recipe.start_from else {
+        let Some(original) = &recipe.start_from else {
             return Ok(None);
         };
+        let copy = recipe.output.join(COPY);
+        if FILES.iter().all(|name| copy.join(name).exists()) {
+            return Self::open(&copy, recipe).map(Some);
+        }
+        if state::path(recipe, autoencoder::PHASE).exists() || recipe.output.join(FILES[1]).exists() {
+            return Err(ModelError::BadInput(format!(
+                "output: {} holds a run that began without start_from; give another folder",
+                recipe.output.display()
+            )));
+        }
+        let start = Self::open(original, recipe)?;
+        let io = |path: PathBuf| move |source| ModelError::Io { path, source };
+        std::fs::create_dir_all(&copy).map_err(io(copy.clone()))?;
+        for name in FILES {
+            let bytes = std::fs::read(original.join(name)).map_err(io(original.join(name)))?;
+            write_atomically(&copy.join(name), |file| file.write_all(&bytes))?;
+        }
+        Ok(Some(start))
+    }
+
+    fn open(path: &Path, recipe: &Recipe) -> Result<Self, ModelError> {
         let bad = |what: &str| ModelError::BadInput(format!("start_from: {}: {what}", path.display()));
-        let Some((json, weights)) = find_mini(path)? else {
+        let Some((json, weights)) = find_mini(path)?.filter(|_| path.is_dir()) else {
             return Err(bad(
                 "no model of this program; give a folder with config.json and model.safetensors, such as a finished run's",
             ));
@@ -44,11 +74,11 @@ impl Start {
                 "its config.json and the recipe's [model] differ in classes or shapes; copy them from the model",
             ));
         }
-        Ok(Some(Self {
-            path: path.clone(),
+        Ok(Self {
+            path: path.to_owned(),
             config,
             weights,
-        }))
+        })
     }
 
     /// Gives all variables the model's values; moments stay as they are.

@@ -276,6 +276,33 @@ fn training_goes_on_from_a_finished_model() {
     );
 }
 
+/// Also when the model that it began with is gone by then.
+#[test]
+fn a_run_from_a_model_resumes_to_the_same_bits() {
+    let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let model = |folder: &Path| std::fs::read(folder.join("further/model.safetensors")).unwrap();
+    for folder in [whole.path(), stopped.path()] {
+        finish(recipe(folder)).unwrap();
+    }
+    finish(further(whole.path(), 1e-3)).unwrap();
+    let mut early = |p: &Progress| {
+        if p.phase == "transformer 16 px" && p.step >= 20 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let begun = Job::Full(Box::new(further(stopped.path(), 1e-3)));
+    let outcome = begun.run(&Device::Cpu, candle_core::DType::F32, &mut early).unwrap();
+    assert_eq!(outcome, Outcome::Stopped);
+    std::fs::remove_dir_all(stopped.path().join("out")).unwrap();
+    finish(further(stopped.path(), 1e-3)).unwrap();
+    assert!(
+        model(whole.path()) == model(stopped.path()),
+        "the resumed model differs"
+    );
+}
+
 #[test]
 fn a_model_of_other_classes_is_no_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -288,6 +315,10 @@ fn a_model_of_other_classes_is_no_start() {
     missing.start_from = Some(folder.path().to_owned());
     let error = finish(missing).unwrap_err().to_string();
     assert!(error.contains("no model of this program"), "{error}");
+    let mut itself = further(folder.path(), 1e-3);
+    itself.output = folder.path().join("out");
+    let error = finish(itself).unwrap_err().to_string();
+    assert!(error.contains("another folder"), "{error}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::metadata::{PairImage, RunSettings};
 use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
-/// Steps that are measured when a run has more; a step costs the same whichever it is.
+/// Steps that are measured when a run has more; an evaluation costs the same whichever step it is of.
 const MEASURED_STEPS: usize = 2;
 /// The most photos that are tried.
 const MAX_TRIES: usize = 10;
@@ -78,7 +78,8 @@ fn measure_pair(
         return Ok(None);
     };
     let scale = if sweep.needs_model() {
-        plan.run.steps as f64 / measured_steps as f64
+        let evaluations = |steps| plan.run.sampler.evaluations(steps) as f64;
+        evaluations(plan.run.steps) / evaluations(measured_steps)
     } else {
         1.0
     };

@@ -242,6 +242,31 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx2_transposes_as_the_plain_loop() {
+        if !is_x86_feature_detected!("avx2") {
+            return;
+        }
+        let (count, words) = (19, 40);
+        let values: Vec<f32> = (0..count * words).map(|i| i as f32).collect();
+        let halves: Vec<bf16> = (0..2 * count * words).map(|i| bf16::from_f32(i as f32)).collect();
+        let (mut found, mut plain) = (vec![1; words * COLS], vec![2; words * COLS]);
+        for (rows, per_word) in [(values.as_ptr().cast(), 1), (halves.as_ptr().cast(), 2)] {
+            // SAFETY: the feature is there, and both hold `count` rows of `words` words.
+            #[allow(unsafe_code)]
+            unsafe {
+                medium::pack_rows(rows, (words * per_word, per_word), count, &mut found);
+            }
+            if per_word == 1 {
+                plain_rows(&values, words, count, 0, &mut plain);
+            } else {
+                plain_rows(&halves, 2 * words, count, 0, &mut plain);
+            }
+            assert_eq!(found, plain);
+        }
+    }
+
+    #[test]
     fn both_layouts_of_bf16_agree_also_for_an_odd_number() {
         let (inner, count) = (7, 3);
         let value = |k: usize, c: usize| bf16::from_f32((10 * k + c) as f32);

@@ -117,7 +117,7 @@ pub struct Autoencoder {
 impl Autoencoder {
     /// The image of latents on the host, `[1, channels, height, width]`.
     pub fn decode(&self, latents: &Tensor) -> Result<Rgb32FImage, ModelError> {
-        first_rgb(&self.codec.decode(&latents.to_device(&self.device)?)?)
+        first_rgb(&self.codec.decode(&latents.to_device(&self.device)?, DType::F32)?)
     }
 }
 

@@ -13,8 +13,6 @@ use crate::kernels::vector::{LANES, exp2_falling, fuses, max, widest};
 /// Queries per task, whose heads take turns: what is packed of a head is read from memory once per task.
 const TASK: usize = 4 * ROWS;
 
-const AT_ONCE: usize = ROWS / 2;
-
 /// No sum yet.
 const ZEROS: [f32; COLS] = [0.0; COLS];
 
@@ -98,7 +96,7 @@ pub fn attend<T: Real>(sizes: Sizes, q: &[T], k: &[T], v: &[T]) -> Vec<T> {
                 let mut scratch = SCRATCH.take();
                 scratch.fit(plan);
                 for (h, packed) in packed.chunks_exact(per_head).enumerate() {
-                    for (out, q) in out.chunks_mut(AT_ONCE * width).zip(q.chunks(AT_ONCE * width)) {
+                    for (out, q) in out.chunks_mut(ROWS * width).zip(q.chunks(ROWS * width)) {
                         scratch.attend(plan, h, packed, q, out);
                     }
                 }

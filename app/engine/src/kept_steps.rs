@@ -10,9 +10,9 @@ use crate::scene::SceneKey;
 /// Kept latents take at most this many bytes: some thirty lanes of 20 steps at 1024 px with 16 channels.
 const MAX_BYTES: usize = 1 << 30;
 
-/// Lanes kept at most, however small they are: more than anyone compares, so that a day of mixing takes no more memory than
-/// its first minutes. An older run can still be branched from; its steps are then computed again.
-const MAX_LANES: usize = 32;
+/// Lanes kept at most, however small they are: more than fit beside each other, so that a day of mixing takes no more memory
+/// than its first minutes. An older run can still be branched from; its steps are then computed again.
+const MAX_LANES: usize = 12;
 
 /// Latents of one step.
 #[derive(Clone)]

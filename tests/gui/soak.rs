@@ -132,6 +132,7 @@ fn random_input_finds_no_panic_and_no_leak() {
     let datasets = tempfile::tempdir().expect("a temporary folder");
     let mut harness = any_studio();
     if seconds >= LONG_SECS {
+        wait_while(&mut harness, |studio| studio.state().mix_blocker().is_some());
         mix(&mut harness, LARGEST_PX, 1);
     }
     let (start, length) = (Instant::now(), Duration::from_secs(seconds));
@@ -187,16 +188,16 @@ fn mix(harness: &mut Harness<'static, Studio>, size_px: u32, steps: usize) {
     state.apply_preset(LanePreset::Single);
     state.set_size(size_px);
     state.settings.steps = steps;
-    let start = Instant::now();
-    let is_blocked = |harness: &Harness<'static, Studio>| harness.state().state().mix_blocker().is_some();
-    while is_blocked(harness) && start.elapsed() < PATIENCE {
-        rest(harness);
-    }
-    if !is_blocked(harness) {
-        harness.state_mut().state_mut().mix();
+    if state.mix_blocker().is_none() {
+        state.mix();
     }
     rest(harness);
-    while harness.state().state().is_busy() && start.elapsed() < PATIENCE {
+    wait_while(harness, |studio| studio.state().is_busy());
+}
+
+fn wait_while(harness: &mut Harness<'static, Studio>, goes_on: impl Fn(&Studio) -> bool) {
+    let start = Instant::now();
+    while goes_on(harness.state()) && start.elapsed() < PATIENCE {
         rest(harness);
     }
 }

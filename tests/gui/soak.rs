@@ -11,6 +11,7 @@ use egui::{
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, TestRenderer};
 use mdsd3_engine::memory::resident_bytes;
+use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions, bundled};
 use mdsd3_gui::Studio;
@@ -177,6 +178,15 @@ fn random_input_finds_no_panic_and_no_leak() {
 
 /// Back to one small mix, so that what is measured is what stays behind, not what was asked for.
 fn tidy(harness: &mut Harness<'static, Studio>) {
+    let state = harness.state_mut().state_mut();
+    for entry in state.queue.entries.clone() {
+        let (id, is_over) = (entry.id, !entry.state.is_active());
+        state.ask_queue(if is_over {
+            QueueRequest::Remove(id)
+        } else {
+            QueueRequest::Cancel(id)
+        });
+    }
     mix(harness, 128, 4);
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use image::Rgb32FImage;
 use image::imageops::FilterType;
 
-use super::{PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Source, StopAs, THUMBNAILS};
+use super::{List, PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Source, StopAs, THUMBNAILS};
 use crate::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
 use crate::error::EngineError;
 use crate::export::open::{default_folder, open};
@@ -31,7 +31,7 @@ const MAX_PLANS: usize = 10_000;
 
 /// The thread's body: makes dataset after dataset until the queue closes.
 pub(super) fn run(shared: &Shared) {
-    // Kept between datasets of one model.
+    // Kept between datasets of one model that follow each other; gigabytes are no toll for a queue that has ended.
     let mut model = None;
     while let Some((id, source)) = next(shared) {
         // Unwind safety: the sweep's state is on disk, and the model is loaded anew.
@@ -42,7 +42,14 @@ pub(super) fn run(shared: &Shared) {
             })
         });
         end(shared, id, result);
+        if !is_any_waiting(&shared.list()) {
+            model = None;
+        }
     }
+}
+
+fn is_any_waiting(list: &List) -> bool {
+    list.slots.iter().any(|slot| slot.entry.state == QueueState::Waiting)
 }
 
 /// The first entry that waits, now being prepared; `None` when the queue closes.
@@ -255,7 +262,7 @@ impl SweepObserver for Watch<'_> {
     }
 
     fn should_stop(&self) -> bool {
-        let is_stopped = |list: &mut super::List| list.slot(self.id).is_none_or(|slot| slot.stop_as.is_some());
+        let is_stopped = |list: &mut List| list.slot(self.id).is_none_or(|slot| slot.stop_as.is_some());
         self.shared.is_closing.load(Ordering::SeqCst) || is_stopped(&mut self.shared.list())
     }
 }

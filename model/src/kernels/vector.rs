@@ -36,7 +36,7 @@ pub fn exp2_falling<const FUSED: bool>(x: f32) -> f32 {
     let p = multiply_add::<FUSED>(p, r, 9.671_513e-3);
     let p = multiply_add::<FUSED>(p, r, 5.550_734e-2);
     let p = multiply_add::<FUSED>(p, r, 2.402_224_2e-1);
-    let p = multiply_add::<FUSED>(p, r, 6.931_47e-1);
+    let p = multiply_add::<FUSED>(p, r, std::f32::consts::LN_2);
     multiply_add::<FUSED>(p, r, 1.0) * power_of_two(rounded)
 }
 

@@ -25,17 +25,18 @@ pub fn fuses() -> bool {
 
 /// `2^x` for `x <= 0` with a relative error below 2.5e-7, `2^-126` below -126.
 ///
-/// The nearest integer goes into the exponent; a polynomial of degree 5, of least largest relative error, gives the rest.
+/// The nearest integer goes into the exponent; a polynomial of degree 5, of least largest relative error with ln 2 as its slope at
+/// 0, gives the rest.
 #[inline(always)]
 pub fn exp2_falling<const FUSED: bool>(x: f32) -> f32 {
     // Not `max`, which would hide a NaN.
     let x = if x < -126.0 { -126.0 } else { x };
     let rounded = x + ROUND;
     let r = x - (rounded - ROUND);
-    let p = 1.326_472_7e-3;
-    let p = multiply_add::<FUSED>(p, r, 9.671_513e-3);
-    let p = multiply_add::<FUSED>(p, r, 5.550_734e-2);
-    let p = multiply_add::<FUSED>(p, r, 2.402_224_2e-1);
+    let p = 1.330_060_6e-3;
+    let p = multiply_add::<FUSED>(p, r, 9.669_691e-3);
+    let p = multiply_add::<FUSED>(p, r, 5.550_558_5e-2);
+    let p = multiply_add::<FUSED>(p, r, 2.402_228_2e-1);
     let p = multiply_add::<FUSED>(p, r, std::f32::consts::LN_2);
     multiply_add::<FUSED>(p, r, 1.0) * power_of_two(rounded)
 }

@@ -3,6 +3,7 @@
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::protocol::Event;
+use mdsd3_gui::notice::Level;
 use mdsd3_gui::prefs::Prefs;
 
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
@@ -30,6 +31,31 @@ fn a_bad_photo_path_is_said_where_the_photo_would_be() {
     harness.run();
     harness.get_by_label("no/such/photo.png: no such file; check the path");
     harness.get_by_label("Log");
+}
+
+#[test]
+fn a_log_of_a_day_lays_out_what_is_on_screen_and_scrolls_to_the_rest() {
+    let engine = FakeEngine::new();
+    let mut harness = studio(&engine, Prefs::default(), WINDOW);
+    harness.run();
+    let long = "a line that is wrapped, as paths make lines long. ".repeat(8);
+    for index in 0..1500 {
+        let message = format!("number {index} {}", if index % 3 == 0 { &long } else { "" });
+        harness.state_mut().state_mut().log.push(0.0, Level::Info, message);
+    }
+    harness.get_by_label("Log").click();
+    harness.run_steps(4);
+    harness.get_by_label_contains("number 1499");
+    assert!(harness.query_all_by_label_contains("number ").count() < 40);
+    assert!(harness.query_by_label_contains("number 0 ").is_none());
+    for _ in 0..1500 {
+        if let Some(line) = harness.query_all_by_label_contains("number ").next() {
+            line.scroll_up();
+        }
+        harness.step();
+    }
+    harness.get_by_label_contains("number 0 ");
+    assert!(harness.query_by_label_contains("number 1499").is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use mdsd3_engine::EngineOptions;
+use mdsd3_engine::{EngineOptions, memory};
 
 /// How the studio starts.
 #[derive(Debug, Default, clap::Args)]
@@ -25,6 +25,7 @@ pub struct StudioArgs {
 
 /// Opens the studio and returns when its window is closed.
 pub fn run(args: StudioArgs) -> anyhow::Result<()> {
+    memory::use_one_arena();
     if !has_display() {
         bail!(
             "the studio needs a display and there is none (neither DISPLAY nor WAYLAND_DISPLAY is set); mix without one \

@@ -21,6 +21,7 @@ use crate::frames::{self, Decoded};
 use crate::inspect;
 use crate::lanes;
 use crate::loaded::{Decoder, LazyIdentity, ModelKey};
+use crate::memory;
 use crate::metadata::{self, RunSettings};
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, LaneBatch, LaneId, LaneKind, LaneRequest, Request, Rgba8, RunId};
@@ -92,11 +93,20 @@ impl Worker {
         };
         self.handle_guarded(first);
         while self.wait_for_receiver() {
-            match self.commands.recv() {
-                Ok(command) => self.handle_guarded(command),
-                Err(_) => return,
+            match self.next() {
+                Some(command) => self.handle_guarded(command),
+                None => return,
             }
         }
+    }
+
+    /// The next request, waited for with no more memory than the session needs; `None` when the engine is dropped.
+    fn next(&self) -> Option<Command> {
+        if let Ok(command) = self.commands.try_recv() {
+            return Some(command);
+        }
+        memory::release_unused();
+        self.commands.recv().ok()
     }
 
     /// Waits until no event is delayed; false when the engine is closing instead.

@@ -55,6 +55,7 @@ pub struct LogEntry {
 #[derive(Debug, Default)]
 pub struct Log {
     entries: std::collections::VecDeque<LogEntry>,
+    dropped: u64,
     unread_errors: usize,
 }
 
@@ -66,6 +67,7 @@ impl Log {
     pub fn push(&mut self, at_secs: f64, level: Level, message: impl Into<String>) {
         if self.entries.len() == Self::CAPACITY {
             self.entries.pop_front();
+            self.dropped += 1;
         }
         self.unread_errors += usize::from(level == Level::Error);
         self.entries.push_back(LogEntry {
@@ -78,6 +80,11 @@ impl Log {
     /// The lines, oldest first.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &LogEntry> + ExactSizeIterator {
         self.entries.iter()
+    }
+
+    /// The number of the oldest line, counted from the studio's start: what tells a line from the others while old ones go.
+    pub fn first_number(&self) -> u64 {
+        self.dropped
     }
 
     /// Errors since the log was last looked at.
@@ -118,6 +125,7 @@ mod tests {
             );
         }
         assert_eq!(log.entries().len(), Log::CAPACITY);
+        assert_eq!(log.first_number(), 3);
         assert_eq!(
             log.entries().next().map(|entry| entry.message.clone()),
             Some("line 3".to_owned())

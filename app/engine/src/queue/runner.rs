@@ -20,7 +20,7 @@ use crate::export::{Job, Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver}
 use crate::loaded::LoadedModel;
 use crate::protocol::Rgba8;
 use crate::request::RenderRequest;
-use crate::{frames, metadata, worker};
+use crate::{frames, memory, metadata, worker};
 
 /// The least time between two thumbnails: more can't be looked at.
 const THUMBNAIL_INTERVAL: Duration = Duration::from_millis(250);
@@ -44,6 +44,7 @@ pub(super) fn run(shared: &Shared) {
         end(shared, id, result);
         if !is_any_waiting(&shared.list()) {
             model = None;
+            memory::release_unused();
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The Log: every message, with the time since the studio opened.
+//! The Log: every message, with the time since the studio opened. Only lines on screen are laid out, as a day's log has thousands.
 
-use egui::{RichText, ScrollArea, Ui};
+use std::collections::VecDeque;
+
+use egui::{Id, Rect, RichText, ScrollArea, TextStyle, Ui};
 
 use super::PaneContext;
-use crate::notice::{Level, LogEntry, clock};
+use crate::notice::{Level, Log, LogEntry, clock};
 use crate::theme;
 use crate::widgets::{caption, text_button};
 
@@ -21,15 +23,58 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ScrollArea::vertical()
         .auto_shrink([false, false])
         .stick_to_bottom(true)
-        .show(ui, |ui| {
-            ui.spacing_mut().item_spacing.y = 3.0;
-            for entry in studio.state.log.entries() {
-                line(ui, entry);
-            }
-        });
+        .show_viewport(ui, |ui, viewport| lines(ui, &studio.state.log, viewport));
 }
 
-fn line(ui: &mut Ui, entry: &LogEntry) {
+/// Space between two lines, in points.
+const GAP: f32 = 3.0;
+
+/// Heights of the lines as they were last drawn, in points; a line that was never on screen is taken for one row of text.
+#[derive(Clone, Default)]
+struct Heights {
+    /// The width that messages were wrapped at.
+    width: f32,
+    /// Number of the first line.
+    first: u64,
+    of: VecDeque<f32>,
+}
+
+impl Heights {
+    fn fit(&mut self, log: &Log, width: f32, row: f32) {
+        if (self.width - width).abs() > 0.5 {
+            self.of.clear();
+            self.width = width;
+        }
+        let gone = (log.first_number() - self.first) as usize;
+        self.of.drain(..gone.min(self.of.len()));
+        self.first = log.first_number();
+        self.of.resize(log.entries().len(), row);
+    }
+}
+
+/// Draws the lines that `viewport` shows, in points from the first line's top, and leaves space for the others.
+fn lines(ui: &mut Ui, log: &Log, viewport: Rect) {
+    ui.spacing_mut().item_spacing.y = GAP;
+    let id = Id::unique("heights of the log's lines");
+    let mut heights = ui.data(|data| data.get_temp::<Heights>(id)).unwrap_or_default();
+    heights.fit(log, ui.available_width(), ui.text_style_height(&TextStyle::Body));
+    let (mut top, mut left_out) = (0.0, 0.0);
+    for (entry, height) in log.entries().zip(&mut heights.of) {
+        let bottom = top + *height;
+        if bottom < viewport.min.y || top > viewport.max.y {
+            left_out += *height + GAP;
+        } else {
+            ui.add_space(std::mem::take(&mut left_out));
+            *height = line(ui, entry);
+        }
+        top = bottom + GAP;
+    }
+    ui.add_space(left_out);
+    ui.data_mut(|data| data.insert_temp(id, heights));
+}
+
+/// Draws a line; its height in points.
+fn line(ui: &mut Ui, entry: &LogEntry) -> f32 {
     let theme = theme::of(ui);
     let color = match entry.level {
         Level::Info => theme.text,
@@ -37,7 +82,7 @@ fn line(ui: &mut Ui, entry: &LogEntry) {
         Level::Warning => theme.warning,
         Level::Error => theme.error,
     };
-    ui.horizontal_top(|ui| {
+    let drawn = ui.horizontal_top(|ui| {
         let time = theme::padded(&clock(entry.at_secs), 7);
         ui.label(RichText::new(time).font(theme::number_font()).color(theme.text_weak));
         ui.add(
@@ -46,4 +91,5 @@ fn line(ui: &mut Ui, entry: &LogEntry) {
                 .selectable(true),
         );
     });
+    drawn.response.rect.height()
 }

@@ -11,7 +11,6 @@ use egui::{
 };
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, TestRenderer};
-use mdsd3_engine::loaded::{ModelKey, ModelParts};
 use mdsd3_engine::memory::resident_bytes;
 use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::request::RenderRequest;
@@ -59,7 +58,7 @@ const MIXES_TO_FORGET: u64 = 16;
 /// Changes that can be undone, and steps of the harness for which a setting must rest to be one.
 const UNDOABLE: u64 = 500;
 const STEPS_TO_REST: usize = 10;
-/// How long a mix may take, or a model to load; a session that can't mix is measured as it is.
+/// How long a mix may take, a model to load or a dataset to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Runs that judge memory, in seconds; shorter ones are still filling caches when they end.
 const LONG_SECS: u64 = 120;
@@ -218,7 +217,7 @@ fn tidy(harness: &mut Harness<'static, Studio>) {
     let state = harness.state_mut().state_mut();
     state.apply_preset(LanePreset::Single);
     state.reset_settings();
-    state.load_model(bundled_model());
+    state.load_model(RenderRequest::default().model_key());
     wait_while(harness, |studio| studio.state().mix_blocker().is_some());
     let blocker = harness.state().state().mix_blocker();
     assert!(
@@ -230,16 +229,6 @@ fn tidy(harness: &mut Harness<'static, Studio>) {
         mix(harness, LanePreset::Compare, 128, 4);
     }
     mix(harness, LanePreset::Single, 128, 4);
-}
-
-fn bundled_model() -> ModelKey {
-    let EngineOptions { device, dtype, .. } = EngineOptions::default();
-    ModelKey {
-        path: None,
-        parts: ModelParts::default(),
-        device,
-        dtype,
-    }
 }
 
 /// Ends the queue's datasets and waits until none is at work: a batch that is being sampled ends before its dataset does.

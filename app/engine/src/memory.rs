@@ -23,38 +23,23 @@ pub fn machine_bytes() -> Option<(u64, u64)> {
 /// what lies on top of any but the first: after ten minutes of random input, datasets among it, there were 150 MB of free memory
 /// beside 50 MB in use, and 20 MB with one arena. Nothing here allocates often enough to wait for another thread.
 pub fn use_one_arena() {
-    allocator::use_one_arena();
+    // SAFETY: sets one number under the allocator's own lock; a refusal (the return value) leaves everything as it was.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
 }
 
-/// Hands back to the system what was freed, when work has ended and none waits. A few milliseconds.
+/// Hands back to the system what was freed, when work has ended and none waits. A few milliseconds; allocators other than glibc's
+/// do so on their own.
 pub(crate) fn release_unused() {
-    allocator::release_unused();
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code)]
-mod allocator {
-    pub(super) fn use_one_arena() {
-        // SAFETY: sets one number under the allocator's own lock; a refusal (the return value) leaves everything as it was.
-        unsafe {
-            libc::mallopt(libc::M_ARENA_MAX, 1);
-        }
+    // SAFETY: looks only at memory that is free, under the allocator's own locks; any thread may call it at any time.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::malloc_trim(0);
     }
-
-    pub(super) fn release_unused() {
-        // SAFETY: looks only at memory that is free, under the allocator's own locks; any thread may call it at any time.
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    }
-}
-
-/// Other allocators hand memory back on their own.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-mod allocator {
-    pub(super) fn use_one_arena() {}
-
-    pub(super) fn release_unused() {}
 }
 
 /// Reads a line such as `VmHWM:  123 kB`.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use image::Rgb32FImage;
 use image::imageops::FilterType;
 
-use super::{List, PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Source, StopAs, THUMBNAILS};
+use super::{List, PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Slot, Source, StopAs, THUMBNAILS};
 use crate::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
 use crate::error::EngineError;
 use crate::export::open::{default_folder, open};
@@ -42,15 +42,15 @@ pub(super) fn run(shared: &Shared) {
             })
         });
         end(shared, id, result);
-        if !is_any_waiting(&shared.list()) {
+        if !shared.list().slots.iter().any(is_waiting) {
             model = None;
             memory::release_unused();
         }
     }
 }
 
-fn is_any_waiting(list: &List) -> bool {
-    list.slots.iter().any(|slot| slot.entry.state == QueueState::Waiting)
+fn is_waiting(slot: &Slot) -> bool {
+    slot.entry.state == QueueState::Waiting
 }
 
 /// The first entry that waits, now being prepared; `None` when the queue closes.
@@ -60,11 +60,7 @@ fn next(shared: &Shared) -> Option<(QueueId, Source)> {
         if shared.is_closing.load(Ordering::SeqCst) {
             return None;
         }
-        if let Some(slot) = list
-            .slots
-            .iter_mut()
-            .find(|slot| slot.entry.state == QueueState::Waiting)
-        {
+        if let Some(slot) = list.slots.iter_mut().find(|slot| is_waiting(slot)) {
             slot.entry.state = QueueState::Preparing;
             slot.stop_as = None;
             let found = (slot.entry.id, slot.source.clone());

@@ -56,7 +56,7 @@ impl Heights {
 fn lines(ui: &mut Ui, log: &Log, viewport: Rect) {
     ui.spacing_mut().item_spacing.y = GAP;
     let id = Id::unique("heights of the log's lines");
-    let mut heights = ui.data(|data| data.get_temp::<Heights>(id)).unwrap_or_default();
+    let mut heights = ui.data_mut(|data| data.remove_temp::<Heights>(id)).unwrap_or_default();
     heights.fit(log, ui.available_width(), ui.text_style_height(&TextStyle::Body));
     let (mut top, mut left_out) = (0.0, 0.0);
     for (entry, height) in log.entries().zip(&mut heights.of) {

@@ -30,7 +30,7 @@ use crate::io::photo::scene_key;
 use crate::mix::Mix;
 use crate::mmdit::{CleanCache, Conditioning, HeadRatio, Mmdit, check_head_ratios, head_mask, set_heads};
 use crate::sampler::curves::{RatioCurve, check_curves, mix_at};
-use crate::sampler::initial::initial_latents;
+use crate::sampler::initial::{initial_latents, noise_share};
 use crate::sampler::moving_average::MovingAverage;
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::Prediction;
@@ -100,6 +100,8 @@ pub struct SampleSettings {
     pub alpha: f32,
     /// Weight of the scene in the initial latents.
     pub beta: f32,
+    /// Whether the first step is at the noise level that alpha and beta amount to, instead of at 1.
+    pub start_at_noise_share: bool,
     /// Denoising steps, at least 1.
     pub steps: usize,
     /// Guidance against the clean branch; 1 takes one evaluation.
@@ -118,6 +120,18 @@ pub struct SampleSettings {
     pub negative_prompt: Option<String>,
     /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
     pub moving_average: bool,
+}
+
+impl SampleSettings {
+    /// Noise level of the first step: 1, or `alpha / (alpha + beta)`, at which a run that ends in the scene has as much
+    /// noise. With `alpha + beta = 1` the initial latents are then such a run's exactly (image editing after Meng et al. 2022, arXiv:2108.01073).
+    pub fn first_sigma(&self) -> f32 {
+        if self.start_at_noise_share {
+            noise_share(self.alpha, self.beta)
+        } else {
+            1.0
+        }
+    }
 }
 
 /// Where sampling takes up: at the first step with initial latents, or at a later one with what an earlier run had there.
@@ -284,11 +298,20 @@ impl Pipeline {
     }
 
     /// The noise levels of a run: `steps + 1` values ending in 0.
-    pub fn sigmas(&self, steps: usize) -> Result<Vec<f32>, ModelError> {
-        if steps == 0 {
+    ///
+    /// # Errors
+    /// Bad input when there is no step, or no noise to start from.
+    pub fn sigmas(&self, settings: &SampleSettings) -> Result<Vec<f32>, ModelError> {
+        if settings.steps == 0 {
             return Err(ModelError::BadInput("steps is 0: a run takes at least 1 step".into()));
         }
-        Ok(schedule::sigmas(steps, self.shift))
+        let first_sigma = settings.first_sigma();
+        if first_sigma <= 0.0 {
+            return Err(ModelError::BadInput(
+                "alpha is 0: a run that starts at its share of noise has nothing to take away; raise alpha".into(),
+            ));
+        }
+        Ok(schedule::sigmas_from(first_sigma, settings.steps, self.shift))
     }
 
     /// The initial latents of lanes: `alpha * noise + beta * scene`, their noise keyed by (seed, scene, lane).
@@ -324,7 +347,7 @@ impl Pipeline {
         settings: &SampleSettings,
         observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Option<Tensor>, ModelError> {
-        let sigmas = self.sigmas(settings.steps)?;
+        let sigmas = self.sigmas(settings)?;
         // Without classes a mix is words of the prompt, and any word will do.
         let masked = !self.info.classes.is_empty();
         if masked {

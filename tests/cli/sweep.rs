@@ -177,6 +177,34 @@ fn the_network_makes_composited_pairs_that_can_be_made_again() {
 }
 
 #[test]
+fn a_batch_has_one_noise_level_to_begin_at() {
+    let project = Project::with_engine(
+        "mdsd3",
+        "mixes = [{ rain = 1.0 }]\nsteps = 2\nbatch = 3\nstart_at_noise_share = true\n\
+         alpha_beta = [[1.0, 0.0], [0.4, 0.6]]",
+    );
+    project.sweep(&["-o", "out"]).succeeded();
+    let read = |path: &str| fs::read(project.root().join(path)).expect("a file");
+    for image in ["out/lq/a_0.png", "out/lq/a_1.png"] {
+        mdsd3(&project.root(), ["render", "--from", image, "-o", "again.png"]).succeeded();
+        assert!(read("again.png") == read(image), "{image}");
+    }
+    let words = |image: &str| {
+        let settings = metadata::read_settings(&project.root().join(image)).expect("settings");
+        settings.in_words()
+    };
+    assert!(
+        words("out/lq/a_0.png").contains("First sigma: 1.000"),
+        "{}",
+        words("out/lq/a_0.png")
+    );
+    assert!(words("out/lq/a_1.png").contains("First sigma: 0.400"));
+    let silent = "mixes = [{ rain = 1.0 }]\nstart_at_noise_share = true\nalpha_beta = [[0.0, 1.0]]";
+    let line = Project::with_engine("mdsd3", silent).sweep(&["-o", "other"]).refused(2);
+    assert!(line.contains("raise alpha"), "{line}");
+}
+
+#[test]
 fn a_single_render_is_made_again_from_its_png() {
     let project = Project::new("mixes = [{ rain = 1.0 }]");
     let args = [

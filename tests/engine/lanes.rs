@@ -85,6 +85,27 @@ fn a_lane_in_a_batch_is_the_same_as_alone() {
 }
 
 #[test]
+fn lanes_that_begin_at_other_noise_levels_have_batches_of_their_own() {
+    let driver = Driver::start();
+    let later = |share: f32| RenderRequest {
+        alpha: share,
+        beta: 1.0 - share,
+        start_at_noise_share: true,
+        ..mixed("rain=1", 2)
+    };
+    driver.render_lanes(1, [mixed("rain=1", 2), later(0.5), later(0.25), later(0.5)]);
+    let events = driver.wait_for_end(1);
+    let Some(Event::Started { batches, .. }) = events.first() else {
+        panic!("{events:?}");
+    };
+    let starts: Vec<(&[u64], f32)> = batches
+        .iter()
+        .map(|batch| (&batch.lanes[..], batch.sigmas[0]))
+        .collect();
+    assert_eq!(starts, [(&[1][..], 1.0), (&[2, 4], 0.5), (&[3], 0.25)]);
+}
+
+#[test]
 fn a_branch_without_changes_repeats_its_run_and_one_with_changes_keeps_the_steps_before() {
     let driver = Driver::start();
     for (run, aid) in [(1, SamplerAid::None), (10, SamplerAid::MovingAverage)] {

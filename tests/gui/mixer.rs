@@ -119,6 +119,25 @@ fn the_pad_sets_both_weights_and_snaps_to_the_line() {
 }
 
 #[test]
+fn a_start_at_the_noise_share_says_where_that_is() {
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness.click_on(Role::CheckBox, "Start at the noise share");
+    harness.get_by_label("The first step is at sigma 1.00.");
+    harness
+        .get_by_role_and_label(Role::Slider, "beta")
+        .set_value_accesskit(1.0);
+    harness.run();
+    harness.get_by_label("The first step is at sigma 0.50.");
+    mix_and_wait(&mut harness);
+    let (_, request) = engine.renders().pop().expect("a run");
+    assert!(request.start_at_noise_share);
+    harness.press_with(Modifiers::COMMAND, Key::Z);
+    harness.press_with(Modifiers::COMMAND, Key::Z);
+    assert!(!settings(&harness).start_at_noise_share, "undone as any other setting");
+}
+
+#[test]
 fn measured_strengths_stand_under_the_sliders() {
     let engine = FakeEngine::new();
     let harness = ready(&engine);

@@ -28,6 +28,7 @@ pub fn settings() -> SampleSettings {
     SampleSettings {
         alpha: 1.0,
         beta: 0.0,
+        start_at_noise_share: false,
         steps: 3,
         guidance: 1.0,
         seed: 4,
@@ -183,6 +184,49 @@ fn the_scene_weight_changes_the_start_in_every_regime() {
             "alpha {alpha}, beta {beta}"
         );
     }
+}
+
+#[test]
+fn a_start_at_the_noise_share_follows_the_flow_from_there() {
+    let pipeline = pipeline();
+    let scene = pipeline.encode_scene(&photo()).unwrap();
+    let run = |alpha: f32, beta: f32, start_at_noise_share: bool| {
+        let settings = SampleSettings {
+            alpha,
+            beta,
+            start_at_noise_share,
+            steps: 8,
+            ..settings()
+        };
+        let mut levels = Vec::new();
+        let result = pipeline.sample(&scene, &[lane("rain=1")], &settings, &mut |step| {
+            levels.push(step.sigma);
+            ControlFlow::Continue(())
+        });
+        (levels, result.unwrap().unwrap())
+    };
+    let (plain, later) = (run(1.0, 0.0, false), run(1.0, 0.0, true));
+    assert_eq!(plain.0, later.0, "without the scene the share is 1");
+    assert!(distance(&plain.1, &later.1) == 0.0);
+    let added = |share: f32| {
+        let (levels, result) = run(share, 1.0 - share, true);
+        assert!(levels.len() == 8 && (levels[0] - share).abs() < 1e-6, "{levels:?}");
+        let change = (result - scene.latents()).unwrap().sqr().unwrap().mean_all().unwrap();
+        change.to_scalar::<f32>().unwrap().sqrt()
+    };
+    let (little, half, most) = (added(0.1), added(0.5), added(0.9));
+    assert!(
+        little < half && half < most,
+        "the less noise, the more of the scene is left: {little} {half} {most}"
+    );
+    let nothing = SampleSettings {
+        alpha: 0.0,
+        beta: 1.0,
+        start_at_noise_share: true,
+        ..settings()
+    };
+    let error = pipeline.sigmas(&nothing).unwrap_err();
+    assert!(error.to_string().contains("raise alpha"), "{error}");
 }
 
 #[test]

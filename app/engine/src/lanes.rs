@@ -147,7 +147,7 @@ fn batches(requests: &[RenderRequest], pipeline: &Pipeline) -> Result<Vec<Batch>
         keys.push(key);
         batches.push(Batch {
             lanes: vec![lane],
-            sigmas: pipeline.sigmas(request.steps)?,
+            sigmas: pipeline.sigmas(&request.sample_settings())?,
             first_step: branch_step.unwrap_or(0),
         });
     }

@@ -141,9 +141,14 @@ impl RunSettings {
         let branch = request.branch.as_ref().map_or_else(String::new, |branch| {
             format!(" from step {}, before it {}", branch.step + 1, branch.from.mix)
         });
+        let start = if request.start_at_noise_share {
+            format!(", First sigma: {:.3}", request.first_sigma())
+        } else {
+            String::new()
+        };
         format!(
-            "Mix: {}{branch}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}, Size: {}, \
-             Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
+            "Mix: {}{branch}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}{start}, \
+             Size: {}, Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
             request.mix,
             request.steps,
             request.sampler.name(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::mix::Mix;
 use mdsd3_model::mmdit::{HeadRatio, check_head_ratios};
@@ -45,11 +46,9 @@ pub enum Sampler {
 
 impl Sampler {
     /// Its name, as files and the command line spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Euler => "euler",
-            Self::Heun => "heun",
-        }
+    pub fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     /// Evaluations of the network that a run of so many steps takes, guidance aside: Heun's last step ends without noise and
@@ -105,6 +104,10 @@ pub struct RenderRequest {
     /// Weight of the scene in the initial latents
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub beta: f32,
+    /// Start at the sigma alpha / (alpha + beta), instead of at 1: the scene keeps its structure the more, the less noise
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub start_at_noise_share: bool,
     /// Denoising steps
     #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     pub steps: usize,
@@ -189,6 +192,7 @@ impl Default for RenderRequest {
             mix: default_mix(),
             alpha: 1.0,
             beta: 0.0,
+            start_at_noise_share: false,
             steps: 20,
             guidance: 1.0,
             seed: 0,
@@ -239,6 +243,11 @@ impl RenderRequest {
         if self.alpha == 0.0 && self.beta == 0.0 {
             return Err(bad(
                 "alpha and beta are both 0: nothing to start from; raise one of them".to_owned(),
+            ));
+        }
+        if self.start_at_noise_share && self.alpha == 0.0 {
+            return Err(bad(
+                "alpha 0 with a start at the noise share: there is no noise to take away; raise alpha".to_owned(),
             ));
         }
         if let Some(branch) = &self.branch {
@@ -299,6 +308,7 @@ impl RenderRequest {
         SampleSettings {
             alpha: self.alpha,
             beta: self.beta,
+            start_at_noise_share: self.start_at_noise_share,
             steps: self.steps,
             guidance: self.guidance,
             seed: self.seed,
@@ -309,6 +319,11 @@ impl RenderRequest {
             negative_prompt: self.negative_prompt.clone(),
             moving_average: self.sampler_aid == SamplerAid::MovingAverage,
         }
+    }
+
+    /// Noise level of the first step: 1, or the noise's share of the initial latents.
+    pub fn first_sigma(&self) -> f32 {
+        self.sample_settings().first_sigma()
     }
 
     /// The regime of the initial noise equation that alpha and beta choose.
@@ -452,6 +467,7 @@ mod tests {
         assert!(refusal(|r| r.alpha = f32::NAN).contains("alpha NaN"));
         assert!(refusal(|r| r.beta = -0.1).contains("beta -0.1"));
         assert!(refusal(|r| r.alpha = 0.0).contains("both 0"));
+        assert!(refusal(|r| (r.alpha, r.beta, r.start_at_noise_share) = (0.0, 1.0, true)).contains("raise alpha"));
         assert!(refusal(|r| r.guidance = f32::INFINITY).contains("guidance"));
         assert!(refusal(|r| r.device = "tpu".to_owned()).contains("tpu"));
         assert!(refusal(|r| r.dtype = "f64".to_owned()).contains("f64"));
@@ -472,6 +488,7 @@ mod tests {
     fn json_keeps_every_field_and_refuses_unknown_ones() {
         let request = RenderRequest {
             beta: 0.3,
+            start_at_noise_share: true,
             seed: u64::MAX,
             sampler_aid: SamplerAid::MovingAverage,
             curves: vec!["haze=1:1,0.5:1,0.3:0".parse().expect("well formed")],

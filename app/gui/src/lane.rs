@@ -24,8 +24,9 @@ pub struct Lane {
     pub request: RenderRequest,
     /// `steps + 1` noise levels from 1 down to 0; a single 0 for a physical baseline, which has no steps.
     pub sigmas: Vec<f32>,
-    /// Seconds that each complete step took, for all lanes of its batch together.
-    pub step_secs: Vec<f32>,
+    /// Seconds that each complete step took, for all lanes of its batch together; `None` for a step of the run that this one
+    /// branches from, when that is not known here.
+    pub step_secs: Vec<Option<f32>>,
     /// Seconds from start to end, once finished.
     pub elapsed_secs: Option<f32>,
     frames: BTreeMap<(usize, ViewKey), StepFrame>,
@@ -66,8 +67,19 @@ impl Lane {
         for (key, frame) in earlier {
             self.frames.entry(*key).or_insert_with(|| frame.clone());
         }
-        let known = step.min(from.step_secs.len());
-        self.step_secs.splice(0..0, from.step_secs[..known].iter().copied());
+        if self.step_secs.len() < step {
+            self.step_secs.resize(step, None);
+        }
+        for (own, before) in self.step_secs[..step].iter_mut().zip(&from.step_secs) {
+            *own = own.or(*before);
+        }
+    }
+
+    /// Mean seconds of the steps that it took by its own settings, those of a run that it branches from aside.
+    pub fn secs_per_step(&self) -> Option<f32> {
+        let first = self.request.branch.as_ref().map_or(0, |branch| branch.step);
+        let own = self.step_secs.get(first..).filter(|own| !own.is_empty())?;
+        Some(own.iter().flatten().sum::<f32>() / own.len() as f32)
     }
 
     /// Denoising steps of the run.

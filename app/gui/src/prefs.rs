@@ -173,6 +173,7 @@ mod tests {
             head_ratios: vec!["2=0.5".parse().expect("well formed")],
             alpha: 1.0,
             beta: 0.2,
+            start_at_noise_share: true,
         });
         let mut memory = Memory::default();
         prefs.store(&Layout::default(), &mut memory);

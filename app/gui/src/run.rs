@@ -118,7 +118,11 @@ impl ActiveRun {
         let mut made = Lane::new(self.run, request.clone(), sigmas);
         let first = batch.and_then(|batch| batch.lanes.first());
         let of_batch = self.step_secs.iter().filter(|(of, _)| Some(of) == first);
-        made.step_secs = of_batch.map(|(_, secs)| *secs).collect();
+        let taken_over = vec![None; batch.map_or(0, |batch| batch.first_step)];
+        made.step_secs = taken_over
+            .into_iter()
+            .chain(of_batch.map(|(_, secs)| Some(*secs)))
+            .collect();
         Some(made)
     }
 }
@@ -186,8 +190,12 @@ mod tests {
         }
         active.step_done(&[3], 0.1);
         let secs = |lane| active.new_lane(lane, 20).map(|lane| lane.step_secs);
-        assert_eq!(secs(2), Some(vec![0.2; 20]));
-        assert_eq!(secs(3), Some(vec![0.1]));
+        assert_eq!(secs(2), Some(vec![Some(0.2); 20]));
+        assert_eq!(
+            secs(3),
+            Some([vec![None; 15], vec![Some(0.1)]].concat()),
+            "each at its step"
+        );
         assert_eq!(secs(9), None);
         let baseline = ActiveRun::new(2, run_of(&[4]).lanes).new_lane(4, 0);
         assert_eq!(baseline.map(|lane| lane.steps()), Some(0));

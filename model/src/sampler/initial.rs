@@ -2,35 +2,11 @@
 
 use candle_core::{Result, Tensor};
 
-/// What the sum of alpha and beta does to the scale of the initial latents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Regime {
-    /// `alpha + beta < 1`: less than the scale the network was trained on.
-    Below,
-    /// `alpha + beta = 1`: the scale is kept, but the degradation weakens as noise falls.
-    Unit,
-    /// `alpha + beta > 1`: the degradation keeps its strength while the scene's colours stay.
-    Above,
-}
-
-impl Regime {
-    /// The regime of a pair; sums within 0.001 of 1 count as 1.
-    pub fn of(alpha: f32, beta: f32) -> Self {
-        match alpha + beta - 1.0 {
-            d if d.abs() < 1e-3 => Self::Unit,
-            d if d < 0.0 => Self::Below,
-            _ => Self::Above,
-        }
-    }
-
-    /// One line for people.
-    pub fn explanation(self) -> &'static str {
-        match self {
-            Self::Below => "alpha + beta < 1: fainter start than in training, results turn soft",
-            Self::Unit => "alpha + beta = 1: scale kept; more scene means a weaker degradation",
-            Self::Above => "alpha + beta > 1: stronger start; the degradation holds while the scene's colours stay",
-        }
-    }
+/// Share of the noise in the initial latents, `alpha / (alpha + beta)`: the sigma at which a run that ends in this scene
+/// has as much noise. 1 when both are 0.
+pub fn noise_share(alpha: f32, beta: f32) -> f32 {
+    let sum = alpha + beta;
+    if sum > 0.0 { alpha / sum } else { 1.0 }
 }
 
 /// Initial latents of a run (the notes' noise equation; with beta > 0 results keep the scene's colour structure).
@@ -47,15 +23,10 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn every_regime_has_its_name_and_its_scale() {
+    fn every_weight_has_its_part() {
         let noise = Tensor::new(&[[[[1f32, -2.0]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.5f32, 4.0]]]], &Device::Cpu).unwrap();
-        for (alpha, beta, regime) in [
-            (0.5, 0.2, Regime::Below),
-            (0.7, 0.3, Regime::Unit),
-            (1.0, 0.4, Regime::Above),
-        ] {
-            assert_eq!(Regime::of(alpha, beta), regime);
+        for (alpha, beta) in [(0.5, 0.2), (0.7, 0.3), (1.0, 0.4)] {
             let x = initial_latents(&noise, &scene, alpha, beta)
                 .unwrap()
                 .flatten_all()
@@ -64,5 +35,15 @@ mod tests {
                 .unwrap();
             assert!((x[0] - (alpha + 0.5 * beta)).abs() < 1e-6 && (x[1] - (4.0 * beta - 2.0 * alpha)).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn the_noise_share_is_a_sigma() {
+        assert!((noise_share(0.5, 0.5) - 0.5).abs() < 1e-6);
+        assert!((noise_share(1.2, 0.4) - 0.75).abs() < 1e-6);
+        assert_eq!(
+            (noise_share(1.0, 0.0), noise_share(0.0, 1.0), noise_share(0.0, 0.0)),
+            (1.0, 0.0, 1.0)
+        );
     }
 }

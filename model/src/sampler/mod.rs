@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `schedule` | SD3's shifted sigmas, as diffusers' `FlowMatchEulerDiscreteScheduler` computes them |
 //! | `noise` | Gaussian noise keyed by (seed, scene, lane), the same bits everywhere |
-//! | `initial` | `alpha * noise + beta * scene`, its regimes |
+//! | `initial` | `alpha * noise + beta * scene` and the share of its noise |
 //! | `curves` | a class's ratio as a function of sigma |
 //! | `moving_average` | a sampling aid: averages predictions per wavelet sub-band |
 //! | `prediction` | what the network's output means: velocity, or a correction to the scene residual's posterior mean |

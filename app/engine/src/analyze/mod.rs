@@ -155,7 +155,7 @@ pub fn measure(
 impl Analysis {
     /// Nothing measured yet.
     fn empty(request: &AnalyzeRequest, plan: LanePlan, model: &LoadedModel) -> Result<Self, EngineError> {
-        let mut sigmas = model.pipeline().sigmas(request.run.steps)?;
+        let mut sigmas = model.pipeline().sigmas(&request.run.sample_settings())?;
         sigmas.truncate(request.run.steps);
         Ok(Self {
             request: request.clone(),

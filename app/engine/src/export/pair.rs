@@ -117,7 +117,8 @@ impl Maker {
         made.into_iter().next().ok_or(EngineError::Stopped)
     }
 
-    /// Degrades a scene as each of `requests` says, which differ in mix, alpha, beta and seed only.
+    /// Degrades a scene as each of `requests` says, which differ in mix, alpha, beta and seed only, and begin at the same
+    /// noise level.
     ///
     /// # Arguments
     /// - `fill_to`: the batch is filled up to so many by repeating its last request

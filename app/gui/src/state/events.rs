@@ -192,7 +192,7 @@ impl State {
             if let Some(Some(result)) = self.result_mut(lane)
                 && result.run == run
             {
-                result.step_secs.push(step_secs);
+                result.step_secs.push(Some(step_secs));
             }
         }
     }

@@ -134,7 +134,10 @@ fn difference(before: &Undoable, after: &Undoable) -> &'static str {
     let fields: [(&'static str, bool); 15] = [
         ("photo", a.scene != b.scene),
         ("ratios", a.mix != b.mix),
-        ("initial noise", (a.alpha, a.beta) != (b.alpha, b.beta)),
+        (
+            "initial noise",
+            (a.alpha, a.beta, a.start_at_noise_share) != (b.alpha, b.beta, b.start_at_noise_share),
+        ),
         ("steps", a.steps != b.steps),
         ("guidance", (a.guidance - b.guidance).abs() > 0.0),
         ("seed", a.seed != b.seed),

@@ -264,6 +264,7 @@ pub fn same_noise(a: &RenderRequest, b: &RenderRequest) -> bool {
         && a.seed == b.seed
         && a.alpha == b.alpha
         && a.beta == b.beta
+        && a.start_at_noise_share == b.start_at_noise_share
         && a.steps == b.steps
         && a.model_key() == b.model_key()
 }
@@ -287,6 +288,7 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
         head_ratios,
         alpha,
         beta,
+        start_at_noise_share,
         steps,
         guidance,
         sampler,
@@ -302,6 +304,7 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
         head_ratios,
         alpha,
         beta,
+        start_at_noise_share,
         steps,
         guidance,
         sampler,

@@ -22,6 +22,9 @@ pub struct Preset {
     pub alpha: f32,
     /// Weight of the scene.
     pub beta: f32,
+    /// Whether the first step is at the noise's share.
+    #[serde(default)]
+    pub start_at_noise_share: bool,
 }
 
 impl Preset {
@@ -33,6 +36,7 @@ impl Preset {
             head_ratios: Vec::new(),
             alpha: 1.0,
             beta: 0.0,
+            start_at_noise_share: false,
         }
     }
 }
@@ -82,6 +86,7 @@ impl State {
             .copied()
             .collect();
         (settings.alpha, settings.beta) = (preset.alpha, preset.beta);
+        settings.start_at_noise_share = preset.start_at_noise_share;
         self.settings_changed();
     }
 
@@ -99,6 +104,7 @@ impl State {
             head_ratios: settings.head_ratios.clone(),
             alpha: settings.alpha,
             beta: settings.beta,
+            start_at_noise_share: settings.start_at_noise_share,
         };
         self.presets.retain(|known| known.name != preset.name);
         self.presets.push(preset);

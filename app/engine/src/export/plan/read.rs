@@ -34,9 +34,10 @@ const PLAN_KEYS: [&str; 13] = [
 
 /// Keys that are a [`RenderRequest`]'s; photo, mix, alpha, beta and seed are in the plural here, and nobody looks at
 /// previews.
-pub(super) const RUN_KEYS: [&str; 19] = [
+pub(super) const RUN_KEYS: [&str; 20] = [
     "size",
     "fit",
+    "start_at_noise_share",
     "steps",
     "guidance",
     "sampler",

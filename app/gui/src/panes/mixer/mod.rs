@@ -177,8 +177,7 @@ fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
         let same_cost = lane.request.size == state.settings.size
             && is_guided(lane.request.guidance) == guided
             && lane.request.sampler == sampler;
-        (same_cost && !lane.step_secs.is_empty())
-            .then(|| lane.step_secs.iter().sum::<f32>() / lane.step_secs.len() as f32)
+        lane.secs_per_step().filter(|_| same_cost)
     });
     let per_step = match (sampler, guided) {
         (Sampler::Euler, false) => "One evaluation per step",

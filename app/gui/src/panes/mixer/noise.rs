@@ -1,6 +1,6 @@
 //! What the noise starts from: the pad of alpha and beta, its regime and its signal-to-noise ratio.
 
-use egui::{Align2, Painter, Pos2, Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{Align2, Checkbox, Painter, Pos2, Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use mdsd3_engine::balance;
 use mdsd3_engine::request::Regime;
 
@@ -37,6 +37,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     }
     let regime = Regime::of(weights.0, weights.1);
     caption(ui, format!("{}.", crate::state::sentence_case(regime.explanation())));
+    start(ui, studio);
 }
 
 fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
@@ -70,6 +71,22 @@ fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
         if slider.show(ui, &mut value) {
             *weight = value as f32;
         }
+    }
+}
+
+/// Whether the first step is at the noise's share, and where that is.
+fn start(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let settings = &mut studio.state.settings;
+    let help = "The first step is at sigma = alpha / (alpha + beta), where a run that ends in the scene has as much noise. \
+                Less noise keeps more of the scene; the steps are as many and finer";
+    let share = balance::noise_share(settings.alpha, settings.beta);
+    let check = Checkbox::new(&mut settings.start_at_noise_share, "Start at the noise share");
+    let changed = ui.add(check).on_hover_text(help).changed();
+    if settings.start_at_noise_share {
+        caption(ui, format!("The first step is at sigma {share:.2}."));
+    }
+    if changed {
+        studio.state.settings_changed();
     }
 }
 

@@ -197,7 +197,8 @@ fn a_branch_keeps_the_steps_before_and_is_a_lane_of_its_own() {
     assert_eq!((branch.step, &branch.from), (1, &original.request));
     assert_eq!(lanes[0].request.mix.to_string(), "rain=0.7,haze=0");
     let made = state.lane().expect("made");
-    assert_eq!(made.step_secs.len(), 3, "one of them the original's");
+    let known = made.step_secs.iter().flatten();
+    assert_eq!(known.count(), 3, "one of them the original's");
     assert!((0..=3).all(|step| made.frame(step, StepView::X0Hat).is_some()));
     state.select_lane(0);
     assert!(!state.result_is_stale(), "the original stays comparable");

@@ -19,7 +19,7 @@ const PLOT_HEIGHT: f32 = 70.0;
 /// Height of a plot's title, in points.
 const PLOT_WORDS: f32 = 28.0;
 /// Width of the buttons that start, pause and stop, in points.
-const BUTTON: f32 = 64.0;
+const BUTTON: f32 = 72.0;
 
 /// Draws the pane.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -1,9 +1,7 @@
 //! Band energy over the noise level for each class of the mix, with the measured "formed at" marks.
 
 use egui::{Color32, ComboBox, DragValue, ProgressBar, Role, ScrollArea, Ui, WidgetInfo};
-use egui_plot::{
-    AxisHints, FilledArea, GridMark, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, PlotUi, Points,
-};
+use egui_plot::{AxisHints, FilledArea, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, PlotUi, Points};
 use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneFormation};
 
 use super::radial::legend;
@@ -17,6 +15,9 @@ use crate::widgets::{caption, empty_state, text_button};
 
 /// Top of the plot: shares can overshoot their final value.
 const TOP_SHARE: f64 = 1.4;
+
+/// End of the axis of sigma: a little behind 0, whose grid line would be left out otherwise.
+const END: f64 = 0.01;
 
 /// Height of the plot, in points.
 const PLOT_HEIGHT: f32 = 240.0;
@@ -47,14 +48,18 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let Some((_, formation)) = studio.state.formation.result.clone() else {
         let rect = ui.available_rect_before_wrap();
         let color = theme::of(ui).text_weak;
-        empty_state(
-            ui,
-            rect,
-            Icon::Picture,
-            "Not measured yet",
-            "Measure when each class of the mix forms: every class alone and all together run on the same noise over several seeds.",
-            color,
-        );
+        let (title, hint) = if studio.state.formation.active.is_some() {
+            (
+                "Measuring",
+                "Every class alone and all together run on the same noise. The curves appear when the last seed is done.",
+            )
+        } else {
+            (
+                "Not measured yet",
+                "Measure when each class of the mix forms: every class alone and all together run on the same noise over several seeds.",
+            )
+        };
+        empty_state(ui, rect, Icon::Picture, title, hint, color);
         return;
     };
     if studio.state.formation_is_stale() {
@@ -181,7 +186,7 @@ fn lane_color(theme: &Theme, state: &State, name: &str) -> Color32 {
 fn plot(ui: &mut Ui, state: &State, formation: &Formation, lanes: &[&LaneFormation], band: BandChoice) {
     let theme = theme::of(ui);
     let response = frame(theme).width(ui.available_width()).show(ui, |plot| {
-        plot.set_plot_bounds_x(-1.0..=0.0);
+        plot.set_plot_bounds_x(-1.0..=END);
         plot.set_plot_bounds_y(0.0..=TOP_SHARE);
         let half = HLine::new("half", 0.5).color(theme.text_weak).width(1.0);
         plot.hline(half.style(LineStyle::dashed_dense()).allow_hover(false));
@@ -229,23 +234,25 @@ fn draw(plot: &mut PlotUi<'_>, name: &str, color: Color32, sigmas: &[f32], band:
 
 fn frame(theme: &Theme) -> Plot<'static> {
     let axis = |hints| quiet_axis(theme, hints);
-    let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| tick(mark, |value| -value));
+    let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| tick(-mark.value));
+    // The lowest label would lie on the first one of the other axis.
     let y_axis = axis(AxisHints::new_y())
-        .formatter(|mark, _| tick(mark, |value| value))
+        .formatter(|mark, _| {
+            if mark.value > 0.0 {
+                tick(mark.value)
+            } else {
+                String::new()
+            }
+        })
         .min_thickness(24.0);
     still_plot("formation", theme, [x_axis, y_axis])
         .height(PLOT_HEIGHT)
         .label_formatter(hover_label)
 }
 
-/// Labels at fifths; finer grid lines have none.
-fn tick(mark: GridMark, value: impl Fn(f64) -> f64) -> String {
-    let fifths = mark.value * 5.0;
-    if (fifths - fifths.round()).abs() > 1e-6 {
-        return String::new();
-    }
+fn tick(value: f64) -> String {
     // Adding 0 turns -0 into 0.
-    format!("{:.1}", value(mark.value) + 0.0)
+    format!("{:.1}", value + 0.0)
 }
 
 fn hover_label(position: &HoverPosition<'_>) -> Option<String> {

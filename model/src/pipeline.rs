@@ -308,7 +308,7 @@ impl Pipeline {
         let first_sigma = settings.first_sigma();
         if first_sigma <= 0.0 {
             return Err(ModelError::BadInput(
-                "alpha is 0: a run that starts at its share of noise has nothing to take away; raise alpha".into(),
+                "alpha has no share beside beta: a run that starts there has no noise to take away; raise alpha".into(),
             ));
         }
         Ok(schedule::sigmas_from(first_sigma, settings.steps, self.shift))

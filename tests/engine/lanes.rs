@@ -2,7 +2,7 @@
 
 use mdsd3_engine::branch::Branch;
 use mdsd3_engine::protocol::{CancelReason, Event, LaneId, LaneKind, LaneRequest, Request, Rgba8, RunId, StepView};
-use mdsd3_engine::request::{RenderRequest, SamplerAid};
+use mdsd3_engine::request::{RenderRequest, Sampler, SamplerAid};
 use mdsd3_engine::{EngineError, Mix, metadata};
 
 use crate::driver::{Driver, endless, quick};
@@ -108,14 +108,25 @@ fn lanes_that_begin_at_other_noise_levels_have_batches_of_their_own() {
 #[test]
 fn a_branch_without_changes_repeats_its_run_and_one_with_changes_keeps_the_steps_before() {
     let driver = Driver::start();
-    for (run, aid) in [(1, SamplerAid::None), (10, SamplerAid::MovingAverage)] {
-        let original = RenderRequest {
-            sampler_aid: aid,
-            ..mixed("haze=0.6,rain=0.7", 6)
-        };
+    let plain = mixed("haze=0.6,rain=0.7", 6);
+    let averaged = RenderRequest {
+        sampler_aid: SamplerAid::MovingAverage,
+        ..plain.clone()
+    };
+    let late = RenderRequest {
+        alpha: 0.6,
+        beta: 0.4,
+        start_at_noise_share: true,
+        sampler: Sampler::Heun,
+        ..plain.clone()
+    };
+    for (run, original) in [(1, plain), (10, averaged), (20, late)] {
         let whole = predictions(&driver, run, std::slice::from_ref(&original)).remove(0);
         let changed = RenderRequest {
             mix: "haze=1.4".parse().expect("well formed"),
+            // The noise levels stay its run's, whatever alpha is now.
+            alpha: 1.2,
+            start_at_noise_share: false,
             ..branch(2, &original)
         };
         let branches = predictions(&driver, run + 1, &[branch(2, &original), changed]);
@@ -125,7 +136,7 @@ fn a_branch_without_changes_repeats_its_run_and_one_with_changes_keeps_the_steps
             "steps before the branch are not computed again"
         );
         for (step, (a, b)) in whole[2..].iter().zip(&branches[0]).enumerate() {
-            assert!(difference(a, b) <= 1, "{aid:?}, step {step}: {}", difference(a, b));
+            assert!(difference(a, b) <= 1, "run {run}, step {step}: {}", difference(a, b));
         }
         assert!(
             difference(&whole[6], &branches[1][4]) > 8,

@@ -240,7 +240,9 @@ impl Report {
             "mixed {mix} into {scene} in {seconds:.1} s ({} steps, seed {})",
             request.steps, request.seed
         ))?;
-        if request.beta > 0.0 {
+        if request.start_at_noise_share {
+            say(&format!("started at sigma {:.3}", request.first_sigma()))?;
+        } else if request.beta > 0.0 {
             let regime = request.regime();
             say(&format!("{}: {}", regime.name(), regime.explanation()))?;
         }

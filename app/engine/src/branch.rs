@@ -52,13 +52,6 @@ impl Branch {
                 self.from.steps, request.steps
             ));
         }
-        let (before, after) = (self.from.first_sigma(), request.first_sigma());
-        if (before - after).abs() > 0.0 {
-            return bad(format!(
-                "a branch has the noise levels of its run, which begin at sigma {before:.2}, not at {after:.2}; mix a new \
-                 lane to change them"
-            ));
-        }
         let same_scene =
             self.from.scene == request.scene && self.from.size == request.size && self.from.fit == request.fit;
         if !same_scene || self.from.model_key() != request.model_key() {
@@ -134,8 +127,6 @@ mod tests {
         assert!(branch(5, RenderRequest::default()).check_settings().is_ok());
         assert!(refusal(|request| request.steps = 30).contains("not 30"));
         assert!(refusal(|request| request.steps = 5).contains("step 6"));
-        let elsewhere = |request: &mut RenderRequest| (request.beta, request.start_at_noise_share) = (0.25, true);
-        assert!(refusal(elsewhere).contains("sigma 1.00, not at 0.80"));
         assert!(refusal(|request| request.size = 128).contains("photo, size and model"));
         assert!(refusal(|request| request.model = Some("other".into())).contains("photo, size and model"));
     }

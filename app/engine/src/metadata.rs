@@ -141,10 +141,9 @@ impl RunSettings {
         let branch = request.branch.as_ref().map_or_else(String::new, |branch| {
             format!(" from step {}, before it {}", branch.step + 1, branch.from.mix)
         });
-        let start = if request.start_at_noise_share {
-            format!(", First sigma: {:.3}", request.first_sigma())
-        } else {
-            String::new()
+        let start = match request.first_sigma() {
+            sigma if sigma < 1.0 => format!(", First sigma: {sigma:.3}"),
+            _ => String::new(),
         };
         format!(
             "Mix: {}{branch}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}{start}, \

@@ -45,7 +45,7 @@ pub struct LaneRequest {
 pub struct LaneBatch {
     /// The lanes.
     pub lanes: Vec<LaneId>,
-    /// `steps + 1` noise levels, from 1 down to 0.
+    /// `steps + 1` noise levels, from that of the first step down to 0.
     pub sigmas: Vec<f32>,
     /// The first step that is computed; those before come from the run that these lanes branch from.
     pub first_step: usize,

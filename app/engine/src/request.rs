@@ -104,7 +104,7 @@ pub struct RenderRequest {
     /// Weight of the scene in the initial latents
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub beta: f32,
-    /// Start at the sigma alpha / (alpha + beta), instead of at 1: the scene keeps its structure the more, the less noise
+    /// Start at sigma = alpha / (alpha + beta) instead of at 1, as SDEdit and img2img do: keeps more of the scene
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub start_at_noise_share: bool,
@@ -245,10 +245,12 @@ impl RenderRequest {
                 "alpha and beta are both 0: nothing to start from; raise one of them".to_owned(),
             ));
         }
-        if self.start_at_noise_share && self.alpha == 0.0 {
-            return Err(bad(
-                "alpha 0 with a start at the noise share: there is no noise to take away; raise alpha".to_owned(),
-            ));
+        if self.first_sigma() <= 0.0 {
+            return Err(bad(format!(
+                "alpha {} has no share of noise beside beta {}, so a start at the noise share has nothing to take away; \
+                 raise alpha",
+                self.alpha, self.beta
+            )));
         }
         if let Some(branch) = &self.branch {
             branch.check(self)?;
@@ -305,10 +307,11 @@ impl RenderRequest {
 
     /// What the model's sampler needs of it.
     pub(crate) fn sample_settings(&self) -> SampleSettings {
+        let start = self.start();
         SampleSettings {
-            alpha: self.alpha,
-            beta: self.beta,
-            start_at_noise_share: self.start_at_noise_share,
+            alpha: start.alpha,
+            beta: start.beta,
+            start_at_noise_share: start.start_at_noise_share,
             steps: self.steps,
             guidance: self.guidance,
             seed: self.seed,
@@ -321,7 +324,16 @@ impl RenderRequest {
         }
     }
 
-    /// Noise level of the first step: 1, or the noise's share of the initial latents.
+    /// The run whose initial latents this one begins with: itself, or the first of the runs that it branches from.
+    fn start(&self) -> &Self {
+        let mut start = self;
+        while let Some(branch) = &start.branch {
+            start = &branch.from;
+        }
+        start
+    }
+
+    /// Noise level of the first step: 1, or the noise's share of the initial latents. A branch has its run's.
     pub fn first_sigma(&self) -> f32 {
         self.sample_settings().first_sigma()
     }

@@ -22,7 +22,7 @@ pub struct Lane {
     pub run: RunId,
     /// What was asked for.
     pub request: RenderRequest,
-    /// `steps + 1` noise levels from 1 down to 0; a single 0 for a physical baseline, which has no steps.
+    /// `steps + 1` noise levels, from that of the first step down to 0; a single 0 for a physical baseline, which has no steps.
     pub sigmas: Vec<f32>,
     /// Seconds that each complete step took, for all lanes of its batch together; `None` for a step of the run that this one
     /// branches from, when that is not known here.

@@ -2,12 +2,14 @@
 //!
 //! Every function here works on any device and dtype: f32 and bf16 on the CPU take a fused, vectorised, threaded
 //! [`candle_core::CustomOp1`]-style operation *with* a backward pass; everything else takes the plain
-//! formulation out of differentiable candle operations, which is also what the tests compare against.
+//! formulation out of differentiable candle operations, which is also what the tests compare against, or what candle
+//! and `attention.cu` have for GPUs.
 //!
 //! | file | operation |
 //! |---|---|
 //! | `attention` | softmax(q kᵀ / √d) v over heads, tile by tile, never holding the whole score matrix |
 //! | `norm` | layer norm with optional per-sample modulation, RMS norm, gated residual |
+//! | `library_norm` | candle's own norms, for GPUs |
 //! | `group_norm` | group norm of channels-last images, with `SiLU` in the same pass |
 //! | `real` | f32 and bf16 behind one trait |
 //! | `activation` | tanh-GELU, SiLU |
@@ -28,6 +30,7 @@ mod attention;
 mod convolution;
 mod gemm;
 mod group_norm;
+mod library_norm;
 mod linear;
 mod norm;
 mod profile;

@@ -3,13 +3,14 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::library_norm;
 use super::linear::sum_of_rows;
 use super::pass;
 use super::real::{Real, by_format, contiguous, fused, host, like};
 use super::vector::{sum_by, widest};
 
 /// SD3's epsilon in every norm.
-const EPSILON: f32 = 1e-6;
+pub(super) const EPSILON: f32 = 1e-6;
 /// Values per task at least.
 const TASK: usize = 16 * 1024;
 
@@ -21,6 +22,8 @@ pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
     pass("layer norm", x, || {
         if fused(x) {
             x.contiguous()?.apply_op1(LayerNorm)
+        } else if library_norm::serves(&[x]) {
+            library_norm::layer_norm(x)
         } else {
             plain_layer_norm(x)
         }
@@ -37,6 +40,8 @@ pub fn modulated_layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resul
         if fused(x) {
             x.contiguous()?
                 .apply_op3(&scale.contiguous()?, &shift.contiguous()?, Modulated)
+        } else if library_norm::serves(&[x, scale, shift]) {
+            library_norm::modulated_layer_norm(x, scale, shift)
         } else {
             plain_layer_norm(x)?
                 .broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?
@@ -68,6 +73,8 @@ pub fn rms_norm(x: &Tensor, gain: &Tensor) -> Result<Tensor> {
     pass("RMS norm", x, || {
         if fused(x) {
             x.contiguous()?.apply_op2(&gain.contiguous()?, RmsNorm)
+        } else if library_norm::serves(&[x, gain]) {
+            library_norm::rms_norm(x, gain)
         } else {
             plain_rms_norm(x, gain)
         }

@@ -41,11 +41,10 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
             maker.size_multiple(),
         );
         let Ok(fitted) = loaded else { continue };
-        let jobs = sweep
-            .jobs_of(scene)
-            .take(maker.batch_size(plan))
-            .collect::<Result<Vec<Job>, _>>()?;
-        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &jobs);
+        let jobs = sweep.jobs_of(scene).collect::<Result<Vec<Job>, _>>()?;
+        let batches = work::batches(sweep, jobs, maker.batch_size(plan));
+        let Some(jobs) = batches.first() else { continue };
+        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), jobs);
     }
     Ok(None)
 }

@@ -229,6 +229,7 @@ fn parts(plan: &Plan) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::work;
 
     pub(super) fn sweep(more: &str) -> Sweep {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -238,6 +239,33 @@ mod tests {
         let text = format!("engine = \"physical\"\nscenes = [\"*.jpg\"]\n{more}");
         let plan = Plan::parse(&text, "plan.toml", folder.path().to_owned()).expect("valid");
         Sweep::physical(plan).expect("valid")
+    }
+
+    #[test]
+    fn batches_are_full_and_begin_at_one_noise_level() {
+        let mut sweep = sweep("mixes = [{ rain = [0.25, 0.5, 1.0] }]\nseeds = [0, 1]");
+        sweep.plan.alpha_beta = vec![[1.0, 0.0], [0.5, 0.5]];
+        let batches = |sweep: &Sweep| {
+            let jobs = sweep.jobs_of(0).collect::<Result<Vec<_>, _>>().expect("valid");
+            work::batches(sweep, jobs, 4)
+        };
+        let indices = |batches: &[Vec<Job>]| -> Vec<usize> { batches.iter().flatten().map(|job| job.index).collect() };
+        let together = batches(&sweep);
+        assert_eq!(
+            indices(&together),
+            (0..12).collect::<Vec<_>>(),
+            "one schedule keeps the order"
+        );
+        assert_eq!(together.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4]);
+        sweep.plan.run.start_at_noise_share = true;
+        let apart = batches(&sweep);
+        assert_eq!(apart.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2, 4, 2]);
+        for batch in &apart {
+            assert!(batch.iter().all(|job| (job.alpha - batch[0].alpha).abs() < 1e-6));
+        }
+        let mut all = indices(&apart);
+        all.sort_unstable();
+        assert_eq!(all, (0..12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Work<'_> {
         let (mut busy_secs, mut first) = (0.0, None);
         while let Ok((scene, jobs)) = scenes.recv() {
             let begun = *first.get_or_insert_with(Instant::now);
-            for jobs in batches(self.sweep, &jobs, batch) {
+            for jobs in batches(self.sweep, jobs, batch) {
                 if self.is_over() {
                     return Ok(share(busy_secs, begun));
                 }
@@ -288,11 +288,16 @@ impl Work<'_> {
     }
 }
 
-/// Jobs that are sampled together, at most `batch` of them: one batch has one schedule, so all begin at the same noise level.
-fn batches<'a>(sweep: &'a Sweep, jobs: &'a [Job], batch: usize) -> impl Iterator<Item = &'a [Job]> {
+/// Jobs of a scene that are sampled together, at most `size` of them. A batch has one schedule, so all begin at the same
+/// noise level.
+pub(super) fn batches(sweep: &Sweep, mut jobs: Vec<Job>, size: usize) -> Vec<Vec<Job>> {
     let first_sigma = |job: &Job| sweep.request(job).first_sigma().to_bits();
-    jobs.chunk_by(move |a, b| first_sigma(a) == first_sigma(b))
-        .flat_map(move |alike| alike.chunks(batch))
+    // Stable: where all begin alike, jobs keep their order.
+    jobs.sort_by_cached_key(first_sigma);
+    jobs.chunk_by(|a, b| first_sigma(a) == first_sigma(b))
+        .flat_map(|alike| alike.chunks(size))
+        .map(<[Job]>::to_vec)
+        .collect()
 }
 
 /// Encoding threads of this machine.

@@ -1,12 +1,12 @@
-//! What all plots share: quiet axes with a label at every grid line, and ranges that stay where they are.
+//! What all plots share: quiet axes, a grid with room for its labels, and ranges that stay where they are.
 
 use egui::Rangef;
-use egui_plot::{AxisHints, GridInput, GridMark, Plot, uniform_grid_spacer};
+use egui_plot::{AxisHints, GridInput, Plot, uniform_grid_spacer};
 
 use crate::theme::{self, Theme};
 
 /// The least distance of grid lines, and so of labels, along each axis in points.
-const LEAST_SPACING: [f32; 2] = [36.0, 20.0];
+const LEAST_SPACING: [f32; 2] = [44.0, 20.0];
 
 /// Distance in points at which a grid line begins to show, which [`GridInput::base_step_size`] spans.
 const BASE_SPACING: f32 = 8.0;
@@ -21,13 +21,14 @@ pub(super) fn quiet_axis(theme: &Theme, hints: AxisHints<'static>) -> AxisHints<
         .tick_label_font(theme::small_number_font())
         // The grid is wide enough for all of its labels.
         .label_spacing(Rangef::new(BASE_SPACING, BASE_SPACING + 1.0))
-        .formatter(|mark, _| label(mark))
+        .formatter(|mark, _| label(mark.value, mark.step_size))
 }
 
-/// A grid line's value with the digits that its step needs.
-fn label(mark: GridMark) -> String {
-    let decimals = (-(mark.step_size.log10() + 1e-9).floor()).max(0.0) as usize;
-    format!("{:.decimals$}", mark.value).replace('-', "−")
+/// A grid line's value with the digits that the grid's step needs.
+pub(super) fn label(value: f64, step: f64) -> String {
+    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
+    // Adding 0 turns -0 into 0.
+    format!("{:.decimals$}", value + 0.0).replace('-', "−")
 }
 
 /// Steps of 1, 2 or 5 times a power of ten, not closer than `spacing` points.
@@ -39,7 +40,8 @@ fn steps(input: GridInput, spacing: f32) -> [f64; 3] {
         .into_iter()
         .find(|step| *step >= least)
         .unwrap_or(10.0 * decade);
-    [step, 10.0 * step, 100.0 * step]
+    // All lines alike, so that all labels have as many digits.
+    [step; 3]
 }
 
 /// A plot that always shows its whole range: nothing drags or zooms it.
@@ -87,7 +89,7 @@ mod tests {
             (40.0, 20.0, "40"),
             (3.0, 1.0, "3"),
         ] {
-            assert_eq!(label(GridMark { value, step_size }), expected);
+            assert_eq!(label(value, step_size), expected);
         }
     }
 }

@@ -264,7 +264,7 @@ pub fn same_noise(a: &RenderRequest, b: &RenderRequest) -> bool {
         && a.seed == b.seed
         && a.alpha == b.alpha
         && a.beta == b.beta
-        && a.start_at_noise_share == b.start_at_noise_share
+        && a.first_sigma() == b.first_sigma()
         && a.steps == b.steps
         && a.model_key() == b.model_key()
 }

@@ -72,7 +72,8 @@ impl State {
     pub fn step_beside(&self, lane: &Lane, lead_step: usize) -> usize {
         let lead = self.lead().unwrap_or(lane);
         let step = lead_step.min(lead.steps());
-        if lane.steps() == lead.steps() {
+        let is_alike = (lane.request.first_sigma() - lead.request.first_sigma()).abs() < 1e-6;
+        if lane.steps() == lead.steps() && is_alike {
             return step;
         }
         match lead.sigmas.get(step) {

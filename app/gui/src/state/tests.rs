@@ -26,6 +26,18 @@ fn model(classes: &[&str]) -> ModelSummary {
     }
 }
 
+#[test]
+fn a_preset_holds_where_sampling_starts() {
+    let mut state = ready();
+    (state.settings.beta, state.settings.start_at_noise_share) = (0.5, true);
+    state.save_preset("Late");
+    let (saved, built_in) = (state.presets[0].clone(), state.built_in_presets().remove(0));
+    state.apply_mix_preset(&built_in);
+    assert!(!state.settings.start_at_noise_share, "built-in presets start at 1");
+    state.apply_mix_preset(&saved);
+    assert!(state.settings.start_at_noise_share && state.settings.beta > 0.4);
+}
+
 /// The lane that is there from the start.
 const FIRST: LaneId = CLEAN_LANE + 1;
 

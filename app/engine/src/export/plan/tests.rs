@@ -133,6 +133,7 @@ fn a_plan_written_from_a_mix_is_read_as_that_mix() {
         mix: "haze=0.7,rain=1.2,snow=0".parse().expect("a mix"),
         alpha: 1.0,
         beta: 0.3,
+        start_at_noise_share: true,
         seed: 5,
         guidance: 2.5,
         curves: vec!["haze=1:1,0.5:0".parse().expect("a curve")],
@@ -149,6 +150,7 @@ fn a_plan_written_from_a_mix_is_read_as_that_mix() {
     let plan = parse(&grid_plan(&request).expect("written")).expect("read");
     assert_eq!(plan.seeds, [5, 6]);
     assert_eq!(plan.alpha_beta, [[1.0, 0.3]]);
+    assert!(plan.run.start_at_noise_share);
     assert_eq!((plan.run.guidance, plan.run.curves.len()), (2.5, 1));
     let mixes: Vec<String> = mixes::expand(&plan.mixes[0])
         .iter()

@@ -2,7 +2,7 @@
 
 use egui::{Align2, Checkbox, Painter, Pos2, Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use mdsd3_engine::balance;
-use mdsd3_engine::request::Regime;
+use mdsd3_engine::request::{Regime, RenderRequest};
 
 use crate::panes::PaneContext;
 use crate::theme::{self, Theme, space};
@@ -28,16 +28,15 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal_top(|ui| {
         pad(ui, &mut weights);
         ui.add_space(space::TIGHT);
-        ui.vertical(|ui| read_outs(ui, weights));
+        ui.vertical(|ui| read_outs(ui, weights, studio.state.settings.first_sigma()));
     });
     sliders(ui, &mut weights);
     if weights != before {
         (studio.state.settings.alpha, studio.state.settings.beta) = weights;
         studio.state.settings_changed();
     }
-    let regime = Regime::of(weights.0, weights.1);
-    caption(ui, format!("{}.", crate::state::sentence_case(regime.explanation())));
     start(ui, studio);
+    caption(ui, what_to_expect(&studio.state.settings));
 }
 
 fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
@@ -74,17 +73,27 @@ fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
     }
 }
 
-/// Whether the first step is at the noise's share, and where that is.
+/// What the weights do to a result, or where sampling begins.
+fn what_to_expect(settings: &RenderRequest) -> String {
+    let regime = Regime::of(settings.alpha, settings.beta);
+    if !settings.start_at_noise_share {
+        return format!("{}.", crate::state::sentence_case(regime.explanation()));
+    }
+    let start = format!("The first step is at sigma {:.2}.", settings.first_sigma());
+    match regime {
+        Regime::Balanced => start,
+        Regime::Damped => format!("{start} Fainter latents than it expects; α + β = 1 suits it."),
+        Regime::Boosted => format!("{start} Stronger latents than it expects; α + β = 1 suits it."),
+    }
+}
+
+/// Whether the first step is at the noise's share.
 fn start(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let settings = &mut studio.state.settings;
-    let help = "The first step is at sigma = alpha / (alpha + beta), where a run that ends in the scene has as much noise. \
-                Less noise keeps more of the scene; the steps are as many and finer";
-    let share = balance::noise_share(settings.alpha, settings.beta);
+    let help = "Starts at sigma = alpha / (alpha + beta), as SDEdit and img2img do: the scene under that much noise, when the \
+                sum is 1. Less noise keeps more of the scene; the steps are as many and finer";
     let check = Checkbox::new(&mut settings.start_at_noise_share, "Start at the noise share");
     let changed = ui.add(check).on_hover_text(help).changed();
-    if settings.start_at_noise_share {
-        caption(ui, format!("The first step is at sigma {share:.2}."));
-    }
     if changed {
         studio.state.settings_changed();
     }
@@ -167,7 +176,7 @@ fn axis_names(painter: &Painter, rect: Rect, outer: Rect, theme: &Theme) {
 }
 
 /// Regime, sum, ratio and share, one under the other.
-fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32)) {
+fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32), first_sigma: f32) {
     let theme = theme::of(ui);
     ui.spacing_mut().item_spacing.y = 2.0;
     let condition = Regime::of(alpha, beta)
@@ -184,6 +193,10 @@ fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32)) {
         None if beta > 0.0 => "no noise".to_owned(),
         None => "no scene".to_owned(),
     };
+    let expected = format!(
+        "Deviation of the initial latents; the first step expects {:.2}",
+        balance::latent_scale(first_sigma, 1.0 - first_sigma)
+    );
     let rows = [
         ("Sum", format!("{:.2}", alpha + beta), "alpha + beta"),
         (
@@ -196,11 +209,7 @@ fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32)) {
             format!("{:.2}", balance::noise_share(alpha, beta)),
             "alpha / (alpha + beta), the sigma that this start looks like",
         ),
-        (
-            "Scale",
-            format!("{:.2}", balance::latent_scale(alpha, beta)),
-            "Deviation of the initial latents; the sampler expects 1",
-        ),
+        ("Scale", format!("{:.2}", balance::latent_scale(alpha, beta)), &expected),
     ];
     for (label, value, help) in rows {
         ui.horizontal(|ui| {

@@ -7,7 +7,7 @@ use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneF
 use super::radial::legend;
 use crate::icons::Icon;
 use crate::panes::PaneContext;
-use crate::panes::plots::{quiet_axis, still_plot};
+use crate::panes::plots::{label, quiet_axis, still_plot};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::theme::{self, Theme, space};
@@ -234,12 +234,12 @@ fn draw(plot: &mut PlotUi<'_>, name: &str, color: Color32, sigmas: &[f32], band:
 
 fn frame(theme: &Theme) -> Plot<'static> {
     let axis = |hints| quiet_axis(theme, hints);
-    let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| tick(-mark.value));
+    let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| label(-mark.value, mark.step_size));
     // The lowest label would lie on the first one of the other axis.
     let y_axis = axis(AxisHints::new_y())
         .formatter(|mark, _| {
             if mark.value > 0.0 {
-                tick(mark.value)
+                label(mark.value, mark.step_size)
             } else {
                 String::new()
             }
@@ -248,11 +248,6 @@ fn frame(theme: &Theme) -> Plot<'static> {
     still_plot("formation", theme, [x_axis, y_axis])
         .height(PLOT_HEIGHT)
         .label_formatter(hover_label)
-}
-
-fn tick(value: f64) -> String {
-    // Adding 0 turns -0 into 0.
-    format!("{:.1}", value + 0.0)
 }
 
 fn hover_label(position: &HoverPosition<'_>) -> Option<String> {

@@ -168,6 +168,9 @@ fn lanes_with_other_steps_show_the_nearest_noise_level() {
     );
     finer.sigmas = vec![1.0, 0.9, 0.68, 0.0];
     assert_eq!(state.step_of(&finer), Some(1), "as many steps count alike");
+    (finer.request.beta, finer.request.start_at_noise_share) = (1.0, true);
+    finer.sigmas = vec![0.5, 0.4, 0.3, 0.0];
+    assert_eq!(state.step_of(&finer), Some(0), "but not those of another schedule");
     state.show_step(3);
     let shows_its_result = |lane: &Lane| lane.newest().is_some() && state.step_of(lane) == lane.newest();
     assert!(
@@ -199,6 +202,7 @@ fn a_branch_keeps_the_steps_before_and_is_a_lane_of_its_own() {
     let made = state.lane().expect("made");
     let known = made.step_secs.iter().flatten();
     assert_eq!(known.count(), 3, "one of them the original's");
+    assert_eq!(made.secs_per_step(), Some(0.1));
     assert!((0..=3).all(|step| made.frame(step, StepView::X0Hat).is_some()));
     state.select_lane(0);
     assert!(!state.result_is_stale(), "the original stays comparable");

@@ -100,7 +100,7 @@ pub struct SampleSettings {
     pub alpha: f32,
     /// Weight of the scene in the initial latents.
     pub beta: f32,
-    /// Whether the first step is at the noise level that alpha and beta amount to, instead of at 1.
+    /// Whether the first step is at the noise level that alpha and beta amount to, instead of at 1; only their ratio counts then.
     pub start_at_noise_share: bool,
     /// Denoising steps, at least 1.
     pub steps: usize,
@@ -123,13 +123,23 @@ pub struct SampleSettings {
 }
 
 impl SampleSettings {
-    /// Noise level of the first step: 1, or `alpha / (alpha + beta)`, at which a run that ends in the scene has as much
-    /// noise. With `alpha + beta = 1` the initial latents are then such a run's exactly (image editing after Meng et al. 2022, arXiv:2108.01073).
+    /// Noise level of the first step: 1, or the noise's share `alpha / (alpha + beta)`.
     pub fn first_sigma(&self) -> f32 {
         if self.start_at_noise_share {
             noise_share(self.alpha, self.beta)
         } else {
             1.0
+        }
+    }
+
+    /// Weights of noise and scene in the initial latents: alpha and beta, or, where only their ratio counts, the noise level
+    /// that they amount to and the rest: the scene as the first step expects it (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+    fn weights(&self) -> (f32, f32) {
+        if self.start_at_noise_share {
+            let sigma = self.first_sigma();
+            (sigma, 1.0 - sigma)
+        } else {
+            (self.alpha, self.beta)
         }
     }
 }
@@ -320,7 +330,8 @@ impl Pipeline {
     /// Result: `[lanes, channels, height/factor, width/factor]`.
     pub fn initial(&self, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Result<Tensor, ModelError> {
         let noise = self.noise(scene, lanes, settings.seed)?;
-        Ok(initial_latents(&noise, &scene.latents, settings.alpha, settings.beta)?)
+        let (alpha, beta) = settings.weights();
+        Ok(initial_latents(&noise, &scene.latents, alpha, beta)?)
     }
 
     /// Samples all lanes in one batch, from noise that (seed, scene, lane) key. The observer sees every step; `Break` stops the run, which then returns `None`.

@@ -123,12 +123,16 @@ fn a_start_at_the_noise_share_says_where_that_is() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
     harness.click_on(Role::CheckBox, "Start at the noise share");
-    harness.get_by_label("The first step is at sigma 1.00.");
+    harness.get_by_label(
+        "The first step is at sigma 1.00, from the scene under that much noise; the ratio of α to β counts.",
+    );
     harness
         .get_by_role_and_label(Role::Slider, "beta")
         .set_value_accesskit(1.0);
     harness.run();
-    harness.get_by_label("The first step is at sigma 0.50. Stronger latents than it expects; α + β = 1 suits it.");
+    harness.get_by_label(
+        "The first step is at sigma 0.50, from the scene under that much noise; the ratio of α to β counts.",
+    );
     mix_and_wait(&mut harness);
     let (_, request) = engine.renders().pop().expect("a run");
     assert!(request.start_at_noise_share);

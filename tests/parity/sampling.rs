@@ -219,6 +219,9 @@ fn a_start_at_the_noise_share_follows_the_flow_from_there() {
         little < half && half < most,
         "the less noise, the more of the scene is left: {little} {half} {most}"
     );
+    let (half, double) = (run(0.5, 0.5, true), run(1.0, 1.0, true));
+    assert_eq!(half.0, double.0, "the ratio counts");
+    assert!(distance(&half.1, &double.1) == 0.0);
     let nothing = SampleSettings {
         alpha: 0.0,
         beta: 1.0,

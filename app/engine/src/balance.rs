@@ -10,7 +10,7 @@ pub fn snr_db(alpha: f32, beta: f32) -> Option<f32> {
     (alpha > 0.0 && beta > 0.0).then(|| 20.0 * (beta / alpha).log10())
 }
 
-/// Standard deviation of the initial latents, `sqrt(alpha² + beta²)`; a step at sigma expects that of `sigma` and `1 - sigma`.
+/// Standard deviation of the initial latents, `sqrt(alpha² + beta²)`; a start at sigma 1 expects 1.
 pub fn latent_scale(alpha: f32, beta: f32) -> f32 {
     alpha.hypot(beta)
 }

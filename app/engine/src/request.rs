@@ -104,7 +104,7 @@ pub struct RenderRequest {
     /// Weight of the scene in the initial latents
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub beta: f32,
-    /// Start at sigma = alpha / (alpha + beta) instead of at 1, as SDEdit and img2img do: keeps more of the scene
+    /// Start at sigma = alpha / (alpha + beta), from the scene under that much noise, as SDEdit and img2img do
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub start_at_noise_share: bool,

@@ -28,7 +28,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal_top(|ui| {
         pad(ui, &mut weights);
         ui.add_space(space::TIGHT);
-        ui.vertical(|ui| read_outs(ui, weights, studio.state.settings.first_sigma()));
+        ui.vertical(|ui| read_outs(ui, weights));
     });
     sliders(ui, &mut weights);
     if weights != before {
@@ -75,23 +75,21 @@ fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
 
 /// What the weights do to a result, or where sampling begins.
 fn what_to_expect(settings: &RenderRequest) -> String {
+    if settings.start_at_noise_share {
+        let sigma = settings.first_sigma();
+        return format!(
+            "The first step is at sigma {sigma:.2}, from the scene under that much noise; the ratio of α to β counts."
+        );
+    }
     let regime = Regime::of(settings.alpha, settings.beta);
-    if !settings.start_at_noise_share {
-        return format!("{}.", crate::state::sentence_case(regime.explanation()));
-    }
-    let start = format!("The first step is at sigma {:.2}.", settings.first_sigma());
-    match regime {
-        Regime::Balanced => start,
-        Regime::Damped => format!("{start} Fainter latents than it expects; α + β = 1 suits it."),
-        Regime::Boosted => format!("{start} Stronger latents than it expects; α + β = 1 suits it."),
-    }
+    format!("{}.", crate::state::sentence_case(regime.explanation()))
 }
 
 /// Whether the first step is at the noise's share.
 fn start(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let settings = &mut studio.state.settings;
-    let help = "Starts at sigma = alpha / (alpha + beta), as SDEdit and img2img do: the scene under that much noise, when the \
-                sum is 1. Less noise keeps more of the scene; the steps are as many and finer";
+    let help = "Starts at sigma = alpha / (alpha + beta), from the scene under that much noise, as SDEdit and img2img do. Less \
+                noise keeps more of the scene; the steps are as many and finer";
     let check = Checkbox::new(&mut settings.start_at_noise_share, "Start at the noise share");
     let changed = ui.add(check).on_hover_text(help).changed();
     if changed {
@@ -176,7 +174,7 @@ fn axis_names(painter: &Painter, rect: Rect, outer: Rect, theme: &Theme) {
 }
 
 /// Regime, sum, ratio and share, one under the other.
-fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32), first_sigma: f32) {
+fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32)) {
     let theme = theme::of(ui);
     ui.spacing_mut().item_spacing.y = 2.0;
     let condition = Regime::of(alpha, beta)
@@ -193,10 +191,6 @@ fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32), first_sigma: f32) {
         None if beta > 0.0 => "no noise".to_owned(),
         None => "no scene".to_owned(),
     };
-    let expected = format!(
-        "Deviation of the initial latents; the first step expects {:.2}",
-        balance::latent_scale(first_sigma, 1.0 - first_sigma)
-    );
     let rows = [
         ("Sum", format!("{:.2}", alpha + beta), "alpha + beta"),
         (
@@ -209,7 +203,11 @@ fn read_outs(ui: &mut Ui, (alpha, beta): (f32, f32), first_sigma: f32) {
             format!("{:.2}", balance::noise_share(alpha, beta)),
             "alpha / (alpha + beta), the sigma that this start looks like",
         ),
-        ("Scale", format!("{:.2}", balance::latent_scale(alpha, beta)), &expected),
+        (
+            "Scale",
+            format!("{:.2}", balance::latent_scale(alpha, beta)),
+            "Deviation of the initial latents; a start at sigma 1 expects 1",
+        ),
     ];
     for (label, value, help) in rows {
         ui.horizontal(|ui| {

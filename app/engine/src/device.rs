@@ -62,16 +62,17 @@ impl ComputeDevice {
     /// Opens the device.
     pub(crate) fn open(self) -> Result<Device, EngineError> {
         self.check_built_in()?;
-        let opened = match self {
+        let (opened, remedy) = match self {
             Self::Cpu => return Ok(Device::Cpu),
-            Self::Cuda(index) => Device::new_cuda(index),
-            Self::Metal => Device::new_metal(0),
+            Self::Cuda(index) => (
+                Device::new_cuda(index),
+                "or check that `nvidia-smi` lists the GPU, with a driver of 580 or later",
+            ),
+            Self::Metal => (Device::new_metal(0), "as this machine has no GPU for Metal"),
         };
         opened.map_err(|error| {
             let reason = crate::error::one_line(&error.to_string());
-            EngineError::BadInput(format!(
-                "device {self} can't be opened ({reason}); use cpu, or see `mdsd3 doctor`"
-            ))
+            EngineError::BadInput(format!("device {self} can't be opened ({reason}); use cpu, {remedy}"))
         })
     }
 }

@@ -42,6 +42,9 @@ pub(crate) struct Command {
 /// Finished lanes that can be saved; the oldest are forgotten first.
 const MAX_FINISHED: usize = 64;
 
+/// Bytes that their images may take together; those of the newest run are kept whatever they take.
+const MAX_FINISHED_BYTES: usize = 256 << 20;
+
 /// A finished lane that can be saved.
 struct Finished {
     lane: LaneId,
@@ -256,6 +259,7 @@ impl Worker {
         let Some(model) = self.session.model() else {
             return;
         };
+        let newest = finished.len();
         for (LaneRequest { lane, kind, request }, image, scene_sha256) in finished {
             self.finished.retain(|older| older.lane != lane);
             self.finished.push_back(Finished {
@@ -267,7 +271,8 @@ impl Worker {
                 scene_sha256,
             });
         }
-        let excess = self.finished.len().saturating_sub(MAX_FINISHED);
+        let sizes = self.finished.iter().map(|finished| finished.image.pixels.len());
+        let excess = self.finished.len() - lanes_to_keep(sizes.rev(), newest);
         self.finished.drain(..excess);
     }
 
@@ -297,6 +302,16 @@ impl Worker {
         self.events.send(Event::Saved { path });
         Ok(())
     }
+}
+
+/// How many lanes can be kept, given the bytes of each from the newest on; at least those of the newest run.
+fn lanes_to_keep(newest_first: impl Iterator<Item = usize>, newest_run: usize) -> usize {
+    let mut bytes = 0;
+    let fit = newest_first.take_while(|size| {
+        bytes += size;
+        bytes <= MAX_FINISHED_BYTES
+    });
+    fit.count().min(MAX_FINISHED).max(newest_run)
 }
 
 fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
@@ -437,4 +452,19 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     crate::error::one_line(text.unwrap_or("a panic without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_forgotten_by_number_and_by_size_but_not_the_newest_run() {
+        let keep =
+            |lanes: usize, bytes: usize, newest_run| lanes_to_keep(std::iter::repeat_n(bytes, lanes), newest_run);
+        assert_eq!((keep(10, 1 << 18, 1), keep(100, 1 << 18, 1)), (10, MAX_FINISHED));
+        assert_eq!(keep(64, 16 << 20, 4), 16, "large images are fewer");
+        assert_eq!(keep(64, 16 << 20, 20), 20);
+        assert_eq!(keep(1, 1 << 30, 1), 1);
+    }
 }

@@ -325,7 +325,7 @@ impl RenderRequest {
     }
 
     /// The run whose initial latents this one begins with: itself, or the first of the runs that it branches from.
-    fn start(&self) -> &Self {
+    pub fn start(&self) -> &Self {
         let mut start = self;
         while let Some(branch) = &start.branch {
             start = &branch.from;

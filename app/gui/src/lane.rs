@@ -75,6 +75,11 @@ impl Lane {
         }
     }
 
+    /// Seconds that a step took, when that is known.
+    pub fn secs_of(&self, step: usize) -> Option<f32> {
+        self.step_secs.get(step).copied().flatten()
+    }
+
     /// Mean seconds of the steps that it took by its own settings, those of a run that it branches from aside.
     pub fn secs_per_step(&self) -> Option<f32> {
         let first = self.request.branch.as_ref().map_or(0, |branch| branch.step);

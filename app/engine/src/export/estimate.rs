@@ -41,12 +41,23 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
             maker.size_multiple(),
         );
         let Ok(fitted) = loaded else { continue };
-        let jobs = sweep.jobs_of(scene).collect::<Result<Vec<Job>, _>>()?;
-        let batches = work::batches(sweep, jobs, maker.batch_size(plan));
-        let Some(jobs) = batches.first() else { continue };
-        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), jobs);
+        let jobs = first_batch(sweep, scene, maker.batch_size(plan))?;
+        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &jobs);
     }
     Ok(None)
+}
+
+/// The first jobs that a batch takes; a scene may have millions, which are not made for it.
+fn first_batch(sweep: &Sweep, scene: usize, size: usize) -> Result<Vec<Job>, EngineError> {
+    let mut start = None;
+    let is_alike = |job: &Result<Job, EngineError>| match job {
+        Ok(job) => {
+            let own = work::start_of(sweep, job);
+            *start.get_or_insert(own) == own
+        }
+        Err(_) => true,
+    };
+    sweep.jobs_of(scene).filter(is_alike).take(size).collect()
 }
 
 fn measure_pair(

@@ -1,6 +1,6 @@
 //! The threads of a sweep, joined by bounded channels.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -288,16 +288,19 @@ impl Work<'_> {
     }
 }
 
-/// Jobs of a scene that are sampled together, at most `size` of them. A batch has one schedule, so all begin at the same
-/// noise level.
-pub(super) fn batches(sweep: &Sweep, mut jobs: Vec<Job>, size: usize) -> Vec<Vec<Job>> {
-    let first_sigma = |job: &Job| sweep.request(job).first_sigma().to_bits();
-    // Stable: where all begin alike, jobs keep their order.
-    jobs.sort_by_cached_key(first_sigma);
-    jobs.chunk_by(|a, b| first_sigma(a) == first_sigma(b))
-        .flat_map(|alike| alike.chunks(size))
-        .map(<[Job]>::to_vec)
-        .collect()
+/// The noise level at which a job begins, as bits: jobs of one batch share it, as a batch has one schedule.
+pub(super) fn start_of(sweep: &Sweep, job: &Job) -> u32 {
+    sweep.request(job).first_sigma().to_bits()
+}
+
+/// Jobs of a scene that are sampled together, at most `size` of them; those that begin alike keep their order.
+pub(super) fn batches(sweep: &Sweep, jobs: Vec<Job>, size: usize) -> Vec<Vec<Job>> {
+    let mut alike: BTreeMap<u32, Vec<Job>> = BTreeMap::new();
+    for job in jobs {
+        alike.entry(start_of(sweep, &job)).or_default().push(job);
+    }
+    let batches = alike.values().flat_map(|jobs| jobs.chunks(size));
+    batches.map(<[Job]>::to_vec).collect()
 }
 
 /// Encoding threads of this machine.

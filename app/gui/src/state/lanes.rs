@@ -250,14 +250,7 @@ impl State {
 /// Whether two runs start from the same latents on the same schedule, so that their steps can be compared pixel by pixel.
 #[allow(clippy::float_cmp)] // settings that people type, not results
 pub fn same_noise(a: &RenderRequest, b: &RenderRequest) -> bool {
-    let origin = |request: &RenderRequest| {
-        let mut origin = request.clone();
-        while let Some(branch) = origin.branch.take() {
-            origin = branch.from;
-        }
-        origin
-    };
-    let (a, b) = (origin(a), origin(b));
+    let (a, b) = (a.start(), b.start());
     a.scene == b.scene
         && a.size == b.size
         && a.fit == b.fit

@@ -16,13 +16,7 @@ pub(super) fn show(ui: &Ui, lane: &Lane, strip: Strip, strips: Rect, shown: Opti
     };
     line(ui, strip, strips, shown, (3.0, 34.0), sigma);
     if label_lines(strip.rows) > 1 {
-        let secs = |index: usize| {
-            lane.step_secs
-                .get(index)
-                .copied()
-                .flatten()
-                .map(|secs| format!("{secs:.2} s"))
-        };
+        let secs = |index: usize| lane.secs_of(index).map(|secs| format!("{secs:.2} s"));
         line(ui, strip, strips, shown, (3.0 + LABEL_LINE, 40.0), secs);
     }
 }

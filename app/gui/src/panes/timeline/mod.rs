@@ -141,12 +141,7 @@ fn details(lane: &Lane, step: usize) -> String {
         .get(step)
         .filter(|sigma| sigma.is_finite())
         .map(|sigma| format!("σ {sigma:.3}"));
-    let secs = lane
-        .step_secs
-        .get(step)
-        .copied()
-        .flatten()
-        .map(|secs| format!("{secs:.2} s"));
+    let secs = lane.secs_of(step).map(|secs| format!("{secs:.2} s"));
     sigma.into_iter().chain(secs).collect::<Vec<_>>().join("  ")
 }
 

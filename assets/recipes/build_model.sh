@@ -1,6 +1,6 @@
 #!/bin/sh
 # From nothing to the bundled model: fetches the photos (Debian packages), trains both recipes, installs the result.
-#   sh assets/recipes/build_model.sh          resumes where it was stopped; about 70 minutes on two idle cores
+#   sh assets/recipes/build_model.sh          resumes where it was stopped; 70 to 90 minutes on two idle cores
 # Every seed is fixed in the recipes. Weights differ in their last bits between processors, as matrix products do.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -43,6 +43,10 @@ pub struct MmditConfig {
     /// Blocks that have a second, image-only attention (SD3.5-medium).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dual_attention_layers: Vec<usize>,
+    /// Whether tokens have neighbour projections (see `mmdit::neighbours`), so that what is longer than a patch goes on across
+    /// its border. No published SD3 has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub neighbours: bool,
     /// Degradation classes, in the order in which they own heads.
     #[serde(default)]
     pub classes: Vec<String>,
@@ -70,6 +74,7 @@ impl MmditConfig {
             pos_embed_max_size: 192,
             qk_norm: None,
             dual_attention_layers: Vec::new(),
+            neighbours: false,
             classes: Vec::new(),
         }
     }

@@ -42,6 +42,7 @@ fn every_golden_is_within_the_tolerance() {
         "flow_match_euler",
         "focal_frequency_loss",
         "mdsd35_tiny",
+        "mdsd3_neighbours_tiny",
         "mdsd3_tiny",
         "sd3_pipeline_tiny",
         "t5_tiny",

@@ -3,9 +3,11 @@
 use candle_core::{Result, Tensor};
 
 use super::Linear;
+use super::neighbours::Neighbours;
+use super::segments::Unchanging;
 use crate::config::MmditConfig;
 use crate::io::builder::Builder;
-use crate::kernels::{add, attention, gated_residual, gelu_tanh, modulated_layer_norm, rms_norm};
+use crate::kernels::{add, attention, gated_residual, gelu_tanh, layer_norm, modulated_layer_norm, rms_norm};
 
 /// Two layers with a tanh-GELU between, four times as wide inside.
 pub(super) struct FeedForward {
@@ -98,6 +100,7 @@ struct DualAttention {
 }
 
 pub(super) struct JointBlock {
+    neighbours: Option<Neighbours>,
     modulation: Linear,
     context_modulation: Linear,
     image: Projections,
@@ -130,6 +133,11 @@ impl JointBlock {
             })
         };
         Ok(Self {
+            // What the first block reads has its neighbours from the patch embedding.
+            neighbours: (index > 0)
+                .then(|| Neighbours::of(config, (width, width), &vb))
+                .transpose()?
+                .flatten(),
             modulation: modulation("norm1", if dual { 9 } else { 6 })?,
             context_modulation: modulation("norm1_context", if last { 2 } else { 6 })?,
             image: Projections::image(config, &attn)?,
@@ -143,23 +151,26 @@ impl JointBlock {
     }
 
     /// # Shapes
-    /// `x: [batch, tokens, width]`, `context: [batch, context tokens, width]`, `time: [batch or 1, width]` (after `SiLU`),
-    /// `mask: [batch, 1, width]`; returns both streams, the context one `None` after the last block.
+    /// `x: [batch, tokens, width]`, `context: [batch, context tokens, width]`; returns both streams, the context one `None` after
+    /// the last block.
     pub(super) fn forward(
         &self,
         x: &Tensor,
         context: &Tensor,
-        time: &Tensor,
-        mask: Option<&Tensor>,
+        on: &Unchanging,
         clean: Option<&[Tensor; 3]>,
     ) -> Result<(Tensor, Option<Tensor>)> {
+        let x = &match &self.neighbours {
+            Some(neighbours) => neighbours.add_to(x, &layer_norm(x)?, on.grid)?,
+            None => x.clone(),
+        };
         let m = self
             .modulation
-            .forward(time)?
+            .forward(&on.time)?
             .chunk(if self.dual.is_some() { 9 } else { 6 }, 1)?;
         let c = self
             .context_modulation
-            .forward(time)?
+            .forward(&on.time)?
             .chunk(if self.context_rest.is_some() { 6 } else { 2 }, 1)?;
         // diffusers stores (scale, shift) in the last block's continuous norm, (shift, scale, ..) in the others.
         let (c_scale, c_shift) = if self.context_rest.is_some() {
@@ -171,7 +182,7 @@ impl JointBlock {
         let context_qkv = self
             .context
             .forward(&modulated_layer_norm(context, c_scale, c_shift)?, None)?;
-        let (image_out, context_out) = self.joint_attention(&image_qkv, &context_qkv, mask)?;
+        let (image_out, context_out) = self.joint_attention(&image_qkv, &context_qkv, on.mask.as_ref())?;
 
         let mut out = gated_residual(x, &m[2], &self.to_out.forward(&image_out)?)?;
         if let Some(dual) = &self.dual {

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::Linear;
+use super::neighbours::Neighbours;
 use crate::config::MmditConfig;
 use crate::io::builder::Builder;
 
@@ -13,6 +14,7 @@ const TIMESTEP_CHANNELS: usize = 256;
 pub(super) struct PatchEmbed {
     weight: Tensor,
     bias: Tensor,
+    neighbours: Option<Neighbours>,
     /// `[1, max_side * max_side, width]`
     positions: Tensor,
     patch: usize,
@@ -36,6 +38,7 @@ impl PatchEmbed {
         Ok(Self {
             weight: weight.reshape((width, values))?,
             bias: vb.get_with_hints(width, "proj.bias", candle_nn::init::ZERO)?,
+            neighbours: Neighbours::of(config, (values, width), &vb)?,
             positions,
             patch,
             max_side,
@@ -55,7 +58,10 @@ impl PatchEmbed {
             .reshape((batch, channels, rows, p, cols, p))?
             .permute((0, 2, 4, 1, 3, 5))?
             .reshape((batch, rows * cols, channels * p * p))?;
-        let tokens = crate::kernels::linear(&patches, &self.weight, Some(&self.bias))?;
+        let mut tokens = crate::kernels::linear(&patches, &self.weight, Some(&self.bias))?;
+        if let Some(neighbours) = &self.neighbours {
+            tokens = neighbours.add_to(&tokens, &patches, (rows, cols))?;
+        }
         crate::kernels::add(&tokens, &self.crop(rows, cols, origin)?)
     }
 
@@ -80,14 +86,15 @@ impl PatchEmbed {
 /// Inverse of the patch layout of the output layer: channel last inside a token.
 ///
 /// # Shapes
-/// `tokens: [batch, height/patch * width/patch, patch * patch * channels]`, result `[batch, channels, height, width]`.
-pub(super) fn unpatchify(tokens: &Tensor, patch: usize, height: usize, width: usize) -> Result<Tensor> {
+/// `tokens: [batch, rows * cols, patch * patch * channels]`, `grid` is (rows, cols), result
+/// `[batch, channels, rows * patch, cols * patch]`.
+pub(super) fn unpatchify(tokens: &Tensor, patch: usize, (rows, cols): (usize, usize)) -> Result<Tensor> {
     let (batch, _, values) = tokens.dims3()?;
     let channels = values / (patch * patch);
     tokens
-        .reshape((batch, height / patch, width / patch, patch, patch, channels))?
+        .reshape((batch, rows, cols, patch, patch, channels))?
         .permute((0, 5, 1, 3, 2, 4))?
-        .reshape((batch, channels, height, width))
+        .reshape((batch, channels, rows * patch, cols * patch))
 }
 
 /// diffusers' `get_2d_sincos_pos_embed`: half of the width encodes the column, half the row, on a grid scaled so that

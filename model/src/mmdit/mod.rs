@@ -6,6 +6,7 @@
 //! | `mask` | which heads a class owns; ratios to head masks |
 //! | `head_ratio` | ratios of single heads, in place of their class's |
 //! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
+//! | `neighbours` | convolutions over the grid of tokens, in models of this program that have them |
 //! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
 //! | `segments` | the same evaluation in pieces, so that training need not hold all of it at once |
 //!
@@ -16,6 +17,7 @@ mod clean_path;
 mod embed;
 mod head_ratio;
 mod mask;
+mod neighbours;
 mod segments;
 
 use candle_core::{Result, Tensor};
@@ -23,6 +25,7 @@ use candle_core::{Result, Tensor};
 pub use clean_path::{CleanCache, CleanProjections};
 pub use head_ratio::{HeadRatio, check_head_ratios, set_heads};
 pub use mask::{class_heads, head_mask};
+pub use neighbours::is_neighbours;
 pub use segments::{Streams, Unchanging};
 
 use crate::config::MmditConfig;
@@ -30,6 +33,7 @@ use crate::io::builder::{Builder, Weight};
 use block::JointBlock;
 use clean_path::CleanPath;
 use embed::{PatchEmbed, TimeTextEmbed};
+use neighbours::Neighbours;
 
 /// A weight and bias, and an adapter's low-rank update where there is one.
 #[derive(Clone)]
@@ -136,6 +140,7 @@ pub struct Mmdit {
     blocks: Vec<JointBlock>,
     norm_out: Linear,
     proj_out: Linear,
+    neighbours_out: Option<Neighbours>,
     clean_path: Option<CleanPath>,
 }
 
@@ -161,6 +166,7 @@ impl Mmdit {
             blocks,
             norm_out: Linear::small(width, 2 * width, vb.pp("norm_out").pp("linear"))?,
             proj_out: Linear::small(width, config.token_values(), vb.pp("proj_out"))?,
+            neighbours_out: Neighbours::of(config, (width, config.token_values()), &vb.pp("proj_out"))?,
             clean_path: with_clean.then(|| CleanPath::new(config, &vb)).transpose()?,
         })
     }
@@ -200,17 +206,16 @@ impl Mmdit {
     /// # Shapes
     /// `latents: [batch, in_channels, height, width]`, result `[batch, out_channels, height, width]`.
     pub fn forward(&self, latents: &Tensor, on: &Conditioning) -> Result<Tensor> {
-        let (_, _, height, width) = latents.dims4()?;
+        let unchanging = self.unchanging(on, latents)?;
         let mut x = self.patches.forward(latents, on.origin)?;
-        let Unchanging { time, mask } = self.unchanging(on.timestep, on.pooled, on.mask)?;
         let mut context = Some(self.context.forward(on.context)?);
         for (i, block) in self.blocks.iter().enumerate() {
             let Some(tokens) = context.as_ref() else {
                 candle_core::bail!("a block after the last one")
             };
             let clean = on.clean.map(|cache| cache.block(i)).transpose()?;
-            (x, context) = block.forward(&x, tokens, &time, mask.as_ref(), clean)?;
+            (x, context) = block.forward(&x, tokens, &unchanging, clean)?;
         }
-        self.output(&x, &time, (height, width))
+        self.output(&x, &unchanging)
     }
 }

@@ -24,19 +24,25 @@ pub struct Unchanging {
     pub time: Tensor,
     /// `[batch, 1, width]`
     pub mask: Option<Tensor>,
+    /// Rows and columns of the image tokens.
+    pub grid: (usize, usize),
 }
 
 impl Mmdit {
-    /// Timestep, pooled text and head mask as the blocks want them.
+    /// Timestep, pooled text and head mask as the blocks want them, and the grid of the latents' tokens.
     ///
     /// # Shapes
-    /// `timestep: [batch]`, `pooled: [batch, pooled_projection_dim]`, `mask: [batch, heads]`.
-    pub fn unchanging(&self, timestep: &Tensor, pooled: &Tensor, mask: Option<&Tensor>) -> Result<Unchanging> {
+    /// `latents: [batch, in_channels, height, width]`.
+    pub fn unchanging(&self, on: &Conditioning, latents: &Tensor) -> Result<Unchanging> {
+        let (_, _, height, width) = latents.dims4()?;
+        let patch = self.config.patch_size;
         Ok(Unchanging {
-            time: self.time_text.forward(timestep, pooled)?.silu()?,
-            mask: mask
+            time: self.time_text.forward(on.timestep, on.pooled)?.silu()?,
+            mask: on
+                .mask
                 .map(|m| mask::per_channel(m, self.config.attention_head_dim))
                 .transpose()?,
+            grid: (height / patch, width / patch),
         })
     }
 
@@ -68,20 +74,21 @@ impl Mmdit {
         let (Some(block), Some(context)) = (self.blocks.get(index), &streams.context) else {
             candle_core::bail!("there is no block {index}")
         };
-        let (image, context) =
-            block.forward(&streams.image, context, &on.time, on.mask.as_ref(), clean_qkv.as_ref())?;
+        let (image, context) = block.forward(&streams.image, context, on, clean_qkv.as_ref())?;
         Ok(Streams { image, context, clean })
     }
 
     /// The transformer's output from the image stream behind the last segment.
     ///
     /// # Shapes
-    /// `image: [batch, tokens, width]`, `size` is (height, width) of the latents, result `[batch, out_channels, height, width]`.
-    pub fn output(&self, image: &Tensor, time: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
-        let modulation = self.norm_out.forward(time)?.chunk(2, 1)?;
-        let x = self
-            .proj_out
-            .forward(&modulated_layer_norm(image, &modulation[0], &modulation[1])?)?;
-        embed::unpatchify(&x, self.config.patch_size, height, width)
+    /// `image: [batch, tokens, width]`, result `[batch, out_channels, height, width]`.
+    pub fn output(&self, image: &Tensor, on: &Unchanging) -> Result<Tensor> {
+        let modulation = self.norm_out.forward(&on.time)?.chunk(2, 1)?;
+        let tokens = modulated_layer_norm(image, &modulation[0], &modulation[1])?;
+        let mut x = self.proj_out.forward(&tokens)?;
+        if let Some(neighbours) = &self.neighbours_out {
+            x = neighbours.add_to(&x, &tokens, on.grid)?;
+        }
+        embed::unpatchify(&x, self.config.patch_size, on.grid)
     }
 }

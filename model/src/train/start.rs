@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use super::{autoencoder, state};
-use crate::config::MiniConfig;
+use crate::config::{MiniConfig, MmditConfig};
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
 use crate::io::checkpoint::Weights;
+use crate::mmdit::is_neighbours;
 use crate::pipeline::{find_mini, mini_priors};
 use crate::sampler::prediction::ClassPriors;
 
@@ -63,10 +64,14 @@ impl Start {
             ));
         };
         let config = MiniConfig::parse(&json)?;
-        // The name and the schedule's shift say nothing about weights.
+        // The name and the schedule's shift say nothing about weights, and neighbour projections may be new: they start at zero.
         let renamed = MiniConfig {
             name: recipe.model.name.clone(),
             shift: recipe.model.shift,
+            transformer: MmditConfig {
+                neighbours: config.transformer.neighbours || recipe.model.transformer.neighbours,
+                ..config.transformer.clone()
+            },
             ..config.clone()
         };
         if renamed != recipe.model {
@@ -81,12 +86,15 @@ impl Start {
         })
     }
 
-    /// Gives all variables the model's values; moments stay as they are.
+    /// Gives all variables the model's values, but for neighbour projections that it doesn't have; moments stay as they are.
     ///
     /// # Errors
     /// [`ModelError::BadInput`] when a tensor is missing or has another shape.
     pub fn fill(&self, optimizer: &mut Optimizer) -> Result<(), ModelError> {
         for slot in &mut optimizer.slots {
+            if is_neighbours(&slot.name) && !self.config.transformer.neighbours {
+                continue;
+            }
             let tensor = self.weights.get(&slot.name)?;
             if tensor.dims() != slot.shape() {
                 return Err(ModelError::BadInput(format!(

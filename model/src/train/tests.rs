@@ -15,6 +15,7 @@ use super::transformer::{self, Network};
 use super::variables::Variables;
 use super::{Job, Outcome, Progress, Report, TrainObserver, optimizer};
 use crate::autoencoder::MiniAutoencoder;
+use crate::mmdit::is_neighbours;
 use crate::sampler::noise::gaussian;
 
 /// A recipe that trains in a second, with photos of its own in `folder`.
@@ -274,6 +275,44 @@ fn training_goes_on_from_a_finished_model() {
             .any(|name| name.starts_with("autoencoder.") || name.starts_with("prediction.")),
         "latents keep their meaning: {changed:?}"
     );
+}
+
+/// They start at zero, so a model goes on from where it was; without them it can't.
+#[test]
+fn a_model_can_be_given_neighbour_projections_but_not_rid_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut without = recipe(folder.path());
+    without.model.transformer.neighbours = false;
+    finish(without).unwrap();
+    finish(further(folder.path(), 0.0)).unwrap();
+    let open =
+        |out: &str| crate::io::checkpoint::Weights::open(&folder.path().join(out).join("model.safetensors")).unwrap();
+    let (before, after) = (open("out"), open("further"));
+    for (name, tensor) in after.tensors().unwrap() {
+        let expected = match before.contains(&name) {
+            true => before.get(&name).unwrap(),
+            false => {
+                assert!(is_neighbours(&name), "{name} is new");
+                tensor.zeros_like().unwrap()
+            }
+        };
+        let distance = (&tensor - expected).unwrap().abs().unwrap().sum_all().unwrap();
+        assert_eq!(
+            distance
+                .to_dtype(candle_core::DType::F32)
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap(),
+            0.0,
+            "{name}"
+        );
+    }
+    let mut back = further(folder.path(), 0.0);
+    back.start_from = Some(folder.path().join("further"));
+    back.output = folder.path().join("back");
+    back.model.transformer.neighbours = false;
+    let error = finish(back).unwrap_err().to_string();
+    assert!(error.contains("start_from") && error.contains("differ"), "{error}");
 }
 
 /// Also when the model that it began with is gone by then.

@@ -58,6 +58,7 @@ pub fn transformer(weights: &Weights, heads: Option<usize>) -> Result<MmditConfi
         pos_embed_max_size: positions.isqrt(),
         qk_norm: normed.map(|_| QkNorm::RmsNorm),
         dual_attention_layers: (0..num_layers).filter(has_dual).collect(),
+        neighbours: false,
         classes: Vec::new(),
     };
     config.check()?;

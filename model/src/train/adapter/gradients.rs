@@ -18,7 +18,6 @@ struct Inputs {
     pooled: Tensor,
     timestep: Tensor,
     unchanging: Unchanging,
-    size: (usize, usize),
 }
 
 impl Inputs {
@@ -28,14 +27,19 @@ impl Inputs {
         let timestep = Tensor::new(timesteps, &network.device)?;
         let mask = Tensor::from_vec(on.masks.concat(), (on.masks.len(), on.masks[0].len()), &network.device)?;
         let (pooled, latents) = (here(&on.pooled)?, here(noisy)?);
-        let (_, _, height, width) = latents.dims4()?;
+        let (context, mask) = (here(&on.context)?, mask.to_dtype(network.dtype)?);
+        let told = Conditioning {
+            timestep: &timestep,
+            context: &context,
+            pooled: &pooled,
+            mask: Some(&mask),
+            clean: None,
+            origin: None,
+        };
         Ok(Self {
-            unchanging: network
-                .transformer
-                .unchanging(&timestep, &pooled, Some(&mask.to_dtype(network.dtype)?))?,
+            unchanging: network.transformer.unchanging(&told, &latents)?,
             scene: here(&on.scene)?,
-            context: here(&on.context)?,
-            size: (height, width),
+            context,
             latents,
             pooled,
             timestep,
@@ -65,9 +69,7 @@ pub fn velocity(network: &Network, noisy: &Tensor, on: &Conditions) -> Result<Te
     for index in 0..network.transformer.config().num_layers {
         streams = detached(network.transformer.segment(index, &streams, &inputs.unchanging)?);
     }
-    let velocity = network
-        .transformer
-        .output(&streams.image, &inputs.unchanging.time, inputs.size)?;
+    let velocity = network.transformer.output(&streams.image, &inputs.unchanging)?;
     velocity.detach().to_dtype(DType::F32)?.to_device(&Device::Cpu)
 }
 
@@ -87,9 +89,7 @@ pub fn losses(
         for index in 0..network.transformer.config().num_layers {
             streams = network.transformer.segment(index, &streams, &inputs.unchanging)?;
         }
-        let output = network
-            .transformer
-            .output(&streams.image, &inputs.unchanging.time, inputs.size)?;
+        let output = network.transformer.output(&streams.image, &inputs.unchanging)?;
         let losses = velocity_losses(&output, batch, objective)?;
         sums.add(&network.variables, &losses.total.backward()?)?;
         Ok(losses)
@@ -119,7 +119,7 @@ fn checkpointed(
             ));
         }
     };
-    let output = transformer.output(image.as_tensor(), &on.time, inputs.size)?;
+    let output = transformer.output(image.as_tensor(), on)?;
     let losses = velocity_losses(&output, batch, objective)?;
     let grads = losses.total.backward()?;
     sums.add(&network.variables, &grads)?;

@@ -179,6 +179,9 @@ impl std::fmt::Display for PredictionKind {
     }
 }
 
+/// Samples are distorted long before this.
+const MOST_PRIOR_GUIDANCE: f64 = 4.0;
+
 /// `config.json` of a bundled-style model folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MiniConfig {
@@ -188,6 +191,9 @@ pub struct MiniConfig {
     pub prediction: PredictionKind,
     /// Sigma shift of the schedule, 3 in SD3.
     pub shift: f64,
+    /// Guidance away from the prior alone when sampling (see `sampler::prediction`); 1 is none. Scene residuals only.
+    #[serde(default = "no_guidance", skip_serializing_if = "is_no_guidance")]
+    pub prior_guidance: f64,
     /// Learned context tokens in place of encoded text.
     pub context_tokens: usize,
     /// The transformer.
@@ -196,13 +202,51 @@ pub struct MiniConfig {
     pub autoencoder: MiniAutoencoderConfig,
 }
 
+fn no_guidance() -> f64 {
+    1.0
+}
+
+#[allow(clippy::float_cmp, clippy::trivially_copy_pass_by_ref)] // as serde asks, and 1 is a setting, not a result
+fn is_no_guidance(guidance: &f64) -> bool {
+    *guidance == no_guidance()
+}
+
 impl MiniConfig {
     /// Parses and checks a `config.json`.
     pub fn parse(json: &str) -> Result<Self, ModelError> {
         let config: Self = serde_json::from_str(json)
             .map_err(|e| ModelError::BadInput(format!("config.json is not a model config of this program: {e}")))?;
         config.transformer.check()?;
+        config.check_guidance()?;
         Ok(config)
+    }
+
+    /// What is predicted, and how sampling is guided, for people.
+    pub fn predicted(&self) -> String {
+        if is_no_guidance(&self.prior_guidance) {
+            self.prediction.to_string()
+        } else {
+            format!(
+                "{}, guided away from its prior by {}",
+                self.prediction, self.prior_guidance
+            )
+        }
+    }
+
+    /// Refuses a guidance that nothing can be made of, naming the key.
+    pub fn check_guidance(&self) -> Result<(), ModelError> {
+        let guidance = self.prior_guidance;
+        if !(0.0..=MOST_PRIOR_GUIDANCE).contains(&guidance) {
+            return Err(ModelError::BadInput(format!(
+                "prior_guidance is {guidance}; it must be from 0, the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
+            )));
+        }
+        if self.prediction == PredictionKind::Velocity && !is_no_guidance(&guidance) {
+            return Err(ModelError::BadInput(format!(
+                "prior_guidance is {guidance}, but a model of the velocity has no prior; leave it out"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -221,4 +265,31 @@ pub fn classes_from_metadata(text: &str) -> Result<Vec<String>, ModelError> {
         )));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(prediction: &str, prior_guidance: &str) -> Result<MiniConfig, ModelError> {
+        let bundled = include_str!("../../assets/models/mini/config.json");
+        let mut json: serde_json::Value = serde_json::from_str(bundled).unwrap();
+        json["prediction"] = prediction.into();
+        json["prior_guidance"] = serde_json::from_str(prior_guidance).unwrap();
+        MiniConfig::parse(&json.to_string())
+    }
+
+    #[test]
+    fn prior_guidance_is_told_and_held_to_what_can_be_sampled() {
+        assert!(config("scene_residual", "1.5").unwrap().predicted().ends_with("by 1.5"));
+        assert!(!config("velocity", "1").unwrap().predicted().contains("guided"));
+        for (prediction, guidance) in [
+            ("scene_residual", "-0.1"),
+            ("scene_residual", "4.1"),
+            ("velocity", "1.5"),
+        ] {
+            let error = config(prediction, guidance).unwrap_err().to_string();
+            assert!(error.contains(&format!("prior_guidance is {guidance}")), "{error}");
+        }
+    }
 }

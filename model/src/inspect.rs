@@ -131,7 +131,7 @@ fn inspect_mini(json: &str, weights: &Weights) -> Result<ModelReport, ModelError
     let factor = config.autoencoder.factor * config.transformer.patch_size;
     Ok(ModelReport {
         name: config.name.clone(),
-        family: format!("MDSD3 model of this program, prediction {}", config.prediction),
+        family: format!("MDSD3 model of this program, prediction {}", config.predicted()),
         clean_path: check.clean_path,
         classes: classes(&config.transformer),
         parts: ["transformer", "autoencoder", "context", "prediction"]

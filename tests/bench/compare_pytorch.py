@@ -56,11 +56,13 @@ def decoder(torch):
         return median(lambda: model.decode(latents), 1)
 
 
-def trainer(torch, port):
+def trainer(torch):
     """Seconds per sample of one AdamW step on the bundled model's transformer, 64 px windows in batches of 16."""
     config = json.loads((ROOT / "assets/models/mini/config.json").read_text())
-    shape = {k: v for k, v in config["transformer"].items() if k != "classes"}
-    model = port.MDSD3Transformer(**shape).add_clean_path().train()
+    shape = {k: v for k, v in config["transformer"].items() if k not in ("classes", "neighbours")}
+    sys.path[:0] = [str(pathlib.Path(args.reference).parent), str(ROOT / "tests/goldens/reference")]
+    from mdsd3_neighbours import NeighbourTransformer
+    model = NeighbourTransformer(**shape).add_clean_path().add_neighbours().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     batch, side, heads = 16, 64 // config["autoencoder"]["factor"], shape["num_attention_heads"]
     random = lambda *size: torch.randn(batch, *size)
@@ -88,7 +90,7 @@ def pytorch(case):
     if case == "decoder":
         return decoder(torch)
     if case == "trainer":
-        return trainer(torch, port)
+        return trainer(torch)
     return transformer(torch, port if case.startswith("clean") else None, dtype)
 
 

@@ -62,7 +62,10 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
     let context = LearnedContext::new(&config, vb.pp("context")).map_err(bad)?;
     let prediction = match config.prediction {
         PredictionKind::Velocity => Prediction::Velocity,
-        PredictionKind::SceneResidual => Prediction::SceneResidual(priors(&config, weights)?),
+        PredictionKind::SceneResidual => Prediction::SceneResidual {
+            priors: priors(&config, weights)?,
+            guidance: config.prior_guidance,
+        },
     };
     weights.check_all_used()?;
     Ok(Pipeline {

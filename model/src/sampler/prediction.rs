@@ -13,6 +13,16 @@
 //! x0_hat = mu  +  (1 - sigma) V / D * y  +  sigma sqrt(V / D) * network(y / sqrt(D))
 //! ```
 //!
+//! A network that is small for its task hedges: what it samples is fainter and less connected than what it learned from. Sampling may
+//! therefore go on from the prior's answer through the network's, by a guidance `w` over 1:
+//!
+//! ```text
+//! x0_hat = prior's + w (network's - prior's)  =  mu + (1 - sigma) V / D * y + w sigma sqrt(V / D) * network(y / sqrt(D))
+//! ```
+//!
+//! It is guidance by a bad version of the model (Karras et al. 2024, arXiv:2406.02507, equation 3), the bad version being a silent
+//! network, which costs no evaluation. Training knows nothing of it.
+//!
 //! Every class and channel is thereby asked for an answer of unit variance, so that faint rain is heard as loudly as
 //! haze. A silent network would give Gaussian noise with the class's mean and per-channel power: structure (streaks,
 //! flakes, depth) is the network's work.
@@ -173,7 +183,12 @@ pub enum Prediction {
     /// The flow-matching velocity.
     Velocity,
     /// A correction to the posterior mean under the mix's prior.
-    SceneResidual(ClassPriors),
+    SceneResidual {
+        /// The prior of each class.
+        priors: ClassPriors,
+        /// Factor on the network's correction; 1 is as trained.
+        guidance: f64,
+    },
 }
 
 impl Prediction {
@@ -181,7 +196,7 @@ impl Prediction {
     pub fn kind(&self) -> PredictionKind {
         match self {
             Self::Velocity => PredictionKind::Velocity,
-            Self::SceneResidual(_) => PredictionKind::SceneResidual,
+            Self::SceneResidual { .. } => PredictionKind::SceneResidual,
         }
     }
 
@@ -201,11 +216,11 @@ impl Prediction {
         let sigma = sigma_tensor(sigmas, x_t.device())?.to_dtype(x_t.dtype())?;
         match self {
             Self::Velocity => x_t - network(x_t)?.broadcast_mul(&sigma)?,
-            Self::SceneResidual(priors) => {
+            Self::SceneResidual { priors, guidance } => {
                 let c = priors.coefficients(sigmas, masks, x_t.dtype(), x_t.device())?;
                 let mean = c.prior_mean(scene)?;
                 let y = noisy_residual(x_t, &mean, &sigma)?;
-                let correction = network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&c.out)?;
+                let correction = network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&(&c.out * *guidance)?)?;
                 mean + (y.broadcast_mul(&c.skip)? + correction)?
             }
         }
@@ -238,13 +253,35 @@ mod tests {
         let x_t = Tensor::new(&[[[[0.8f32]], [[0.2]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
         let masks = vec![vec![1.0, 1.0, 0.0, 0.0]];
-        let x0 = Prediction::SceneResidual(priors())
+        let prediction = Prediction::SceneResidual {
+            priors: priors(),
+            guidance: 1.0,
+        };
+        let x0 = prediction
             .x0_hat(&x_t, &scene, &[0.4], &masks, Tensor::zeros_like)
             .unwrap();
         for (ours, (x, mu, v)) in values(&x0).into_iter().zip([(0.8, 0.34, 0.5), (0.2, -0.3, 2.0)]) {
             let v = v + VARIANCE_FLOOR;
             let expected = mu + 0.6 * v / (0.36 * v + 0.16) * (x - 0.6 * mu);
             assert!((ours - expected).abs() < 1e-6, "{ours} against {expected}");
+        }
+    }
+
+    #[test]
+    fn guidance_goes_on_from_the_prior_through_the_network() {
+        let x_t = Tensor::new(&[[[[0.8f32]], [[0.2]]]], &Device::Cpu).unwrap();
+        let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
+        let x0 = |guidance: f64, network: fn(&Tensor) -> Result<Tensor>| {
+            let priors = priors();
+            let prediction = Prediction::SceneResidual { priors, guidance };
+            let masks = [vec![1.0, 0.5, 0.0, 0.2]];
+            values(&prediction.x0_hat(&x_t, &scene, &[0.4], &masks, network).unwrap())
+        };
+        let network = |input: &Tensor| input.affine(0.7, 0.3);
+        let (prior, plain, guided) = (x0(1.4, Tensor::zeros_like), x0(1.0, network), x0(1.4, network));
+        for ((prior, plain), guided) in prior.into_iter().zip(plain).zip(guided) {
+            assert!((plain - prior).abs() > 0.01, "the network is heard");
+            assert!((guided - (prior + 1.4 * (plain - prior))).abs() < 1e-6);
         }
     }
 

@@ -68,7 +68,10 @@ pub fn train(
         recipe,
         held_out: held_out(recipe, &encoder.model, photos, pairs.len(), observer)?,
         pairs,
-        prediction: Prediction::SceneResidual(priors.clone()),
+        prediction: Prediction::SceneResidual {
+            priors: priors.clone(),
+            guidance: recipe.model.prior_guidance,
+        },
         priors,
         network: &network,
         autoencoder: &encoder.model,

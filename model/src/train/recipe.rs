@@ -257,6 +257,7 @@ impl Recipe {
                     .into(),
             );
         }
+        self.model.check_guidance().map_err(|e| format!("model.{e}"))?;
         self.report.check()?;
         if self.pairs.count == 0 || self.autoencoder.batch == 0 {
             return Err("pairs.count and autoencoder.batch must be at least 1".into());

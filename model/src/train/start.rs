@@ -64,10 +64,11 @@ impl Start {
             ));
         };
         let config = MiniConfig::parse(&json)?;
-        // The name and the schedule's shift say nothing about weights, and neighbour projections may be new: they start at zero.
+        // Name, shift and guidance say nothing about weights, and neighbour projections may be new: they start at zero.
         let renamed = MiniConfig {
             name: recipe.model.name.clone(),
             shift: recipe.model.shift,
+            prior_guidance: recipe.model.prior_guidance,
             transformer: MmditConfig {
                 neighbours: config.transformer.neighbours || recipe.model.transformer.neighbours,
                 ..config.transformer.clone()

@@ -36,40 +36,19 @@ class NeighbourTransformer(MDSD3Transformer):
         for block in self.transformer_blocks[1:]:
             block.neighbours = Neighbours(dim, dim)
         self.proj_out.neighbours = Neighbours(dim, c.patch_size**2 * self.out_channels)
+        self.proj_out.register_forward_hook(lambda layer, inputs, out: out + layer.neighbours(inputs[0], self.rows))
         return self
 
     def add_patches(self, embed, inputs, tokens):
-        p, (_, _, height, width) = self.config.patch_size, inputs[0].shape
-        patches = F.unfold(inputs[0], p, stride=p).transpose(1, 2)
-        return tokens + embed.neighbours(patches, height // p)
-
-    def forward(self, hidden_states, encoder_hidden_states, pooled_projections, timestep, clean_hidden_states=None, mask=None):
-        height, width = hidden_states.shape[-2:]
         p = self.config.patch_size
-        x = self.pos_embed(hidden_states)
-        temb = self.time_text_embed(timestep, pooled_projections)
-        context = self.context_embedder(encoder_hidden_states)
-        clean = None if clean_hidden_states is None else self.clean_projections(clean_hidden_states)
-        for index, block in enumerate(self.transformer_blocks):
-            if index > 0:
-                x = x + block.neighbours(F.layer_norm(x, (x.shape[-1],), eps=1e-6), height // p)
-            n, gate, shift, scale, gate_mlp = block.norm1(x, emb=temb)
-            if block.context_pre_only:
-                nc = block.norm1_context(context, temb)
-            else:
-                nc, c_gate, c_shift, c_scale, c_gate_mlp = block.norm1_context(context, emb=temb)
-            image_attn, context_attn = block.attn(
-                hidden_states=n, encoder_hidden_states=nc, clean=None if clean is None else clean[index], mask=mask)
-            x = x + gate.unsqueeze(1) * image_attn
-            x = x + gate_mlp.unsqueeze(1) * block.ff(block.norm2(x) * (1 + scale[:, None]) + shift[:, None])
-            if not block.context_pre_only:
-                context = context + c_gate.unsqueeze(1) * context_attn
-                context = context + c_gate_mlp.unsqueeze(1) * block.ff_context(
-                    block.norm2_context(context) * (1 + c_scale[:, None]) + c_shift[:, None])
-        x = self.norm_out(x, temb)
-        x = self.proj_out(x) + self.proj_out.neighbours(x, height // p)
-        x = x.reshape(x.shape[0], height // p, width // p, p, p, self.out_channels)
-        return torch.einsum("nhwpqc->nchpwq", x).reshape(x.shape[0], self.out_channels, height, width)
+        self.rows = inputs[0].shape[-2] // p
+        patches = F.unfold(inputs[0], p, stride=p).transpose(1, 2)
+        return tokens + embed.neighbours(patches, self.rows)
+
+    def before_block(self, block, x):
+        if not hasattr(block, "neighbours"):
+            return x
+        return x + block.neighbours(F.layer_norm(x, (x.shape[-1],), eps=1e-6), self.rows)
 
 
 if __name__ == "__main__":

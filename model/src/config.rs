@@ -160,6 +160,13 @@ pub struct MiniAutoencoderConfig {
     pub lapped: bool,
 }
 
+impl MiniAutoencoderConfig {
+    /// How many of the latent channels hold luma; they come first, chroma's behind them (see `train::transform`).
+    pub fn luma_channels(&self) -> usize {
+        self.factor * self.factor
+    }
+}
+
 /// What the transformer's output means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -191,7 +198,7 @@ pub struct MiniConfig {
     pub prediction: PredictionKind,
     /// Sigma shift of the schedule, 3 in SD3.
     pub shift: f64,
-    /// Guidance away from the prior alone when sampling (see `sampler::prediction`); 1 is none. Scene residuals only.
+    /// Guidance of luma away from the prior alone when sampling (see `sampler::prediction`); 1 is none. Scene residuals only.
     #[serde(default = "no_guidance", skip_serializing_if = "is_no_guidance")]
     pub prior_guidance: f64,
     /// Learned context tokens in place of encoded text.
@@ -216,9 +223,22 @@ impl MiniConfig {
     pub fn parse(json: &str) -> Result<Self, ModelError> {
         let config: Self = serde_json::from_str(json)
             .map_err(|e| ModelError::BadInput(format!("config.json is not a model config of this program: {e}")))?;
-        config.transformer.check()?;
-        config.check_guidance()?;
+        config.check()?;
         Ok(config)
+    }
+
+    /// Refuses a config that no model can be made of, naming the key.
+    pub fn check(&self) -> Result<(), ModelError> {
+        self.transformer.check()?;
+        self.check_guidance()
+    }
+
+    /// Guidance away from the prior per latent channel: chroma stays as trained, as what errs in it shows as coloured fringes.
+    pub fn guidance_of_channels(&self) -> Vec<f32> {
+        let (luma, guidance) = (self.autoencoder.luma_channels(), self.prior_guidance as f32);
+        (0..self.autoencoder.latent_channels)
+            .map(|channel| if channel < luma { guidance } else { 1.0 })
+            .collect()
     }
 
     /// What is predicted, and how sampling is guided, for people.
@@ -227,18 +247,17 @@ impl MiniConfig {
             self.prediction.to_string()
         } else {
             format!(
-                "{}, guided away from its prior by {}",
+                "{}, luma guided away from its prior by {}",
                 self.prediction, self.prior_guidance
             )
         }
     }
 
-    /// Refuses a guidance that nothing can be made of, naming the key.
-    pub fn check_guidance(&self) -> Result<(), ModelError> {
+    fn check_guidance(&self) -> Result<(), ModelError> {
         let guidance = self.prior_guidance;
         if !(0.0..=MOST_PRIOR_GUIDANCE).contains(&guidance) {
             return Err(ModelError::BadInput(format!(
-                "prior_guidance is {guidance}; it must be from 0, the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
+                "prior_guidance is {guidance}; it must be from 0, luma from the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
             )));
         }
         if self.prediction == PredictionKind::Velocity && !is_no_guidance(&guidance) {
@@ -283,6 +302,8 @@ mod tests {
     fn prior_guidance_is_told_and_held_to_what_can_be_sampled() {
         assert!(config("scene_residual", "1.5").unwrap().predicted().ends_with("by 1.5"));
         assert!(!config("velocity", "1").unwrap().predicted().contains("guided"));
+        let channels = config("scene_residual", "1.5").unwrap().guidance_of_channels();
+        assert_eq!(channels, [[1.5; 16].as_slice(), &[1.0; 8]].concat(), "luma alone");
         for (prediction, guidance) in [
             ("scene_residual", "-0.1"),
             ("scene_residual", "4.1"),

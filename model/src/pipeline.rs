@@ -15,7 +15,7 @@ mod mini;
 mod sd3;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
@@ -25,7 +25,7 @@ use crate::adapter::Strength;
 use crate::autoencoder::LatentProjection;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
-use crate::io::layout::ModelParts;
+use crate::io::layout::{ModelParts, transformer_files};
 use crate::io::photo::scene_key;
 use crate::mix::Mix;
 use crate::mmdit::{CleanCache, Conditioning, HeadRatio, Mmdit, check_head_ratios, head_mask, set_heads};
@@ -43,6 +43,14 @@ pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
 pub(crate) use mini::{find as find_mini, priors as mini_priors};
 pub(crate) use sd3::config_with_classes;
+
+/// The files that tell one model from another, in order: those of the transformer's weights, and this program's own
+/// `config.json`, which says how they are sampled.
+pub fn identity_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let mut files = transformer_files(path)?;
+    files.extend(mini::find_config(path).map(|(config, _)| config));
+    Ok(files)
+}
 
 /// Facts about a loaded pipeline.
 #[derive(Debug, Clone)]

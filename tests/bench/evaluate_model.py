@@ -4,6 +4,7 @@ PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary 
 Markdown, the means of measure_mix.py per mix, the distances to the physical degradations, and every target with its figure.
 "Edges" is what a mix adds across the edges of 8 px tokens beside what it adds elsewhere: mean step over mean step, 1 without blocks.
 "Reach" is how far streaks go on: the rows over which what a mix brightens stays correlated with itself, to one half, along its best lean.
+"Fringe" is colour that isn't the scene's, faded or not: the 99.9th percentile over pixels, of 255.
 --beyond adds ratios above 1, 512 px, 3:2 and portrait frames, which the targets' figures don't cover, on as many photos.
 "No class" is measured against the scene as the model saw it, everything else against the model's own no-class result of the same
 seed, so that the autoencoder's blur does not count. Images stay in OUT_DIR (a second run reuses them), with a contact sheet.
@@ -83,6 +84,13 @@ def reach(residual):
     return end - 1 + (along[end - 1] - 0.5) / (along[end - 1] - along[end])
 
 
+def fringe(scene, mixed):
+    """What is left of a result's colour beyond the scene's own, faded to what share fits each pixel best; 99.9th percentile, of 255."""
+    own, found = (255 * (image - (image @ LUMA)[..., None]) for image in (scene, mixed))
+    share = np.clip((own * found).sum(-1) / np.maximum((own**2).sum(-1), 1e-6), 0, 1)[..., None]
+    return float(np.percentile(np.abs(found - share * own).max(-1), 99.9))
+
+
 def spectrum_distance(a, b):
     """Root mean square difference of the log10 power spectra of two residuals' luma, radially averaged in 24 rings."""
     rings = np.clip((np.hypot(*np.meshgrid(np.fft.fftfreq(a.shape[0]), np.fft.fftfreq(a.shape[1]), indexing="ij")) * 48).astype(int), 0, 23)
@@ -90,6 +98,7 @@ def spectrum_distance(a, b):
     return float(np.sqrt(np.mean((radial(a) - radial(b)) ** 2)))
 
 
+beside = lambda scene, mixed: {**measure(scene, mixed), "edges": edges(mixed - scene), "reach": reach(mixed - scene), "fringe": fringe(scene, mixed)}
 rows = {}  # (mix, by) -> list of measurements
 distance = {}  # mix -> list of (spectrum, histogram)
 manifest = csv.DictReader(open(ROOT / "assets/recipes/manifest.tsv"), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -105,8 +114,8 @@ for photo in photos:
         rows.setdefault(("none", "model"), []).append({**measure(scene, clean), "tint": float(np.abs((clean - scene).mean((0, 1))).max())})
         for mix in MIXES:
             real, made = physical(photo, mix, seed), render(photo, mix, seed)
-            rows.setdefault((mix, "physical"), []).append({**measure(scene, real), "edges": edges(real - scene), "reach": reach(real - scene)})
-            rows.setdefault((mix, "model"), []).append({**measure(clean, made), "edges": edges(made - clean), "reach": reach(made - clean)})
+            rows.setdefault((mix, "physical"), []).append(beside(scene, real))
+            rows.setdefault((mix, "model"), []).append(beside(clean, made))
             distance.setdefault(mix, []).append((spectrum_distance(real - scene, made - clean), 255 * wasserstein_distance((real - scene).ravel()[::7], (made - clean).ravel()[::7])))
         for mix in ("rain=1", "noise=1"):  # what the autoencoder lets through: a degraded photo as the scene, no class on
             passed = render(make_physical(photo, mix, seed), "rain=0", seed, stem=photo.with_name(photo.stem + mix.replace("=", "")))
@@ -120,11 +129,12 @@ for i, name in enumerate(shown + ["physical haze=1", "physical rain=1", "physica
 image.resize((image.width // 2, image.height // 2), Image.LANCZOS).save(OUT / "contact_sheet.jpg", quality=85)
 
 mean = lambda mix, what, by="model": float(np.mean([m[what] for m in rows[mix, by]]))
-print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | edges | reach px | psnr dB |\n|---|---|---|---|---|---|---|---|")
+print(f"{len(photos)} photos, seeds {args.seeds}, 256 px, 20 Euler steps, guidance 1\n\n| mix | made by | veil | streak | anisotropy | edges | reach px | fringe | psnr dB |\n|---|---|---|---|---|---|---|---|---|")
 for mix, by in rows:
     across = f"{mean(mix, 'edges', by):.2f}" if "edges" in rows[mix, by][0] else ""
     along = f"{mean(mix, 'reach', by):.1f}" if "rain" in mix and across else ""
-    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {across} | {along} | {mean(mix, 'psnr', by):.1f} |")
+    colour = f"{mean(mix, 'fringe', by):.1f}" if across else ""
+    print(f"| {mix} | {by} | {mean(mix, 'veil', by):.3f} | {mean(mix, 'streak', by):.2f} | {mean(mix, 'anisotropy', by):.2f} | {across} | {along} | {colour} | {mean(mix, 'psnr', by):.1f} |")
 print("\n| mix | spectrum distance, log10 | histogram distance, of 255 |\n|---|---|---|")
 for mix, values in distance.items():
     print(f"| {mix} | {np.mean([v[0] for v in values]):.3f} | {np.mean([v[1] for v in values]):.2f} |")

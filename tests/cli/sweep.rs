@@ -9,6 +9,7 @@ use std::fs;
 use mdsd3_engine::metadata;
 use serde_json::Value;
 
+use crate::bad_copies::model_with;
 use crate::program::{files_in, mdsd3};
 use support::{Project, tree};
 
@@ -216,6 +217,41 @@ fn a_single_render_is_made_again_from_its_png() {
     )
     .refused(2);
     assert!(line.contains("--from"), "{line}");
+}
+
+#[test]
+fn a_render_is_not_made_again_with_another_config_of_its_model() {
+    let project = Project::new("mixes = [{ rain = 1.0 }]");
+    let model = model_with(&project.root(), |_| {});
+    let hash = |args: &[&str]| {
+        let said = mdsd3(&project.root(), args).succeeded();
+        said.lines().last().expect("the hash").to_owned()
+    };
+    assert_eq!(
+        hash(&["info", "model"]),
+        hash(&["info"]),
+        "the same files are the same model"
+    );
+
+    let args = [
+        "render", "a.png", "--model", "model", "--size", "64", "--steps", "2", "-o", "one.png",
+    ];
+    mdsd3(&project.root(), args).succeeded();
+    let again = ["render", "--from", "../one.png", "-o", "two.png"];
+    let elsewhere = project.root().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("a folder");
+    mdsd3(&elsewhere, again).succeeded();
+    let read = |path: &str| fs::read(project.root().join(path)).expect("a file");
+    assert!(read("one.png") == read("elsewhere/two.png"));
+    let config = fs::read_to_string(model.join("config.json")).expect("the config");
+    let edited = config.replace("\"shift\": 3.0", "\"shift\": 2.0");
+    assert!(edited != config, "the config has a shift of 3");
+    fs::write(model.join("config.json"), edited).expect("written");
+    let line = mdsd3(&elsewhere, again).refused(2);
+    assert!(
+        line.contains("another version of the model") && line.contains("config.json"),
+        "{line}"
+    );
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mdsd3_engine::branch;
 use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
 use mdsd3_engine::export::reproduce;
 use mdsd3_engine::metadata::{self, RunSettings};
@@ -107,8 +106,7 @@ fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
     if let Some(pair) = &settings.pair {
         metadata::write_file(output, &reproduce::pair_file(source, &settings, pair)?)?;
     } else {
-        let mut request = settings.request.clone();
-        branch::set_scene(&mut request, reproduce::scene_of(source, &settings)?.as_deref());
+        let request = reproduce::run_of(source, &settings)?;
         let rendered = Session::new()
             .render(&request, &mut ())?
             .context("the run was stopped")?;

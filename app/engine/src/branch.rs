@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
+use crate::loaded::ModelKey;
 use crate::request::RenderRequest;
 
 /// Where a run takes over from another: steps before [`Self::step`] are the other's, the rest its own.
@@ -71,11 +72,12 @@ impl Branch {
     }
 }
 
-/// Sets the photo of a run and of all runs that it branches from: where a photo has moved, it moved for all of them.
-pub fn set_scene(request: &mut RenderRequest, scene: Option<&Path>) {
+/// Sets the photo and the model of a run and of all runs that it branches from: where they have moved, they moved for all.
+pub(crate) fn lead_to(request: &mut RenderRequest, scene: Option<&Path>, model: &ModelKey) {
     request.scene = scene.map(Path::to_owned);
+    request.set_model_key(model);
     if let Some(branch) = &mut request.branch {
-        set_scene(&mut branch.from, scene);
+        lead_to(&mut branch.from, scene, model);
     }
 }
 

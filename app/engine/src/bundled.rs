@@ -8,6 +8,7 @@ use mdsd3_model::inspect::{ModelReport, inspect_embedded};
 use mdsd3_model::pipeline::Pipeline;
 
 use crate::error::EngineError;
+use crate::loaded::sha256_of_parts;
 use crate::metadata;
 
 #[cfg(bundled_model)]
@@ -59,10 +60,11 @@ pub(crate) fn inspect_model() -> Result<ModelReport, EngineError> {
     Ok(inspect_embedded(config, weights)?)
 }
 
-/// SHA-256 of the bundled weights.
+/// Its hash, as of a folder with the same files.
 pub(crate) fn model_sha256() -> Result<String, EngineError> {
-    let (_, weights) = model()?;
-    Ok(metadata::sha256_hex(weights))
+    let (config, weights) = model()?;
+    let hashes = [weights, config.as_bytes()].map(metadata::sha256_hex);
+    Ok(sha256_of_parts(hashes.into()))
 }
 
 fn model() -> Result<(&'static str, &'static [u8]), EngineError> {

@@ -19,7 +19,7 @@ pub fn inspect(path: Option<&Path>, parts: &ModelParts) -> Result<ModelReport, E
     }
 }
 
-/// SHA-256 of a model's weights.
+/// SHA-256 of a model: of its weights file, or over the hashes of its files when they are several.
 pub fn sha256(path: Option<&Path>, parts: &ModelParts) -> Result<String, EngineError> {
     match path {
         Some(path) => loaded::sha256_of_model(path, parts.adapter.as_deref()),

@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::Tensor;
 use image::Rgb32FImage;
 pub use mdsd3_model::io::layout::ModelParts;
-use mdsd3_model::io::layout::transformer_files;
-use mdsd3_model::pipeline::{Pipeline, Scene};
+use mdsd3_model::pipeline::{Pipeline, Scene, identity_files};
 
 use crate::Mix;
 use crate::bundled;
@@ -194,7 +193,7 @@ impl LoadedModel {
     }
 }
 
-/// A model's name and the hash of its weights, which is computed when it is first asked for: hashing gigabytes takes
+/// A model's name and hash, which is computed when it is first asked for: hashing gigabytes takes
 /// seconds, and most runs are never saved.
 #[derive(Debug)]
 pub struct LazyIdentity {
@@ -219,18 +218,20 @@ impl LazyIdentity {
     }
 }
 
-/// The hash of a model: its weights file's, or over the hashes of its files when they are several.
+/// The hash of a model and its adapter: weights, and the `config.json` of this program's own models.
 pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, EngineError> {
-    let mut files = transformer_files(path)?;
+    let mut files = identity_files(path)?;
     files.extend(adapter.map(Path::to_owned));
-    let hashes = files
-        .iter()
-        .map(|file| metadata::sha256_of_file(file))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(match <[String; 1]>::try_from(hashes) {
+    let hashes = files.iter().map(|file| metadata::sha256_of_file(file));
+    Ok(sha256_of_parts(hashes.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The hash of a model of which the parts have these: the part's own when there is one.
+pub(crate) fn sha256_of_parts(hashes: Vec<String>) -> String {
+    match <[String; 1]>::try_from(hashes) {
         Ok([one]) => one,
         Err(several) => metadata::sha256_hex(several.join("\n").as_bytes()),
-    })
+    }
 }
 
 /// What was measured of the model's ratios; of an adapter's, nothing is known.

@@ -77,12 +77,13 @@ pub enum PairImage {
     Composited,
 }
 
-/// Which weights made an image.
+/// Which model made an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// Human-readable name.
     pub name: String,
-    /// SHA-256 of the weights file in hexadecimal digits.
+    /// SHA-256 in hexadecimal digits: of the weights file, or over the hashes of several files; a model of this program is two,
+    /// as its `config.json` says how the weights are sampled.
     pub sha256: String,
 }
 

@@ -216,8 +216,8 @@ impl Sd3Checkpoint {
     }
 }
 
-/// The files that hold a model's transformer, in order: what tells one model from another.
-pub fn transformer_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+/// The files that hold a model's transformer, in order.
+pub(crate) fn transformer_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

@@ -1,6 +1,6 @@
 //! This program's own model folders: `config.json` and `model.safetensors`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use candle_core::{DType, Device};
@@ -15,20 +15,25 @@ use crate::io::checkpoint::Weights;
 use crate::mmdit::{Mmdit, class_heads};
 use crate::sampler::prediction::{ClassPriors, Prediction};
 
-/// The config and weights of a model folder of this program, or of its weights file; `None` when `path` is something else.
-pub fn find(path: &Path) -> Result<Option<(String, Weights)>, ModelError> {
+/// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
+pub fn find_config(path: &Path) -> Option<(PathBuf, String)> {
     let folder = if path.is_dir() {
         path
     } else {
         path.parent().unwrap_or(Path::new("."))
     };
-    let Ok(json) = std::fs::read_to_string(folder.join("config.json")) else {
+    let config = folder.join("config.json");
+    let json = std::fs::read_to_string(&config).ok()?;
+    // Diffusers' config.json has none of these; a damaged one of ours should be named as ours.
+    let own = json.contains("\"prediction\"") || json.contains("\"context_tokens\"");
+    own.then_some((config, json))
+}
+
+/// The config and weights of a model folder of this program, or of its weights file; `None` when `path` is something else.
+pub fn find(path: &Path) -> Result<Option<(String, Weights)>, ModelError> {
+    let Some((_, json)) = find_config(path) else {
         return Ok(None);
     };
-    // Diffusers' config.json has none of these; a damaged one of ours should be named as ours.
-    if !json.contains("\"prediction\"") && !json.contains("\"context_tokens\"") {
-        return Ok(None);
-    }
     let file = if path.is_dir() {
         path.join("model.safetensors")
     } else {
@@ -64,7 +69,7 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
         PredictionKind::Velocity => Prediction::Velocity,
         PredictionKind::SceneResidual => Prediction::SceneResidual {
             priors: priors(&config, weights)?,
-            guidance: config.prior_guidance,
+            guidance: config.guidance_of_channels(),
         },
     };
     weights.check_all_used()?;

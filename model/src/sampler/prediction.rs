@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A network that is small for its task hedges: what it samples is fainter and less connected than what it learned from. Sampling may
-//! therefore go on from the prior's answer through the network's, by a guidance `w` over 1:
+//! therefore go on from the prior's answer through the network's, by a guidance `w` over 1 per latent channel:
 //!
 //! ```text
 //! x0_hat = prior's + w (network's - prior's)  =  mu + (1 - sigma) V / D * y + w sigma sqrt(V / D) * network(y / sqrt(D))
@@ -186,8 +186,8 @@ pub enum Prediction {
     SceneResidual {
         /// The prior of each class.
         priors: ClassPriors,
-        /// Factor on the network's correction; 1 is as trained.
-        guidance: f64,
+        /// Factor on the network's correction per latent channel; 1 is as trained.
+        guidance: Vec<f32>,
     },
 }
 
@@ -220,7 +220,10 @@ impl Prediction {
                 let c = priors.coefficients(sigmas, masks, x_t.dtype(), x_t.device())?;
                 let mean = c.prior_mean(scene)?;
                 let y = noisy_residual(x_t, &mean, &sigma)?;
-                let correction = network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&(&c.out * *guidance)?)?;
+                let guidance =
+                    Tensor::from_slice(guidance, (1, guidance.len(), 1, 1), x_t.device())?.to_dtype(x_t.dtype())?;
+                let correction =
+                    network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&c.out.broadcast_mul(&guidance)?)?;
                 mean + (y.broadcast_mul(&c.skip)? + correction)?
             }
         }
@@ -255,7 +258,7 @@ mod tests {
         let masks = vec![vec![1.0, 1.0, 0.0, 0.0]];
         let prediction = Prediction::SceneResidual {
             priors: priors(),
-            guidance: 1.0,
+            guidance: vec![1.0; 2],
         };
         let x0 = prediction
             .x0_hat(&x_t, &scene, &[0.4], &masks, Tensor::zeros_like)
@@ -271,17 +274,22 @@ mod tests {
     fn guidance_goes_on_from_the_prior_through_the_network() {
         let x_t = Tensor::new(&[[[[0.8f32]], [[0.2]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
-        let x0 = |guidance: f64, network: fn(&Tensor) -> Result<Tensor>| {
-            let priors = priors();
+        let x0 = |guidance: [f32; 2], network: fn(&Tensor) -> Result<Tensor>| {
+            let (priors, guidance) = (priors(), guidance.to_vec());
             let prediction = Prediction::SceneResidual { priors, guidance };
             let masks = [vec![1.0, 0.5, 0.0, 0.2]];
             values(&prediction.x0_hat(&x_t, &scene, &[0.4], &masks, network).unwrap())
         };
         let network = |input: &Tensor| input.affine(0.7, 0.3);
-        let (prior, plain, guided) = (x0(1.4, Tensor::zeros_like), x0(1.0, network), x0(1.4, network));
-        for ((prior, plain), guided) in prior.into_iter().zip(plain).zip(guided) {
+        let (prior, plain) = (x0([1.4, 0.9], Tensor::zeros_like), x0([1.0, 1.0], network));
+        let guided = x0([1.4, 0.9], network);
+        for (channel, w) in [1.4, 0.9].into_iter().enumerate() {
+            let (prior, plain, guided) = (prior[channel], plain[channel], guided[channel]);
             assert!((plain - prior).abs() > 0.01, "the network is heard");
-            assert!((guided - (prior + 1.4 * (plain - prior))).abs() < 1e-6);
+            assert!(
+                (guided - (prior + w * (plain - prior))).abs() < 1e-6,
+                "channel {channel}"
+            );
         }
     }
 

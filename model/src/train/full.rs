@@ -70,7 +70,7 @@ pub fn train(
         pairs,
         prediction: Prediction::SceneResidual {
             priors: priors.clone(),
-            guidance: recipe.model.prior_guidance,
+            guidance: recipe.model.guidance_of_channels(),
         },
         priors,
         network: &network,

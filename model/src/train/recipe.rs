@@ -226,7 +226,7 @@ impl Recipe {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.model.transformer.check().map_err(|e| e.to_string())?;
+        self.model.check().map_err(|e| e.to_string())?;
         let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
         let sides = self
             .stages
@@ -257,7 +257,6 @@ impl Recipe {
                     .into(),
             );
         }
-        self.model.check_guidance().map_err(|e| format!("model.{e}"))?;
         self.report.check()?;
         if self.pairs.count == 0 || self.autoencoder.batch == 0 {
             return Err("pairs.count and autoencoder.batch must be at least 1".into());

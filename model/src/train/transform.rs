@@ -31,7 +31,7 @@ impl PatchTransform {
     /// A config whose channels do not hold all of luma.
     pub fn new(config: &MiniAutoencoderConfig) -> Result<Self> {
         let (factor, channels) = (config.factor, config.latent_channels);
-        let luma = factor * factor;
+        let luma = config.luma_channels();
         if channels < luma || channels > 3 * luma || (channels - luma) % 2 != 0 {
             candle_core::bail!(
                 "{channels} latent channels: this transform needs {luma} for luma and an even number for chroma"

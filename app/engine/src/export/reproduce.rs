@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use super::check::bad;
 use super::pair::{self, Maker, SceneInWork};
 use super::plan::EngineKind;
+use crate::branch;
 use crate::error::EngineError;
+use crate::inspect;
 use crate::loaded::{LoadedModel, ModelKey};
 use crate::metadata::{self, PairImage, PairSettings, RunSettings};
+use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
 /// Makes the image of a pair again; the bytes of the whole file.
@@ -24,7 +27,7 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
     let mut maker = match pair.engine {
         EngineKind::Physical => Maker::Physical,
         EngineKind::Mdsd3 if pair.image == PairImage::Gt => Maker::Physical,
-        EngineKind::Mdsd3 => Maker::Model(Box::new(load_model(source, settings)?)),
+        EngineKind::Mdsd3 => Maker::Model(Box::new(LoadedModel::load(model_of(source, settings)?)?)),
     };
     let photo = scene_of(source, settings)?;
     let multiple_px = maker.size_multiple();
@@ -36,30 +39,40 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
     pair::encode(&rgb, settings)
 }
 
-fn load_model(source: &Path, settings: &RunSettings) -> Result<LoadedModel, EngineError> {
+/// The run of a PNG, led to where its photo and its model are now.
+///
+/// # Errors
+/// [`EngineError::BadInput`] when one of them can't be found or is not that of the PNG.
+pub fn run_of(source: &Path, settings: &RunSettings) -> Result<RenderRequest, EngineError> {
+    let mut request = settings.request.clone();
+    let (scene, model) = (scene_of(source, settings)?, model_of(source, settings)?);
+    branch::lead_to(&mut request, scene.as_deref(), &model);
+    Ok(request)
+}
+
+/// Where the model of a PNG is; hashed, not loaded, as another would only be loaded in vain.
+fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineError> {
     let mut key: ModelKey = settings.request.model_key();
     for path in key.paths_mut() {
         *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
-    let model = LoadedModel::load(key)?;
-    let identity = model.identity().resolve()?;
-    if identity.sha256 != settings.model.sha256 {
+    let here = inspect::sha256(key.path.as_deref(), &key.parts)?;
+    if here != settings.model.sha256 {
         return Err(bad(format!(
-            "{}: was made by another version of the model {} (hash {:.10}, here {:.10})",
+            "{}: was made by another version of the model {} (hash {:.10}, here {here:.10}); restore its weights and config.json",
             source.display(),
             settings.model.name,
             settings.model.sha256,
-            identity.sha256
         )));
     }
-    Ok(model)
+    Ok(key)
 }
 
 /// The photo a PNG was made from; `None` for the demo photo in the program.
 ///
 /// # Errors
 /// [`EngineError::BadInput`] when it is nowhere, or another photo is in its place.
-pub fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>, EngineError> {
+fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>, EngineError> {
     let Some(path) = &settings.request.scene else {
         return Ok(None);
     };

@@ -161,7 +161,7 @@ pub struct MiniAutoencoderConfig {
 }
 
 impl MiniAutoencoderConfig {
-    /// How many of the latent channels hold luma; they come first, chroma's behind them (see `train::transform`).
+    /// How many of the latent channels hold luma, as `train::transform` starts them; they come first, chroma's behind them.
     pub fn luma_channels(&self) -> usize {
         self.factor * self.factor
     }

@@ -41,15 +41,14 @@ pub use context::LearnedContext;
 use context::{BatchContext, Context};
 pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
+pub use mini::files as own_files;
 pub(crate) use mini::{find as find_mini, priors as mini_priors};
 pub(crate) use sd3::config_with_classes;
 
-/// The files that tell one model from another, in order: those of the transformer's weights, and this program's own
-/// `config.json`, which says how they are sampled.
+/// The files that tell one model from another, in order: a Stable Diffusion 3 transformer's weights, or weights and
+/// `config.json` of a model of this program.
 pub fn identity_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let mut files = transformer_files(path)?;
-    files.extend(mini::find_config(path).map(|(config, _)| config));
-    Ok(files)
+    own_files(path).map_or_else(|| transformer_files(path), |own| Ok(own.into()))
 }
 
 /// Facts about a loaded pipeline.

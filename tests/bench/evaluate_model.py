@@ -4,7 +4,8 @@ PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary 
 Markdown, the means of measure_mix.py per mix, the distances to the physical degradations, and every target with its figure.
 "Edges" is what a mix adds across the edges of 8 px tokens beside what it adds elsewhere: mean step over mean step, 1 without blocks.
 "Reach" is how far streaks go on: the rows over which what a mix brightens stays correlated with itself, to one half, along its best lean.
-"Fringe" is colour that isn't the scene's, faded or not: the 99.9th percentile over pixels, of 255.
+"Fringe" is colour that isn't the scene's, faded or not: the 99.9th percentile over pixels, of 255. Noise and haze have some by nature,
+so look at it beside the physical row.
 --beyond adds ratios above 1, 512 px, 3:2 and portrait frames, which the targets' figures don't cover, on as many photos.
 "No class" is measured against the scene as the model saw it, everything else against the model's own no-class result of the same
 seed, so that the autoencoder's blur does not count. Images stay in OUT_DIR (a second run reuses them), with a contact sheet.

@@ -5,12 +5,12 @@ mod kills;
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use mdsd3_engine::metadata;
 use serde_json::Value;
 
-use crate::bad_copies::model_with;
-use crate::program::{files_in, mdsd3};
+use crate::program::{files_in, mdsd3, repository};
 use support::{Project, tree};
 
 #[test]
@@ -222,9 +222,17 @@ fn a_single_render_is_made_again_from_its_png() {
 #[test]
 fn a_render_is_not_made_again_with_another_config_of_its_model() {
     let project = Project::new("mixes = [{ rain = 1.0 }]");
-    let model = model_with(&project.root(), |_| {});
+    let (root, elsewhere) = (project.root(), project.root().join("elsewhere"));
+    let bundled = repository().join("assets/models/mini");
+    let copy_to = |model: &Path| {
+        fs::create_dir_all(model).expect("a folder");
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(bundled.join(file), model.join(file)).expect("a file of the bundled model");
+        }
+    };
+    copy_to(&root.join("model"));
     let hash = |args: &[&str]| {
-        let said = mdsd3(&project.root(), args).succeeded();
+        let said = mdsd3(&root, args).succeeded();
         said.lines().last().expect("the hash").to_owned()
     };
     assert_eq!(
@@ -236,22 +244,27 @@ fn a_render_is_not_made_again_with_another_config_of_its_model() {
     let args = [
         "render", "a.png", "--model", "model", "--size", "64", "--steps", "2", "-o", "one.png",
     ];
-    mdsd3(&project.root(), args).succeeded();
+    mdsd3(&root, args).succeeded();
     let again = ["render", "--from", "../one.png", "-o", "two.png"];
-    let elsewhere = project.root().join("elsewhere");
     fs::create_dir(&elsewhere).expect("a folder");
     mdsd3(&elsewhere, again).succeeded();
-    let read = |path: &str| fs::read(project.root().join(path)).expect("a file");
+    let read = |path: &str| fs::read(root.join(path)).expect("a file");
     assert!(read("one.png") == read("elsewhere/two.png"));
-    let config = fs::read_to_string(model.join("config.json")).expect("the config");
+
+    let config = fs::read_to_string(root.join("model/config.json")).expect("the config");
     let edited = config.replace("\"shift\": 3.0", "\"shift\": 2.0");
     assert!(edited != config, "the config has a shift of 3");
-    fs::write(model.join("config.json"), edited).expect("written");
+    fs::write(root.join("model/config.json"), edited).expect("written");
     let line = mdsd3(&elsewhere, again).refused(2);
     assert!(
-        line.contains("another version of the model") && line.contains("config.json"),
+        line.contains("another version of the model") && line.contains("restore"),
         "{line}"
     );
+
+    // Beside an edited one in the working folder, the right one near the PNG is found.
+    fs::rename(root.join("model"), elsewhere.join("model")).expect("moved");
+    copy_to(&root.join("model"));
+    mdsd3(&elsewhere, again).succeeded();
 }
 
 #[test]

@@ -120,6 +120,30 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_is_led_to_photo_and_model_with_all_its_runs() {
+        let first = RenderRequest {
+            scene: Some("old.png".into()),
+            model: Some("old".into()),
+            ..RenderRequest::default()
+        };
+        let mut third = branch(8, branch(5, first));
+        let model = ModelKey {
+            path: Some("new".into()),
+            ..RenderRequest::default().model_key()
+        };
+        lead_to(&mut third, Some(Path::new("new.png")), &model);
+        let mut run = Some(&third);
+        let mut runs = 0;
+        while let Some(request) = run {
+            assert_eq!(request.scene.as_deref(), Some(Path::new("new.png")));
+            assert_eq!(request.model_key(), model);
+            run = request.branch.as_ref().map(|branch| &branch.from);
+            runs += 1;
+        }
+        assert_eq!(runs, 3);
+    }
+
+    #[test]
     fn a_branch_must_fit_its_run() {
         let refusal = |change: fn(&mut RenderRequest)| {
             let mut request = branch(5, RenderRequest::default());

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::Tensor;
 use image::Rgb32FImage;
 pub use mdsd3_model::io::layout::ModelParts;
-use mdsd3_model::pipeline::{Pipeline, Scene, identity_files};
+use mdsd3_model::pipeline::{Pipeline, Scene, identity_files, own_files};
 
 use crate::Mix;
 use crate::bundled;
@@ -114,6 +114,10 @@ impl LoadedModel {
             adapter: key.parts.adapter.clone(),
             sha256: OnceLock::new(),
         };
+        // Small, and its config is there to be edited: a later hash could be of another config than the one loaded.
+        if key.path.as_deref().and_then(own_files).is_some() {
+            identity.resolve()?;
+        }
         Ok(Self {
             key,
             pipeline: Arc::new(pipeline),
@@ -193,8 +197,8 @@ impl LoadedModel {
     }
 }
 
-/// A model's name and hash, which is computed when it is first asked for: hashing gigabytes takes
-/// seconds, and most runs are never saved.
+/// A model's name and hash. A checkpoint's is computed when it is first asked for: hashing gigabytes takes seconds, and most
+/// runs are never saved.
 #[derive(Debug)]
 pub struct LazyIdentity {
     name: String,

@@ -16,7 +16,7 @@ use crate::mmdit::{Mmdit, class_heads};
 use crate::sampler::prediction::{ClassPriors, Prediction};
 
 /// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
-pub fn find_config(path: &Path) -> Option<(PathBuf, String)> {
+fn find_config(path: &Path) -> Option<(PathBuf, String)> {
     let folder = if path.is_dir() {
         path
     } else {
@@ -34,12 +34,20 @@ pub fn find(path: &Path) -> Result<Option<(String, Weights)>, ModelError> {
     let Some((_, json)) = find_config(path) else {
         return Ok(None);
     };
-    let file = if path.is_dir() {
+    Ok(Some((json, Weights::open(&weights_path(path))?)))
+}
+
+fn weights_path(path: &Path) -> PathBuf {
+    if path.is_dir() {
         path.join("model.safetensors")
     } else {
         path.to_owned()
-    };
-    Ok(Some((json, Weights::open(&file)?)))
+    }
+}
+
+/// The files of a model of this program: weights, and the config that says how they are sampled; `None` for others.
+pub fn files(path: &Path) -> Option<[PathBuf; 2]> {
+    find_config(path).map(|(config, _)| [weights_path(path), config])
 }
 
 /// The prior of each class that a scene-residual model stores.

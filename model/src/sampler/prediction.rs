@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A network that is small for its task hedges: what it samples is fainter and less connected than what it learned from. Sampling may
-//! therefore go on from the prior's answer through the network's, by a guidance `w` over 1 per latent channel:
+//! therefore go on from the prior's answer through the network's, by a guidance `w` per latent channel, over 1 in those of luma:
 //!
 //! ```text
 //! x0_hat = prior's + w (network's - prior's)  =  mu + (1 - sigma) V / D * y + w sigma sqrt(V / D) * network(y / sqrt(D))

@@ -226,7 +226,13 @@ impl Recipe {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.model.check().map_err(|e| e.to_string())?;
+        if self.model.prediction != PredictionKind::SceneResidual {
+            return Err(
+                "model.prediction must be \"scene_residual\": it is what whole small models are trained to predict"
+                    .into(),
+            );
+        }
+        self.model.check().map_err(|e| format!("[model]: {e}"))?;
         let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
         let sides = self
             .stages
@@ -250,12 +256,6 @@ impl Recipe {
             return Err(format!(
                 "pairs.class_weights has {weights} numbers for {classes} classes"
             ));
-        }
-        if self.model.prediction != PredictionKind::SceneResidual {
-            return Err(
-                "model.prediction must be \"scene_residual\": it is what whole small models are trained to predict"
-                    .into(),
-            );
         }
         self.report.check()?;
         if self.pairs.count == 0 || self.autoencoder.batch == 0 {

@@ -1,4 +1,4 @@
-//! Making an image of a dataset again from its own PNG.
+//! Making an image again from its own PNG.
 
 use std::path::{Path, PathBuf};
 
@@ -52,20 +52,45 @@ pub fn run_of(source: &Path, settings: &RunSettings) -> Result<RenderRequest, En
 
 /// Where the model of a PNG is; hashed, not loaded, as another would only be loaded in vain.
 fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineError> {
-    let mut key: ModelKey = settings.request.model_key();
+    let wanted = settings.request.model_key();
+    let mut key = wanted.clone();
     for path in key.paths_mut() {
         *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
-    let here = inspect::sha256(key.path.as_deref(), &key.parts)?;
-    if here != settings.model.sha256 {
-        return Err(bad(format!(
-            "{}: was made by another version of the model {} (hash {:.10}, here {here:.10}); restore its weights and config.json",
-            source.display(),
-            settings.model.name,
-            settings.model.sha256,
-        )));
+    let places = match &wanted.path {
+        Some(path) => candidates(path, source).map(Some).collect(),
+        None => vec![None],
+    };
+    let mut other = None;
+    for path in places {
+        key.path = path;
+        match inspect::sha256(key.path.as_deref(), &key.parts) {
+            Ok(here) if here == settings.model.sha256 => return Ok(key),
+            here => other.get_or_insert(here),
+        };
     }
-    Ok(key)
+    match other {
+        Some(Err(error)) => Err(error),
+        here => Err(other_model(
+            source,
+            settings,
+            &here.and_then(Result::ok).unwrap_or_default(),
+        )),
+    }
+}
+
+fn other_model(source: &Path, settings: &RunSettings, here: &str) -> EngineError {
+    let remedy = match settings.request.model {
+        Some(_) => "restore the model's files",
+        None => "it is part of the program",
+    };
+    bad(format!(
+        "{}: was made by another version of the model {} (hash {:.10}, here {here:.10}); {remedy}, or use the program that made it ({})",
+        source.display(),
+        settings.model.name,
+        settings.model.sha256,
+        settings.program,
+    ))
 }
 
 /// The photo a PNG was made from; `None` for the demo photo in the program.

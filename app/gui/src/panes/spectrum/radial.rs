@@ -5,7 +5,7 @@ use egui_plot::{AxisHints, GridMark, HoverPosition, Line, LineStyle, Plot, PlotP
 use mdsd3_engine::protocol::SpectrumFrame;
 
 use super::source::{AllShown, Shown};
-use crate::panes::plots::{quiet_axis, still_plot};
+use crate::panes::plots::{label, quiet_axis, still_plot};
 use crate::theme::{self, Theme};
 use crate::widgets::{caption, section};
 
@@ -47,12 +47,12 @@ fn plot_line(line: &Shown) -> Line<'static> {
 /// A plot that stays where it is: both axes are fixed, so that steps can be compared by eye.
 fn plot(theme: &Theme, low: f32, high: f32) -> Plot<'static> {
     let axis = |hints| quiet_axis(theme, hints);
-    let x_axis = axis(AxisHints::new_x()).formatter(|mark, _| number(mark, 1));
+    let x_axis = axis(AxisHints::new_x());
     // The lowest label would lie on the first one of the other axis.
     let lowest = f64::from(low) + 0.01;
     let y_label = move |mark: GridMark| {
         if mark.value > lowest {
-            number(mark, 0)
+            label(mark.value, mark.step_size)
         } else {
             String::new()
         }
@@ -72,17 +72,6 @@ pub(super) fn legend(ui: &mut Ui, name: &str, color: Color32) {
     ui.painter()
         .hline(rect.x_range(), rect.center().y, egui::Stroke::new(2.5, color));
     ui.label(RichText::new(name).small().color(theme::of(ui).text));
-}
-
-fn number(mark: GridMark, decimals: usize) -> String {
-    // A grid finer than the digits shown would repeat labels.
-    let scale = 10_f64.powi(decimals as i32);
-    let rounded = (mark.value * scale).round() / scale;
-    if (rounded - mark.value).abs() > 1e-6 {
-        String::new()
-    } else {
-        format!("{rounded:.decimals$}").replace('-', "−")
-    }
 }
 
 fn hover_label(position: &HoverPosition<'_>) -> Option<String> {

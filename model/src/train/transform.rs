@@ -32,7 +32,7 @@ impl PatchTransform {
     pub fn new(config: &MiniAutoencoderConfig) -> Result<Self> {
         let (factor, channels) = (config.factor, config.latent_channels);
         let luma = config.luma_channels();
-        if channels < luma || channels > 3 * luma || (channels - luma) % 2 != 0 {
+        if channels < luma || channels > 3 * luma || !(channels - luma).is_multiple_of(2) {
             candle_core::bail!(
                 "{channels} latent channels: this transform needs {luma} for luma and an even number for chroma"
             );

@@ -20,12 +20,14 @@ fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
     harness
 }
 
-/// An image as the studio exports it.
+/// An image as the studio exports it, made by the test's model.
 fn exported(folder: &Path, request: RenderRequest) -> PathBuf {
-    let model = ModelIdentity {
-        name: "bundled mini model".to_owned(),
-        sha256: "00".repeat(32),
-    };
+    exported_by(folder, request, "00".repeat(32))
+}
+
+fn exported_by(folder: &Path, request: RenderRequest, sha256: String) -> PathBuf {
+    let name = "bundled mini model".to_owned();
+    let model = ModelIdentity { name, sha256 };
     let path = folder.join("mix.png");
     let settings = RunSettings::new(request, model, "00".repeat(32));
     metadata::write_png(&path, &picture(0.2, 0.0, 0.0), Some(&settings)).expect("a writable folder");
@@ -89,6 +91,20 @@ fn dropping_an_exported_image_restores_its_settings() {
         20,
         "one undo takes all of it back"
     );
+}
+
+#[test]
+fn an_exported_image_of_another_version_of_the_model_says_so() {
+    let warning = "mix.png was made by another version of this model; a mix will differ from it";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (sha256, warns) in [("00", false), ("11", true)] {
+        let engine = FakeEngine::new();
+        let mut harness = ready(&engine);
+        let path = exported_by(folder.path(), RenderRequest::default(), sha256.repeat(32));
+        drop_file(&mut harness, &path);
+        harness.get_by_label("Settings restored from mix.png");
+        assert_eq!(harness.query_by_label(warning).is_some(), warns);
+    }
 }
 
 #[test]

@@ -27,6 +27,15 @@ pub enum Chore {
         /// The image.
         path: PathBuf,
     },
+    /// Compare a model with the one that an image was made with; answered by [`ChoreEvent::ModelCompared`].
+    CompareModel {
+        /// The image.
+        image: PathBuf,
+        /// The model to be used.
+        key: Box<ModelKey>,
+        /// Hash of the one that made the image.
+        sha256: String,
+    },
     /// Keep an image from the clipboard as a file named after its contents, so that runs on it can be repeated; answered
     /// by [`ChoreEvent::Kept`].
     KeepImage {
@@ -84,6 +93,13 @@ pub enum ChoreEvent {
         path: PathBuf,
         /// Its settings.
         settings: Option<Box<RunSettings>>,
+    },
+    /// A model is that of an image, or another version of it.
+    ModelCompared {
+        /// The image.
+        image: PathBuf,
+        /// Whether it is the one that made the image.
+        is_same: bool,
     },
     /// An image from the clipboard is a file now.
     Kept {

@@ -117,6 +117,13 @@ impl RunSettings {
         }
     }
 
+    /// Whether a model made the image: it made no physical degradations and no clean scenes.
+    pub fn is_by_model(&self) -> bool {
+        self.pair
+            .as_ref()
+            .is_none_or(|pair| pair.engine == EngineKind::Mdsd3 && pair.image != PairImage::Gt)
+    }
+
     /// The settings in words, for the `parameters` chunk and `mdsd3 info`.
     pub fn in_words(&self) -> String {
         let request = &self.request;

@@ -237,6 +237,10 @@ impl Wire {
                 path: path.clone(),
                 settings: metadata::find_settings(path).unwrap_or_default().map(Box::new),
             },
+            Chore::CompareModel { image, sha256, .. } => ChoreEvent::ModelCompared {
+                image: image.clone(),
+                is_same: *sha256 == "00".repeat(32),
+            },
             Chore::KeepImage { folder, .. } => ChoreEvent::Kept {
                 path: folder.join("pasted.png"),
             },

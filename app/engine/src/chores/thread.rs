@@ -96,6 +96,10 @@ impl ChoreThread {
                 let settings = metadata::find_settings(&path)?.map(Box::new);
                 Ok(ChoreEvent::Settings { path, settings })
             }
+            Chore::CompareModel { image, key, sha256 } => {
+                let is_same = inspect::sha256(key.path.as_deref(), &key.parts)? == sha256;
+                Ok(ChoreEvent::ModelCompared { image, is_same })
+            }
             Chore::KeepImage { image, folder } => keep(&image, &folder),
             Chore::WriteImages { folder, images } => self.write(number, folder, &images),
         }
@@ -256,6 +260,38 @@ mod tests {
         assert_eq!(*second, ChoreEvent::Kept { path: path.clone() });
         let events = done(vec![Chore::ReadSettings { path: path.clone() }], false);
         assert!(matches!(&events[..], [ChoreEvent::Settings { settings: None, .. }]));
+    }
+
+    #[test]
+    fn an_edited_config_makes_another_model() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("config.json"), "{\"prediction\": \"velocity\"}").expect("written");
+        std::fs::write(folder.path().join("model.safetensors"), "weights").expect("written");
+        let key = ModelKey {
+            path: Some(folder.path().to_owned()),
+            parts: ModelParts::default(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+        };
+        let sha256 = inspect::sha256(key.path.as_deref(), &key.parts).expect("readable");
+        let compared = || {
+            let chore = Chore::CompareModel {
+                image: "x.png".into(),
+                key: Box::new(key.clone()),
+                sha256: sha256.clone(),
+            };
+            match &done(vec![chore], false)[..] {
+                [ChoreEvent::ModelCompared { is_same, .. }] => *is_same,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(compared());
+        std::fs::write(
+            folder.path().join("config.json"),
+            "{\"prediction\": \"scene_residual\"}",
+        )
+        .expect("written");
+        assert!(!compared());
     }
 
     #[test]

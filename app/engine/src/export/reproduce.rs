@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::check::bad;
 use super::pair::{self, Maker, SceneInWork};
-use super::plan::EngineKind;
 use crate::branch;
 use crate::error::EngineError;
 use crate::inspect;
 use crate::loaded::{LoadedModel, ModelKey};
-use crate::metadata::{self, PairImage, PairSettings, RunSettings};
+use crate::metadata::{self, PairSettings, RunSettings};
 use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
@@ -24,10 +23,10 @@ use crate::scene::SceneLoader;
 /// [`EngineError::BadInput`] when photo or model can't be found or are not those of the PNG.
 pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, EngineError> {
     let request = &settings.request;
-    let mut maker = match pair.engine {
-        EngineKind::Physical => Maker::Physical,
-        EngineKind::Mdsd3 if pair.image == PairImage::Gt => Maker::Physical,
-        EngineKind::Mdsd3 => Maker::Model(Box::new(LoadedModel::load(model_of(source, settings)?)?)),
+    let mut maker = if settings.is_by_model() {
+        Maker::Model(Box::new(LoadedModel::load(model_of(source, settings)?)?))
+    } else {
+        Maker::Physical
     };
     let photo = scene_of(source, settings)?;
     let multiple_px = maker.size_multiple();

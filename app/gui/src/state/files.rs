@@ -93,6 +93,14 @@ impl State {
                 Some(settings) => self.restore_settings(&path, *settings),
                 None => self.open_scene(Some(path)),
             },
+            ChoreEvent::ModelCompared { image, is_same } => {
+                if !is_same {
+                    let name = super::file_name(Some(&image));
+                    let message =
+                        format!("{name} was made by another version of this model; a mix will differ from it");
+                    self.notify(Level::Warning, message, Some((Command::ShowModel, "Show the model")));
+                }
+            }
             ChoreEvent::Kept { path } => self.open_scene(Some(path)),
             ChoreEvent::Progress { done, total } => {
                 if let Some(writing) = &mut self.writing {
@@ -124,6 +132,7 @@ impl State {
 
     /// Sets everything as it was when an image was made. The model stays when the image's is not there any more.
     fn restore_settings(&mut self, path: &Path, settings: RunSettings) {
+        let is_by_model = settings.is_by_model();
         let mut request = settings.request;
         let model_is_there = request.model.as_ref().is_none_or(|model| model.exists());
         if !model_is_there {
@@ -147,6 +156,13 @@ impl State {
             request.scene.clone_from(&self.settings.scene);
         }
         self.seed_locked = true;
+        if model_is_there && is_by_model {
+            self.send_chore(Chore::CompareModel {
+                image: path.to_owned(),
+                key: Box::new(request.model_key()),
+                sha256: settings.model.sha256,
+            });
+        }
         self.replace_settings(request);
         let name = super::file_name(Some(path));
         self.notify(

@@ -98,8 +98,9 @@ pub enum ChoreEvent {
     ModelCompared {
         /// The image.
         image: PathBuf,
-        /// Whether it is the one that made the image.
-        is_same: bool,
+        /// Whether it is the one that made the image; `None` where that can't be told at once, as of a checkpoint's gigabytes,
+        /// or where the model can't be read, which loading it reports.
+        is_same: Option<bool>,
     },
     /// An image from the clipboard is a file now.
     Kept {

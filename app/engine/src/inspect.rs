@@ -3,10 +3,11 @@
 use std::path::Path;
 
 pub use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
+use mdsd3_model::pipeline::own_files;
 
 use crate::bundled;
 use crate::error::EngineError;
-use crate::loaded::{self, ModelParts};
+use crate::loaded::{self, ModelKey, ModelParts};
 
 /// Looks at a model folder or file, or at the bundled model.
 ///
@@ -25,4 +26,11 @@ pub fn sha256(path: Option<&Path>, parts: &ModelParts) -> Result<String, EngineE
         Some(path) => loaded::sha256_of_model(path, parts.adapter.as_deref()),
         None => bundled::model_sha256(),
     }
+}
+
+/// [`sha256`] of a model that is small, which those of this program are; `None` for others and for what can't be read.
+pub(crate) fn quick_sha256(key: &ModelKey) -> Option<String> {
+    let path = key.path.as_deref();
+    let is_small = path.is_none_or(|path| own_files(path).is_some());
+    is_small.then(|| sha256(path, &key.parts).ok())?
 }

@@ -239,7 +239,7 @@ impl Wire {
             },
             Chore::CompareModel { image, sha256, .. } => ChoreEvent::ModelCompared {
                 image: image.clone(),
-                is_same: *sha256 == "00".repeat(32),
+                is_same: Some(*sha256 == "00".repeat(32)),
             },
             Chore::KeepImage { folder, .. } => ChoreEvent::Kept {
                 path: folder.join("pasted.png"),

@@ -1,5 +1,6 @@
 //! Making an image again from its own PNG.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::check::bad;
@@ -80,7 +81,7 @@ fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineErr
 
 fn other_model(source: &Path, settings: &RunSettings, here: &str) -> EngineError {
     let remedy = match settings.request.model {
-        Some(_) => "restore the model's files",
+        Some(_) => "restore its files",
         None => "it is part of the program",
     };
     bad(format!(
@@ -119,20 +120,18 @@ fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>, En
     ))
 }
 
-/// Where a path may lead: from the working folder, then from the PNG's folder and those above it; never to the PNG itself.
+/// Where a path may lead, each place once: from the working folder, then from the PNG's folder and those above it; never to
+/// the PNG itself.
 fn candidates(path: &Path, source: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let source = source.canonicalize().ok();
-    let folders: Vec<PathBuf> = source
+    let above: Vec<PathBuf> = source
         .iter()
         .flat_map(|source| source.ancestors().skip(1))
-        .map(Path::to_owned)
+        .map(|folder| folder.join(path))
         .collect();
-    let above = folders.into_iter().map({
-        let path = path.to_owned();
-        move |folder| folder.join(&path)
-    });
-    let is_other = move |candidate: &PathBuf| candidate.exists() && candidate.canonicalize().ok() != source;
-    std::iter::once(path.to_owned()).chain(above).filter(is_other)
+    let mut met: HashSet<PathBuf> = source.into_iter().collect();
+    let is_new = move |place: &PathBuf| place.canonicalize().is_ok_and(|place| met.insert(place));
+    std::iter::once(path.to_owned()).chain(above).filter(is_new)
 }
 
 fn gone(path: &Path, source: &Path) -> EngineError {

@@ -94,7 +94,7 @@ impl State {
                 None => self.open_scene(Some(path)),
             },
             ChoreEvent::ModelCompared { image, is_same } => {
-                if !is_same {
+                if is_same == Some(false) {
                     let name = super::file_name(Some(&image));
                     let message =
                         format!("{name} was made by another version of this model; a mix will differ from it");

@@ -82,10 +82,10 @@ fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineErr
 fn other_model(source: &Path, settings: &RunSettings, here: &str) -> EngineError {
     let remedy = match settings.request.model {
         Some(_) => "restore its files",
-        None => "it is part of the program",
+        None => "it is part of the program: use the one that made the image",
     };
     bad(format!(
-        "{}: was made by another version of the model {} (hash {:.10}, here {here:.10}); {remedy}, or use the program that made it ({})",
+        "{}: was made by another version of the model {} (hash {:.10}, here {here:.10}), by {}; {remedy}",
         source.display(),
         settings.model.name,
         settings.model.sha256,

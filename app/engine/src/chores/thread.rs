@@ -262,17 +262,21 @@ mod tests {
         assert!(matches!(&events[..], [ChoreEvent::Settings { settings: None, .. }]));
     }
 
+    fn key_of(model: &Path) -> ModelKey {
+        ModelKey {
+            path: Some(model.to_owned()),
+            parts: ModelParts::default(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+        }
+    }
+
     #[test]
     fn an_edited_config_makes_another_model() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("config.json"), "{\"prediction\": \"velocity\"}").expect("written");
         std::fs::write(folder.path().join("model.safetensors"), "weights").expect("written");
-        let key = ModelKey {
-            path: Some(folder.path().to_owned()),
-            parts: ModelParts::default(),
-            device: "cpu".to_owned(),
-            dtype: "f32".to_owned(),
-        };
+        let key = key_of(folder.path());
         let sha256 = inspect::sha256(key.path.as_deref(), &key.parts).expect("readable");
         let compared = || {
             let chore = Chore::CompareModel {
@@ -296,12 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_no_model_is_said_in_one_line() {
-        let key = ModelKey {
-            path: Some("no/such/model".into()),
-            parts: ModelParts::default(),
-            device: "cpu".to_owned(),
-            dtype: "f32".to_owned(),
-        };
+        let key = key_of(Path::new("no/such/model"));
         let events = done(vec![Chore::InspectModel(Box::new(key))], false);
         let [
             ChoreEvent::Inspected {

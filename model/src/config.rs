@@ -1,5 +1,7 @@
 //! Configurations as checkpoints store them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
@@ -198,24 +200,19 @@ pub struct MiniConfig {
     pub prediction: PredictionKind,
     /// Sigma shift of the schedule, 3 in SD3.
     pub shift: f64,
-    /// Guidance of luma away from the prior alone when sampling (see `sampler::prediction`); 1 is none. Scene residuals only.
-    #[serde(default = "no_guidance", skip_serializing_if = "is_no_guidance")]
-    pub prior_guidance: f64,
+    /// Guidance of luma away from the prior alone when sampling (see `sampler::prediction`), by class; 1 is none, and so is leaving a
+    /// class out. Scene residuals only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prior_guidance: BTreeMap<String, f64>,
+    /// Whether the grid of tokens moves by half a token every second step when sampling (see `mmdit::grid`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alternating_grid: bool,
     /// Learned context tokens in place of encoded text.
     pub context_tokens: usize,
     /// The transformer.
     pub transformer: MmditConfig,
     /// The autoencoder.
     pub autoencoder: MiniAutoencoderConfig,
-}
-
-fn no_guidance() -> f64 {
-    1.0
-}
-
-#[allow(clippy::float_cmp, clippy::trivially_copy_pass_by_ref)] // as serde asks, and 1 is a setting, not a result
-fn is_no_guidance(guidance: &f64) -> bool {
-    *guidance == no_guidance()
 }
 
 impl MiniConfig {
@@ -230,40 +227,63 @@ impl MiniConfig {
     /// Refuses a config that no model can be made of, naming the key.
     pub fn check(&self) -> Result<(), ModelError> {
         self.transformer.check()?;
+        if self.alternating_grid && !self.transformer.patch_size.is_multiple_of(2) {
+            return Err(ModelError::BadInput(format!(
+                "alternating_grid moves tokens by half a patch, and patch_size is {}; leave it out",
+                self.transformer.patch_size
+            )));
+        }
         self.check_guidance()
     }
 
-    /// Guidance away from the prior per latent channel: chroma stays as trained, as what errs in it shows as coloured fringes.
-    pub fn guidance_of_channels(&self) -> Vec<f32> {
-        let (luma, guidance) = (self.autoencoder.luma_channels(), self.prior_guidance as f32);
-        (0..self.autoencoder.latent_channels)
-            .map(|channel| if channel < luma { guidance } else { 1.0 })
-            .collect()
+    /// Guidance away from the prior per class and latent channel: chroma stays as trained, as what errs in it shows as coloured
+    /// fringes.
+    pub fn guidance_of_channels(&self) -> Vec<Vec<f32>> {
+        let (luma, channels) = (self.autoencoder.luma_channels(), self.autoencoder.latent_channels);
+        let of_class = |class: &String| {
+            let guidance = self.prior_guidance.get(class).map_or(1.0, |&w| w as f32);
+            (0..channels)
+                .map(|channel| if channel < luma { guidance } else { 1.0 })
+                .collect()
+        };
+        self.transformer.classes.iter().map(of_class).collect()
     }
 
-    /// What is predicted, and how sampling is guided, for people.
+    /// What is predicted, and how it is sampled, for people.
     pub fn predicted(&self) -> String {
-        if is_no_guidance(&self.prior_guidance) {
-            self.prediction.to_string()
-        } else {
-            format!(
-                "{}, luma guided away from its prior by {}",
-                self.prediction, self.prior_guidance
-            )
+        let mut text = self.prediction.to_string();
+        if !self.prior_guidance.is_empty() {
+            let each: Vec<String> = self
+                .prior_guidance
+                .iter()
+                .map(|(class, w)| format!("{class} by {w}"))
+                .collect();
+            text += &format!(", luma guided away from its prior ({})", each.join(", "));
         }
+        if self.alternating_grid {
+            text += ", the grid of tokens moved by half a token every second step";
+        }
+        text
     }
 
     fn check_guidance(&self) -> Result<(), ModelError> {
-        let guidance = self.prior_guidance;
-        if !(0.0..=MOST_PRIOR_GUIDANCE).contains(&guidance) {
-            return Err(ModelError::BadInput(format!(
-                "prior_guidance is {guidance}; it must be from 0, luma from the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
-            )));
+        for (class, guidance) in &self.prior_guidance {
+            if !self.transformer.classes.contains(class) {
+                return Err(ModelError::BadInput(format!(
+                    "prior_guidance names {class:?}, and the model's classes are {}",
+                    self.transformer.classes.join(", ")
+                )));
+            }
+            if !(0.0..=MOST_PRIOR_GUIDANCE).contains(guidance) {
+                return Err(ModelError::BadInput(format!(
+                    "prior_guidance of {class} is {guidance}; it must be from 0, luma from the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
+                )));
+            }
         }
-        if self.prediction == PredictionKind::Velocity && !is_no_guidance(&guidance) {
-            return Err(ModelError::BadInput(format!(
-                "prior_guidance is {guidance}, but a model of the velocity has no prior; leave it out"
-            )));
+        if self.prediction == PredictionKind::Velocity && !self.prior_guidance.is_empty() {
+            return Err(ModelError::BadInput(
+                "prior_guidance is given, but a model of the velocity has no prior; leave it out".into(),
+            ));
         }
         Ok(())
     }
@@ -300,17 +320,25 @@ mod tests {
 
     #[test]
     fn prior_guidance_is_told_and_held_to_what_can_be_sampled() {
-        assert!(config("scene_residual", "1.5").unwrap().predicted().ends_with("by 1.5"));
-        assert!(!config("velocity", "1").unwrap().predicted().contains("guided"));
-        let channels = config("scene_residual", "1.5").unwrap().guidance_of_channels();
-        assert_eq!(channels, [[1.5; 16].as_slice(), &[1.0; 8]].concat(), "luma alone");
-        for (prediction, guidance) in [
-            ("scene_residual", "-0.1"),
-            ("scene_residual", "4.1"),
-            ("velocity", "1.5"),
+        let guided = config("scene_residual", r#"{"snow": 1.5}"#).unwrap();
+        assert!(guided.predicted().contains("(snow by 1.5)"), "{}", guided.predicted());
+        assert!(!config("velocity", "{}").unwrap().predicted().contains("guided"));
+        let luma_alone = [[1.5; 16].as_slice(), &[1.0; 8]].concat();
+        let expected = [vec![1.0; 24], vec![1.0; 24], vec![1.0; 24], luma_alone];
+        assert_eq!(guided.guidance_of_channels(), expected);
+        for (prediction, guidance, what) in [
+            ("scene_residual", r#"{"rain": -0.1}"#, "prior_guidance of rain is -0.1"),
+            ("scene_residual", r#"{"rain": 4.1}"#, "prior_guidance of rain is 4.1"),
+            (
+                "scene_residual",
+                r#"{"hail": 1}"#,
+                "\"hail\", and the model's classes are rain",
+            ),
+            ("scene_residual", "1.35", "expected a map"),
+            ("velocity", r#"{"rain": 1.5}"#, "has no prior"),
         ] {
             let error = config(prediction, guidance).unwrap_err().to_string();
-            assert!(error.contains(&format!("prior_guidance is {guidance}")), "{error}");
+            assert!(error.contains(what), "{error}");
         }
     }
 }

@@ -80,7 +80,8 @@ pub struct PipelineInfo {
 pub struct Scene {
     /// `[1, channels, height/factor, width/factor]`, in f32.
     latents: Tensor,
-    clean: Option<CleanCache>,
+    /// One, or two for steps to take in turn, whose grids of tokens lie differently; none without a clean path.
+    clean: Vec<CleanCache>,
     key: u64,
 }
 
@@ -195,6 +196,8 @@ pub struct Pipeline {
     info: PipelineInfo,
     /// Shift of the noise levels.
     shift: f64,
+    /// Whether the grid of tokens moves by half a token every second step.
+    alternating_grid: bool,
     autoencoder: Codec,
     /// A faster decoder for previews.
     preview: Option<Codec>,
@@ -290,11 +293,12 @@ impl Pipeline {
             let fitted = LatentProjection::fit(&latents, &pixels)?;
             *self.projection.lock().unwrap_or_else(PoisonError::into_inner) = Some(fitted);
         }
-        let clean = self
-            .transformer
-            .has_clean_path()
-            .then(|| self.transformer.clean_cache(&latents.to_dtype(self.dtype)?, None))
-            .transpose()?;
+        let transformer = &self.transformer;
+        let clean = if transformer.has_clean_path() {
+            transformer.clean_caches(&latents.to_dtype(self.dtype)?, None, self.alternating_grid)?
+        } else {
+            Vec::new()
+        };
         Ok(Scene {
             latents,
             clean,
@@ -385,17 +389,21 @@ impl Pipeline {
             .transpose()?;
         for (index, pair) in sigmas.windows(2).enumerate().skip(start.first_step) {
             let (sigma, next_sigma) = (pair[0], pair[1]);
-            let predict = |x: &Tensor, sigma: f32| -> Result<Tensor, ModelError> {
-                let branches = self.branches(lanes, settings, sigma)?;
-                Ok(self.guided_x0_hat(x, (scene, &context), sigma, &branches, settings.guidance)?)
+            let predict = |x: &Tensor, at: At| -> Result<Tensor, ModelError> {
+                let branches = self.branches(lanes, settings, at.sigma)?;
+                Ok(self.guided_x0_hat(x, (scene, &context), at, &branches, settings.guidance)?)
             };
-            let mut x0_hat = predict(&x, sigma)?;
+            let ahead = At {
+                step: index + 1,
+                sigma: next_sigma,
+            };
+            let mut x0_hat = predict(&x, At { step: index, sigma })?;
             if let Some(average) = &mut average {
                 x0_hat = average.update(&x0_hat, index, settings.steps)?;
             }
             let mut along = velocity(&x, &x0_hat, sigma)?;
             if settings.integrator == Integrator::Heun && next_sigma > 0.0 {
-                along = heun_velocity(&x, &along, (sigma, next_sigma), |ahead| predict(ahead, next_sigma))?;
+                along = heun_velocity(&x, &along, (sigma, next_sigma), |x| predict(x, ahead))?;
             }
             let next = euler_step(&x, &along, sigma, next_sigma)?;
             let step = Step {
@@ -471,15 +479,15 @@ impl Pipeline {
         &self,
         x: &Tensor,
         on: (&Scene, &BatchContext),
-        sigma: f32,
+        at: At,
         masks: &[Vec<f32>],
         guidance: f32,
     ) -> candle_core::Result<Tensor> {
         let lanes = x.dim(0)?;
         if !is_guided(guidance) {
-            return self.x0_hat(x, on, sigma, masks);
+            return self.x0_hat(x, on, at, masks);
         }
-        let both = self.x0_hat(&Tensor::cat(&[x, x], 0)?, on, sigma, masks)?;
+        let both = self.x0_hat(&Tensor::cat(&[x, x], 0)?, on, at, masks)?;
         let (mix, clean) = (both.narrow(0, 0, lanes)?, both.narrow(0, lanes, lanes)?);
         &clean + ((mix - &clean)? * f64::from(guidance))?
     }
@@ -488,25 +496,32 @@ impl Pipeline {
         &self,
         x: &Tensor,
         (scene, context): (&Scene, &BatchContext),
-        sigma: f32,
+        at: At,
         masks: &[Vec<f32>],
     ) -> candle_core::Result<Tensor> {
         let batch = x.dim(0)?;
         let mask = Tensor::from_vec(masks.concat(), (batch, self.info.heads), &self.device)?.to_dtype(self.dtype)?;
         let on = Conditioning {
-            timestep: &Tensor::full(schedule::timestep(sigma), 1, &self.device)?,
+            timestep: &Tensor::full(schedule::timestep(at.sigma), 1, &self.device)?,
             context: &context.tokens,
             pooled: &context.pooled,
             mask: (!self.info.classes.is_empty()).then_some(&mask),
-            clean: scene.clean.as_ref(),
+            clean: scene.clean.get(at.step % scene.clean.len().max(1)),
             origin: None,
         };
         self.prediction
-            .x0_hat(x, &scene.latents, &vec![sigma; batch], masks, |input| {
+            .x0_hat(x, &scene.latents, &vec![at.sigma; batch], masks, |input| {
                 let output = self.transformer.forward(&input.to_dtype(self.dtype)?, &on)?;
                 output.to_dtype(DType::F32)
             })
     }
+}
+
+/// Where an evaluation is: the step that it belongs to, or leads to, and its noise level.
+#[derive(Clone, Copy)]
+struct At {
+    step: usize,
+    sigma: f32,
 }
 
 /// Guidance of exactly 1 is the mix branch alone.

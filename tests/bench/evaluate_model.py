@@ -2,7 +2,8 @@
 
 PHOTOS_DIR is what assets/recipes/get_photos.sh filled. Runs the release binary at 256 px, 20 steps, guidance 1, and prints, as
 Markdown, the means of measure_mix.py per mix, the distances to the physical degradations, and every target with its figure.
-"Edges" is what a mix adds across the edges of 8 px tokens beside what it adds elsewhere: mean step over mean step, 1 without blocks.
+"Edges" is what a mix adds across the edges of 8 px tokens, or of those that a moved grid has, beside what it adds elsewhere: mean step
+over mean step, about 1 without blocks.
 "Reach" is how far streaks go on: the rows over which what a mix brightens stays correlated with itself, to one half, along its best lean.
 "Fringe" is colour that isn't the scene's, faded or not: the 99.9th percentile over pixels, of 255. Noise and haze have some by nature,
 so look at it beside the physical row.
@@ -68,11 +69,12 @@ physical = lambda *of, **more: load(make_physical(*of, **more))
 
 
 def edges(residual):
-    """Mean step of a residual's luma across the edges of 8 px tokens, over the mean step elsewhere."""
+    """Mean step of a residual's luma across the edges of 8 px tokens over the mean step elsewhere; of the grid's two placements, half a
+    token apart, the one where it is larger."""
     luma = residual @ LUMA
     steps = [np.abs(np.diff(luma, axis=0)).mean(1), np.abs(np.diff(luma, axis=1)).mean(0)]
-    at = [np.arange(len(s)) % 8 == 7 for s in steps]
-    return float(sum(s[a].mean() for s, a in zip(steps, at)) / sum(s[~a].mean() for s, a in zip(steps, at)))
+    across = lambda phases: sum(s[np.isin(np.arange(len(s)) % 8, phases)].mean() for s in steps)
+    return float(max(across([7]), across([3])) / across([0, 1, 2, 4, 5, 6]))
 
 
 def reach(residual):

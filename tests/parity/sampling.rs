@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb, Rgb32FImage};
 use mdsd3_model::io::photo::scene_key;
-use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene};
+use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Start};
 use mdsd3_model::sampler::Integrator;
 use mdsd3_model::sampler::noise::gaussian;
 
@@ -120,6 +120,43 @@ fn heun_is_nearer_to_the_flow_than_euler_with_as_many_steps() {
     };
     let (euler, heun) = (apart(&run(Integrator::Euler, 12)), apart(&run(Integrator::Heun, 12)));
     assert!(heun < euler, "12 steps of Heun end {heun} away, 12 of Euler {euler}");
+}
+
+/// So that where two tokens meet in one step is the middle of a token in the next.
+#[test]
+fn the_grid_of_tokens_moves_every_second_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/mini");
+    let config = std::fs::read_to_string(bundled.join("config.json")).unwrap();
+    let still = config.replace("\"alternating_grid\": true", "\"alternating_grid\": false");
+    assert_ne!(config, still);
+    std::fs::write(folder.path().join("config.json"), still).unwrap();
+    std::fs::copy(
+        bundled.join("model.safetensors"),
+        folder.path().join("model.safetensors"),
+    )
+    .unwrap();
+    let still = Pipeline::open(folder.path(), &Device::Cpu, DType::F32).unwrap();
+    let x0_hat = |pipeline: &Pipeline, first_step: usize| {
+        let scene = pipeline.encode_scene(&photo()).unwrap();
+        let latents = pipeline.initial(&scene, &[lane("rain=1")], &settings()).unwrap();
+        let start = Start {
+            first_step,
+            ..Start::at_first_step(latents)
+        };
+        let mut seen = None;
+        pipeline
+            .sample_from(start, &scene, &[lane("rain=1")], &settings(), &mut |step| {
+                seen = Some(step.x0_hat.clone());
+                ControlFlow::Break(())
+            })
+            .unwrap();
+        seen.unwrap()
+    };
+    let apart = |step| distance(&x0_hat(&pipeline(), step), &x0_hat(&still, step));
+    assert!(apart(0) > 0.01, "the first step's grid is the moved one");
+    assert!(apart(1) < TOLERANCE, "the second step's is where it always was");
+    assert!(apart(2) > 0.01);
 }
 
 #[test]

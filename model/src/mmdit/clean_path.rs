@@ -16,6 +16,8 @@ use crate::kernels::{add, attention, layer_norm};
 #[derive(Clone)]
 pub struct CleanCache {
     blocks: Vec<[Tensor; 3]>,
+    /// How far, in latent pixels, the grid of its tokens goes beyond the scene.
+    pub(super) margin: usize,
 }
 
 impl CleanCache {
@@ -40,12 +42,14 @@ pub struct CleanProjections<'a> {
     /// Query, key, value per block.
     pub blocks: Vec<[Tensor; 3]>,
     path: &'a CleanPath,
+    margin: usize,
 }
 
 impl CleanProjections<'_> {
     /// Applies the zero projections.
     pub fn into_cache(self) -> Result<CleanCache> {
         Ok(CleanCache {
+            margin: self.margin,
             blocks: self
                 .path
                 .blocks
@@ -90,8 +94,9 @@ impl CleanPath {
         &self,
         scene_latents: &Tensor,
         origin: Option<(usize, usize)>,
+        margin: usize,
     ) -> Result<CleanProjections<'_>> {
-        let mut stream = Some(self.embed(scene_latents, origin)?);
+        let mut stream = Some(self.patches.forward(scene_latents, origin, margin)?);
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for index in 0..self.blocks.len() {
             let Some(x) = &stream else {
@@ -101,12 +106,16 @@ impl CleanPath {
             blocks.push(qkv);
             stream = next;
         }
-        Ok(CleanProjections { blocks, path: self })
+        Ok(CleanProjections {
+            blocks,
+            path: self,
+            margin,
+        })
     }
 
     /// Tokens of the scene's latents.
     pub(super) fn embed(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<Tensor> {
-        self.patches.forward(scene_latents, origin)
+        self.patches.forward(scene_latents, origin, 0)
     }
 
     /// A block's raw q, k, v and the stream behind it, which the last block doesn't have.

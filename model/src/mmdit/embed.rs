@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::Linear;
 use super::neighbours::Neighbours;
+use super::{Linear, grid};
 use crate::config::MmditConfig;
 use crate::io::builder::Builder;
 
@@ -46,8 +46,10 @@ impl PatchEmbed {
     }
 
     /// # Shapes
-    /// `latents: [batch, channels, height, width]`, result `[batch, height/patch * width/patch, model width]`.
-    pub(super) fn forward(&self, latents: &Tensor, origin: Option<(usize, usize)>) -> Result<Tensor> {
+    /// `latents: [batch, channels, height, width]`, result `[batch, rows * cols, model width]`, where the grid of rows and columns goes
+    /// `margin` latent pixels beyond the latents on every side.
+    pub(super) fn forward(&self, latents: &Tensor, origin: Option<(usize, usize)>, margin: usize) -> Result<Tensor> {
+        let latents = grid::with_margin(latents, margin)?;
         let (batch, channels, height, width) = latents.dims4()?;
         let p = self.patch;
         if height % p != 0 || width % p != 0 {
@@ -62,25 +64,37 @@ impl PatchEmbed {
         if let Some(neighbours) = &self.neighbours {
             tokens = neighbours.add_to(&tokens, &patches, (rows, cols))?;
         }
-        crate::kernels::add(&tokens, &self.crop(rows, cols, origin)?)
+        crate::kernels::add(&tokens, &self.crop((rows, cols), origin, margin)?)
     }
 
-    /// The part of the positional table under an image of `rows x cols` tokens.
-    fn crop(&self, rows: usize, cols: usize, origin: Option<(usize, usize)>) -> Result<Tensor> {
+    /// The part of the positional table under a grid of tokens. Of a grid with a margin one row and one column may lie outside the
+    /// table; they have the positions of those before.
+    fn crop(&self, (rows, cols): (usize, usize), origin: Option<(usize, usize)>, margin: usize) -> Result<Tensor> {
         let side = self.max_side;
-        if rows > side || cols > side {
+        let outside = 2 * margin / self.patch;
+        if rows > side + outside || cols > side + outside {
             candle_core::bail!(
                 "{rows}x{cols} tokens do not fit the positional table of {side}x{side}; use a smaller image"
             );
         }
-        let (top, left) = origin.unwrap_or(((side - rows) / 2, (side - cols) / 2));
+        let centred = |length: usize| side.saturating_sub(length) / 2;
+        let (top, left) = origin.unwrap_or((centred(rows), centred(cols)));
         let width = self.positions.dim(2)?;
-        self.positions
-            .reshape((side, side, width))?
-            .narrow(0, top, rows)?
-            .narrow(1, left, cols)?
-            .reshape((1, rows * cols, width))
+        let table = self.positions.reshape((side, side, width))?;
+        clamped(&clamped(&table, 0, (top, rows))?, 1, (left, cols))?.reshape((1, rows * cols, width))
     }
+}
+
+/// `count` entries of a dimension from the first on; those beyond its end are its last.
+fn clamped(table: &Tensor, dim: usize, (first, count): (usize, usize)) -> Result<Tensor> {
+    let length = table.dim(dim)?;
+    if first + count <= length {
+        return table.narrow(dim, first, count);
+    }
+    let indices: Vec<u32> = (first..first + count).map(|i| i.min(length - 1) as u32).collect();
+    table
+        .contiguous()?
+        .index_select(&Tensor::new(indices, table.device())?, dim)
 }
 
 /// Inverse of the patch layout of the output layer: channel last inside a token.

@@ -6,6 +6,7 @@
 //! | `mask` | which heads a class owns; ratios to head masks |
 //! | `head_ratio` | ratios of single heads, in place of their class's |
 //! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
+//! | `grid` | where the grid of tokens lies, and how it moves between steps in models of this program that ask for it |
 //! | `neighbours` | convolutions over the grid of tokens, in models of this program that have them |
 //! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
 //! | `segments` | the same evaluation in pieces, so that training need not hold all of it at once |
@@ -15,6 +16,7 @@
 mod block;
 mod clean_path;
 mod embed;
+mod grid;
 mod head_ratio;
 mod mask;
 mod neighbours;
@@ -125,7 +127,7 @@ pub struct Conditioning<'a> {
     pub pooled: &'a Tensor,
     /// Head mask: `[batch, heads]`; `None` is plain SD3 (all ones).
     pub mask: Option<&'a Tensor>,
-    /// The scene's cached clean path; `None` switches it off.
+    /// The scene's cached clean path, which also says where the grid of tokens lies; `None` switches it off.
     pub clean: Option<&'a CleanCache>,
     /// Row and column in the positional table of the first token; `None` centres the image, as SD3 does.
     pub origin: Option<(usize, usize)>,
@@ -189,16 +191,36 @@ impl Mmdit {
         self.clean_projections(scene_latents, origin)?.into_cache()
     }
 
+    /// The caches that steps take in turn, step `i` the one at `i` modulo their number: one, or two whose grids of tokens lie half a
+    /// token apart.
+    pub fn clean_caches(
+        &self,
+        scene_latents: &Tensor,
+        origin: Option<(usize, usize)>,
+        alternating_grid: bool,
+    ) -> Result<Vec<CleanCache>> {
+        if !alternating_grid {
+            return Ok(vec![self.clean_cache(scene_latents, origin)?]);
+        }
+        grid::alternating_margins(&self.config)
+            .into_iter()
+            .map(|margin| self.clean_path()?.project(scene_latents, origin, margin)?.into_cache())
+            .collect()
+    }
+
     /// The clean path's q, k, v per block, before the zero projections.
     pub fn clean_projections(
         &self,
         scene_latents: &Tensor,
         origin: Option<(usize, usize)>,
     ) -> Result<CleanProjections<'_>> {
-        let Some(path) = &self.clean_path else {
-            candle_core::bail!("this checkpoint has no clean path")
-        };
-        path.project(scene_latents, origin)
+        self.clean_path()?.project(scene_latents, origin, 0)
+    }
+
+    fn clean_path(&self) -> Result<&CleanPath> {
+        self.clean_path
+            .as_ref()
+            .ok_or_else(|| candle_core::Error::Msg("this checkpoint has no clean path".into()))
     }
 
     /// One evaluation.
@@ -207,7 +229,7 @@ impl Mmdit {
     /// `latents: [batch, in_channels, height, width]`, result `[batch, out_channels, height, width]`.
     pub fn forward(&self, latents: &Tensor, on: &Conditioning) -> Result<Tensor> {
         let unchanging = self.unchanging(on, latents)?;
-        let mut x = self.patches.forward(latents, on.origin)?;
+        let mut x = self.patches.forward(latents, on.origin, unchanging.margin)?;
         let mut context = Some(self.context.forward(on.context)?);
         for (i, block) in self.blocks.iter().enumerate() {
             let Some(tokens) = context.as_ref() else {

@@ -4,7 +4,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Conditioning, Mmdit, embed, mask};
+use super::{Conditioning, Mmdit, embed, grid, mask};
 use crate::kernels::modulated_layer_norm;
 
 /// The streams between two segments.
@@ -26,6 +26,8 @@ pub struct Unchanging {
     pub mask: Option<Tensor>,
     /// Rows and columns of the image tokens.
     pub grid: (usize, usize),
+    /// How far, in latent pixels, they go beyond the image.
+    pub(super) margin: usize,
 }
 
 impl Mmdit {
@@ -36,13 +38,15 @@ impl Mmdit {
     pub fn unchanging(&self, on: &Conditioning, latents: &Tensor) -> Result<Unchanging> {
         let (_, _, height, width) = latents.dims4()?;
         let patch = self.config.patch_size;
+        let margin = on.clean.map_or(0, |cache| cache.margin);
         Ok(Unchanging {
+            margin,
             time: self.time_text.forward(on.timestep, on.pooled)?.silu()?,
             mask: on
                 .mask
                 .map(|m| mask::per_channel(m, self.config.attention_head_dim))
                 .transpose()?,
-            grid: (height / patch, width / patch),
+            grid: ((height + 2 * margin) / patch, (width + 2 * margin) / patch),
         })
     }
 
@@ -56,7 +60,7 @@ impl Mmdit {
             _ => None,
         };
         Ok(Streams {
-            image: self.patches.forward(latents, on.origin)?,
+            image: self.patches.forward(latents, on.origin, 0)?,
             context: Some(self.context.forward(on.context)?),
             clean,
         })
@@ -89,6 +93,6 @@ impl Mmdit {
         if let Some(neighbours) = &self.neighbours_out {
             x = neighbours.add_to(&x, &tokens, on.grid)?;
         }
-        embed::unpatchify(&x, self.config.patch_size, on.grid)
+        grid::without_margin(&embed::unpatchify(&x, self.config.patch_size, on.grid)?, on.margin)
     }
 }

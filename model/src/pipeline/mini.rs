@@ -84,6 +84,7 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
     Ok(Pipeline {
         info: info(&config, weights.parameters()),
         shift: config.shift,
+        alternating_grid: config.alternating_grid,
         autoencoder: Codec::Mini(autoencoder),
         preview: None,
         projection: Mutex::default(),

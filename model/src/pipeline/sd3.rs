@@ -63,6 +63,7 @@ pub fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> R
     Ok(Pipeline {
         info: info(&checkpoint, &config, adapter.as_ref(), codec.factor()),
         shift: checkpoint.shift,
+        alternating_grid: false,
         autoencoder: codec,
         preview,
         projection: Mutex::default(),

@@ -20,6 +20,7 @@
 //! x0_hat = prior's + w (network's - prior's)  =  mu + (1 - sigma) V / D * y + w sigma sqrt(V / D) * network(y / sqrt(D))
 //! ```
 //!
+//! How much a network hedges differs between classes, and so does their `w`; a mix's is their mean, weighted by their share of `V`.
 //! It is guidance by a bad version of the model (Karras et al. 2024, arXiv:2406.02507, equation 3), the bad version being a silent
 //! network, which costs no evaluation. Training knows nothing of it.
 //!
@@ -75,6 +76,33 @@ impl ClassPriors {
         ]))
     }
 
+    /// Mean and mean square of the head mask on each class's heads.
+    fn shares(&self, mask: &[f32]) -> Vec<(f32, f32)> {
+        let share = |heads: std::ops::Range<usize>| {
+            let own = &mask[heads];
+            let mean = |f: fn(f32) -> f32| own.iter().map(|&m| f(m)).sum::<f32>() / own.len() as f32;
+            (mean(|m| m), mean(|m| m * m))
+        };
+        class_heads(self.gain.len(), mask.len())
+            .into_iter()
+            .map(share)
+            .collect()
+    }
+
+    /// The guidance of one sample's mix, per channel: its classes', weighted by their share of the mix's variance.
+    fn guidance_of_mask(&self, guidance: &[Vec<f32>], mask: &[f32]) -> Vec<f32> {
+        let shares = self.shares(mask);
+        let of_channel = |i: usize| {
+            let mut sums = (VARIANCE_FLOOR, VARIANCE_FLOOR);
+            for (class, (_, power)) in shares.iter().enumerate() {
+                let variance = power * self.variance[class][i];
+                sums = (sums.0 + variance * guidance[class][i], sums.1 + variance);
+            }
+            sums.0 / sums.1
+        };
+        (0..self.gain.first().map_or(0, Vec::len)).map(of_channel).collect()
+    }
+
     /// The prior of one sample's mix, per channel.
     fn of_mask(&self, mask: &[f32]) -> MixPrior {
         let channels = self.gain.first().map_or(0, Vec::len);
@@ -83,10 +111,7 @@ impl ClassPriors {
             offset: vec![0.0; channels],
             variance: vec![VARIANCE_FLOOR; channels],
         };
-        for (class, heads) in class_heads(self.gain.len(), mask.len()).into_iter().enumerate() {
-            let own = &mask[heads.clone()];
-            let ratio = own.iter().sum::<f32>() / own.len() as f32;
-            let power = own.iter().map(|m| m * m).sum::<f32>() / own.len() as f32;
+        for (class, (ratio, power)) in self.shares(mask).into_iter().enumerate() {
             for i in 0..channels {
                 let gain = self.gain[class][i];
                 let left = gain.powf(ratio);
@@ -186,8 +211,8 @@ pub enum Prediction {
     SceneResidual {
         /// The prior of each class.
         priors: ClassPriors,
-        /// Factor on the network's correction per latent channel; 1 is as trained.
-        guidance: Vec<f32>,
+        /// Factor on the network's correction per class and latent channel; 1 is as trained.
+        guidance: Vec<Vec<f32>>,
     },
 }
 
@@ -220,10 +245,10 @@ impl Prediction {
                 let c = priors.coefficients(sigmas, masks, x_t.dtype(), x_t.device())?;
                 let mean = c.prior_mean(scene)?;
                 let y = noisy_residual(x_t, &mean, &sigma)?;
-                let guidance =
-                    Tensor::from_slice(guidance, (1, guidance.len(), 1, 1), x_t.device())?.to_dtype(x_t.dtype())?;
-                let correction =
-                    network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&c.out.broadcast_mul(&guidance)?)?;
+                let factors = masks.iter().flat_map(|mask| priors.guidance_of_mask(guidance, mask));
+                let factors = Tensor::from_iter(factors, x_t.device())?.to_dtype(x_t.dtype())?;
+                let factor = (&c.out * factors.reshape(c.out.shape())?)?;
+                let correction = network(&y.broadcast_mul(&c.input)?)?.broadcast_mul(&factor)?;
                 mean + (y.broadcast_mul(&c.skip)? + correction)?
             }
         }
@@ -258,7 +283,7 @@ mod tests {
         let masks = vec![vec![1.0, 1.0, 0.0, 0.0]];
         let prediction = Prediction::SceneResidual {
             priors: priors(),
-            guidance: vec![1.0; 2],
+            guidance: vec![vec![1.0; 2]; 2],
         };
         let x0 = prediction
             .x0_hat(&x_t, &scene, &[0.4], &masks, Tensor::zeros_like)
@@ -275,7 +300,7 @@ mod tests {
         let x_t = Tensor::new(&[[[[0.8f32]], [[0.2]]]], &Device::Cpu).unwrap();
         let scene = Tensor::new(&[[[[0.1f32]], [[-0.4]]]], &Device::Cpu).unwrap();
         let x0 = |guidance: [f32; 2], network: fn(&Tensor) -> Result<Tensor>| {
-            let (priors, guidance) = (priors(), guidance.to_vec());
+            let (priors, guidance) = (priors(), vec![guidance.to_vec(); 2]);
             let prediction = Prediction::SceneResidual { priors, guidance };
             let masks = [vec![1.0, 0.5, 0.0, 0.2]];
             values(&prediction.x0_hat(&x_t, &scene, &[0.4], &masks, network).unwrap())
@@ -286,10 +311,22 @@ mod tests {
         for (channel, w) in [1.4, 0.9].into_iter().enumerate() {
             let (prior, plain, guided) = (prior[channel], plain[channel], guided[channel]);
             assert!((plain - prior).abs() > 0.01, "the network is heard");
+            // All but exactly: the floor of the variance belongs to no class and is not guided.
             assert!(
-                (guided - (prior + w * (plain - prior))).abs() < 1e-6,
+                (guided - (prior + w * (plain - prior))).abs() < 1e-3,
                 "channel {channel}"
             );
+        }
+    }
+
+    #[test]
+    fn a_mix_is_guided_by_the_class_that_does_most_in_a_channel() {
+        let guidance = [vec![1.5, 1.5], vec![1.0, 1.0]];
+        let of_mask = |mask: [f32; 4]| priors().guidance_of_mask(&guidance, &mask);
+        assert_eq!(of_mask([0.0; 4]), [1.0, 1.0], "nothing is on");
+        for (channel, w) in of_mask([1.0, 1.0, 0.5, 0.5]).into_iter().enumerate() {
+            let (first, second) = (priors().variance[0][channel], 0.25 * priors().variance[1][channel]);
+            assert!((w - (1.5 * first + second) / (first + second)).abs() < 1e-3, "{w}");
         }
     }
 

@@ -226,12 +226,14 @@ impl Training for FullTraining<'_> {
 
     fn sampled(&self, sample: usize) -> Result<[Rgb32FImage; 3], ModelError> {
         let (batch, transformer) = (self.fixed(sample, 1.0)?, &self.network.transformer);
-        let clean = transformer.clean_cache(&batch.scene, Some(batch.origin))?;
+        let model = &self.recipe.model;
+        let caches = transformer.clean_caches(&batch.scene, Some(batch.origin), model.alternating_grid)?;
         let mut x = batch.noise.clone();
-        for pair in schedule::sigmas(self.recipe.report.sample_steps, self.recipe.model.shift).windows(2) {
+        let sigmas = schedule::sigmas(self.recipe.report.sample_steps, model.shift);
+        for (pair, clean) in sigmas.windows(2).zip(caches.iter().cycle()) {
             let (sigma, masks) = (pair[0], &batch.masks);
             let told = Told::new(self.network, &[sigma], masks, batch.origin)?;
-            let network = |input: &Tensor| transformer.forward(input, &told.with(&clean));
+            let network = |input: &Tensor| transformer.forward(input, &told.with(clean));
             let x0_hat = self.prediction.x0_hat(&x, &batch.scene, &[sigma], masks, network)?;
             // Without it the graph of all steps is kept.
             x = euler_step(&x, &velocity(&x, &x0_hat, sigma)?, sigma, pair[1])?.detach();

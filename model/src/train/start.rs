@@ -64,11 +64,12 @@ impl Start {
             ));
         };
         let config = MiniConfig::parse(&json)?;
-        // Name, shift and guidance say nothing about weights, and neighbour projections may be new: they start at zero.
+        // Name, shift, guidance and the moving grid say nothing about weights, and neighbour projections may be new: they start at zero.
         let renamed = MiniConfig {
             name: recipe.model.name.clone(),
             shift: recipe.model.shift,
-            prior_guidance: recipe.model.prior_guidance,
+            prior_guidance: recipe.model.prior_guidance.clone(),
+            alternating_grid: recipe.model.alternating_grid,
             transformer: MmditConfig {
                 neighbours: config.transformer.neighbours || recipe.model.transformer.neighbours,
                 ..config.transformer.clone()

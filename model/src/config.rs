@@ -215,6 +215,11 @@ pub struct MiniConfig {
     pub autoencoder: MiniAutoencoderConfig,
 }
 
+#[allow(clippy::float_cmp)] // 1 is a setting, not a result
+fn is_no_guidance(guidance: f64) -> bool {
+    guidance == 1.0
+}
+
 impl MiniConfig {
     /// Parses and checks a `config.json`.
     pub fn parse(json: &str) -> Result<Self, ModelError> {
@@ -252,12 +257,9 @@ impl MiniConfig {
     /// What is predicted, and how it is sampled, for people.
     pub fn predicted(&self) -> String {
         let mut text = self.prediction.to_string();
-        if !self.prior_guidance.is_empty() {
-            let each: Vec<String> = self
-                .prior_guidance
-                .iter()
-                .map(|(class, w)| format!("{class} by {w}"))
-                .collect();
+        let guided = self.prior_guidance.iter().filter(|(_, w)| !is_no_guidance(**w));
+        let each: Vec<String> = guided.map(|(class, w)| format!("{class} by {w}")).collect();
+        if !each.is_empty() {
             text += &format!(", luma guided away from its prior ({})", each.join(", "));
         }
         if self.alternating_grid {
@@ -267,10 +269,15 @@ impl MiniConfig {
     }
 
     fn check_guidance(&self) -> Result<(), ModelError> {
+        if self.prediction == PredictionKind::Velocity && !self.prior_guidance.is_empty() {
+            return Err(ModelError::BadInput(
+                "prior_guidance is given, but a model of the velocity has no prior; leave it out".into(),
+            ));
+        }
         for (class, guidance) in &self.prior_guidance {
             if !self.transformer.classes.contains(class) {
                 return Err(ModelError::BadInput(format!(
-                    "prior_guidance names {class:?}, and the model's classes are {}",
+                    "prior_guidance names {class:?}, which is none of the model's classes ({})",
                     self.transformer.classes.join(", ")
                 )));
             }
@@ -279,11 +286,6 @@ impl MiniConfig {
                     "prior_guidance of {class} is {guidance}; it must be from 0, luma from the prior alone, to {MOST_PRIOR_GUIDANCE}, and 1 is none"
                 )));
             }
-        }
-        if self.prediction == PredictionKind::Velocity && !self.prior_guidance.is_empty() {
-            return Err(ModelError::BadInput(
-                "prior_guidance is given, but a model of the velocity has no prior; leave it out".into(),
-            ));
         }
         Ok(())
     }
@@ -322,6 +324,8 @@ mod tests {
     fn prior_guidance_is_told_and_held_to_what_can_be_sampled() {
         let guided = config("scene_residual", r#"{"snow": 1.5}"#).unwrap();
         assert!(guided.predicted().contains("(snow by 1.5)"), "{}", guided.predicted());
+        let ones = config("scene_residual", r#"{"snow": 1}"#).unwrap();
+        assert!(!ones.predicted().contains("guided"), "{}", ones.predicted());
         assert!(!config("velocity", "{}").unwrap().predicted().contains("guided"));
         let luma_alone = [[1.5; 16].as_slice(), &[1.0; 8]].concat();
         let expected = [vec![1.0; 24], vec![1.0; 24], vec![1.0; 24], luma_alone];
@@ -332,7 +336,7 @@ mod tests {
             (
                 "scene_residual",
                 r#"{"hail": 1}"#,
-                "\"hail\", and the model's classes are rain",
+                "\"hail\", which is none of the model's classes (rain",
             ),
             ("scene_residual", "1.35", "expected a map"),
             ("velocity", r#"{"rain": 1.5}"#, "has no prior"),
@@ -340,5 +344,21 @@ mod tests {
             let error = config(prediction, guidance).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn a_moving_grid_is_told_and_needs_patches_that_can_be_halved() {
+        let mut bundled = config("scene_residual", "{}").unwrap();
+        assert!(
+            bundled.predicted().contains("moved by half a token"),
+            "{}",
+            bundled.predicted()
+        );
+        bundled.transformer.patch_size = 3;
+        let error = bundled.check().unwrap_err().to_string();
+        assert!(
+            error.contains("alternating_grid") && error.contains("patch_size is 3"),
+            "{error}"
+        );
     }
 }

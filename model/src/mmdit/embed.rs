@@ -68,17 +68,18 @@ impl PatchEmbed {
     }
 
     /// The part of the positional table under a grid of tokens. Of a grid with a margin one row and one column may lie outside the
-    /// table; they have the positions of those before.
+    /// table; they have the positions of those before. The table has no half tokens, so a moved grid's positions are half a token
+    /// off: up and to the left where the image leaves an even number of tokens in the table, else down and to the right.
     fn crop(&self, (rows, cols): (usize, usize), origin: Option<(usize, usize)>, margin: usize) -> Result<Tensor> {
         let side = self.max_side;
         let outside = 2 * margin / self.patch;
-        if rows > side + outside || cols > side + outside {
+        let centred = |length: usize| side.saturating_sub(length) / 2;
+        let (top, left) = origin.unwrap_or((centred(rows), centred(cols)));
+        if top + rows > side + outside || left + cols > side + outside {
             candle_core::bail!(
                 "{rows}x{cols} tokens do not fit the positional table of {side}x{side}; use a smaller image"
             );
         }
-        let centred = |length: usize| side.saturating_sub(length) / 2;
-        let (top, left) = origin.unwrap_or((centred(rows), centred(cols)));
         let width = self.positions.dim(2)?;
         let table = self.positions.reshape((side, side, width))?;
         clamped(&clamped(&table, 0, (top, rows))?, 1, (left, cols))?.reshape((1, rows * cols, width))

@@ -17,7 +17,7 @@ pub(super) fn alternating_margins(config: &MmditConfig) -> [usize; 2] {
     [config.patch_size / 2, 0]
 }
 
-/// Latents with a margin on all sides, mirrored at the outermost pixels, which no two values of a token then repeat.
+/// Latents with a margin on all sides, mirrored about the outermost pixel, so that no token holds a value twice.
 ///
 /// # Shapes
 /// `latents: [batch, channels, height, width]`, result `[batch, channels, height + 2 * margin, width + 2 * margin]`.
@@ -93,7 +93,7 @@ mod tests {
     fn answer(model: &Mmdit, latents: &Tensor, clean: &CleanCache, origin: Option<(usize, usize)>) -> Tensor {
         let on = Conditioning {
             timestep: &Tensor::new(&[700f32], &Device::Cpu).unwrap(),
-            context: &tensor(3, &[1, 3, 8]),
+            context: &tensor(3, &[latents.dim(0).unwrap(), 3, 8]),
             pooled: &tensor(4, &[1, 8]),
             mask: None,
             clean: Some(clean),
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_moved_grid_answers_as_the_plain_one_does_on_wider_latents() {
         let (model, origin) = (model(), Some((1, 2)));
-        let (latents, scene) = (tensor(1, &[1, 4, 12, 8]), tensor(2, &[1, 4, 12, 8]));
+        let (latents, scene) = (tensor(1, &[2, 4, 12, 8]), tensor(2, &[2, 4, 12, 8]));
         let caches = model.clean_caches(&scene, origin, true).unwrap();
         let wide = |t: &Tensor| with_margin(t, 1).unwrap();
         let plain = model.clean_cache(&wide(&scene), origin).unwrap();
@@ -147,6 +147,8 @@ mod tests {
                 assert_eq!(answer(&model, &whole, &cache, origin).dims(), side(TABLE));
             }
         }
+        let beyond = model.clean_cache(&tensor(1, &side(1)), Some((TABLE, 0)));
+        assert!(beyond.is_err(), "no image begins behind the table");
         let larger = model.clean_caches(&tensor(1, &side(TABLE + 1)), None, true);
         let error = larger.err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains("do not fit the positional table"), "{error}");

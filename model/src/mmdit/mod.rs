@@ -5,7 +5,7 @@
 //! | `embed` | patch, position, timestep and pooled embeddings |
 //! | `mask` | which heads a class owns; ratios to head masks |
 //! | `head_ratio` | ratios of single heads, in place of their class's |
-//! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene ([`CleanCache`]) |
+//! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene and grid ([`CleanCache`]) |
 //! | `grid` | where the grid of tokens lies, and how it moves between steps in models of this program that ask for it |
 //! | `neighbours` | convolutions over the grid of tokens, in models of this program that have them |
 //! | `block` | one joint block: AdaLN, masked joint attention, feed-forwards; SD3.5's second attention |
@@ -183,7 +183,7 @@ impl Mmdit {
         self.clean_path.is_some()
     }
 
-    /// Runs the clean path once for a scene; the result serves every step, branch and lane of it.
+    /// Runs the clean path once for a scene; the result serves every step, branch and lane whose grid isn't moved.
     ///
     /// # Shapes
     /// `scene_latents: [batch, in_channels, height, width]`
@@ -191,8 +191,14 @@ impl Mmdit {
         self.clean_projections(scene_latents, origin)?.into_cache()
     }
 
-    /// The caches that steps take in turn, step `i` the one at `i` modulo their number: one, or two whose grids of tokens lie half a
-    /// token apart.
+    /// The caches that steps take in turn, step `i` the one at `i` modulo their number: one, or with `alternating_grid` two whose grids
+    /// of tokens lie half a token apart (see `grid`). `origin` is that of [`Conditioning`].
+    ///
+    /// # Shapes
+    /// `scene_latents: [batch, in_channels, height, width]`
+    ///
+    /// # Errors
+    /// When the checkpoint has no clean path, or the scene doesn't fit the positional table.
     pub fn clean_caches(
         &self,
         scene_latents: &Tensor,

@@ -50,11 +50,15 @@ impl Mmdit {
         })
     }
 
-    /// The streams before the first segment; `on.clean` is not looked at, as the scene's own stream takes its place.
+    /// The streams before the first segment, of a grid that isn't moved; `on.clean` must be `None`, as the scene's own stream takes
+    /// its place.
     ///
     /// # Shapes
     /// `latents: [batch, in_channels, height, width]`, `scene: [1 or batch, in_channels, height, width]`.
     pub fn embed(&self, latents: &Tensor, scene: Option<&Tensor>, on: &Conditioning) -> Result<Streams> {
+        if on.clean.is_some() {
+            candle_core::bail!("in pieces, the scene's own stream takes the place of a clean cache")
+        }
         let clean = match (&self.clean_path, scene) {
             (Some(path), Some(scene)) => Some(path.embed(scene, on.origin)?),
             _ => None,

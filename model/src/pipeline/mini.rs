@@ -72,6 +72,11 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
     let bad = |e: candle_core::Error| ModelError::BadInput(e.to_string());
     let autoencoder = MiniAutoencoder::new(&config.autoencoder, vb.pp("autoencoder")).map_err(bad)?;
     let transformer = Mmdit::new(&config.transformer, vb.pp("transformer")).map_err(bad)?;
+    if config.alternating_grid && !transformer.has_clean_path() {
+        return Err(ModelError::BadInput(
+            "config.json has alternating_grid, which needs a model with a clean path; leave it out".into(),
+        ));
+    }
     let context = LearnedContext::new(&config, vb.pp("context")).map_err(bad)?;
     let prediction = match config.prediction {
         PredictionKind::Velocity => Prediction::Velocity,

@@ -20,7 +20,8 @@
 //! x0_hat = prior's + w (network's - prior's)  =  mu + (1 - sigma) V / D * y + w sigma sqrt(V / D) * network(y / sqrt(D))
 //! ```
 //!
-//! How much a network hedges differs between classes, and so does their `w`; a mix's is their mean, weighted by their share of `V`.
+//! How much a network hedges differs between classes, and so does their `w`; a mix's is their mean, weighted by their share of `V`. The
+//! floor of `V` is no class's and weighs as 1, so that where a class does next to nothing, next to nothing is strengthened.
 //! It is guidance by a bad version of the model (Karras et al. 2024, arXiv:2406.02507, equation 3), the bad version being a silent
 //! network, which costs no evaluation. Training knows nothing of it.
 //!
@@ -77,24 +78,24 @@ impl ClassPriors {
     }
 
     /// Mean and mean square of the head mask on each class's heads.
-    fn shares(&self, mask: &[f32]) -> Vec<(f32, f32)> {
-        let share = |heads: std::ops::Range<usize>| {
+    fn ratios_and_powers(&self, mask: &[f32]) -> Vec<(f32, f32)> {
+        let of_heads = |heads: std::ops::Range<usize>| {
             let own = &mask[heads];
             let mean = |f: fn(f32) -> f32| own.iter().map(|&m| f(m)).sum::<f32>() / own.len() as f32;
             (mean(|m| m), mean(|m| m * m))
         };
         class_heads(self.gain.len(), mask.len())
             .into_iter()
-            .map(share)
+            .map(of_heads)
             .collect()
     }
 
     /// The guidance of one sample's mix, per channel: its classes', weighted by their share of the mix's variance.
     fn guidance_of_mask(&self, guidance: &[Vec<f32>], mask: &[f32]) -> Vec<f32> {
-        let shares = self.shares(mask);
+        let each = self.ratios_and_powers(mask);
         let of_channel = |i: usize| {
             let mut sums = (VARIANCE_FLOOR, VARIANCE_FLOOR);
-            for (class, (_, power)) in shares.iter().enumerate() {
+            for (class, (_, power)) in each.iter().enumerate() {
                 let variance = power * self.variance[class][i];
                 sums = (sums.0 + variance * guidance[class][i], sums.1 + variance);
             }
@@ -111,7 +112,7 @@ impl ClassPriors {
             offset: vec![0.0; channels],
             variance: vec![VARIANCE_FLOOR; channels],
         };
-        for (class, (ratio, power)) in self.shares(mask).into_iter().enumerate() {
+        for (class, (ratio, power)) in self.ratios_and_powers(mask).into_iter().enumerate() {
             for i in 0..channels {
                 let gain = self.gain[class][i];
                 let left = gain.powf(ratio);

@@ -230,9 +230,11 @@ fn a_trained_folder_opens_as_a_model_and_its_run_is_documented() {
     );
 }
 
-/// The recipe again, from the folder's finished model on and with other learning rates, into another folder.
+/// The recipe again, from the folder's finished model on, with other learning rates and sampled otherwise, into another folder.
 fn further(folder: &Path, learning_rate: f64) -> Recipe {
     let mut recipe = recipe(folder);
+    recipe.model.alternating_grid = true;
+    recipe.model.prior_guidance = [("snow".to_owned(), 1.5)].into();
     recipe.start_from = Some(folder.join("out"));
     recipe.output = folder.join("further");
     for stage in &mut recipe.stages {

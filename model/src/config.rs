@@ -256,16 +256,16 @@ impl MiniConfig {
 
     /// What is predicted, and how it is sampled, for people.
     pub fn predicted(&self) -> String {
-        let mut text = self.prediction.to_string();
+        let mut parts = vec![self.prediction.to_string()];
         let guided = self.prior_guidance.iter().filter(|(_, w)| !is_no_guidance(**w));
         let each: Vec<String> = guided.map(|(class, w)| format!("{class} by {w}")).collect();
         if !each.is_empty() {
-            text += &format!(", luma guided away from its prior ({})", each.join(", "));
+            parts.push(format!("luma guided away from its prior ({})", each.join(", ")));
         }
         if self.alternating_grid {
-            text += ", the grid of tokens moved by half a token every second step";
+            parts.push("the grid of tokens moved by half a token every second step".into());
         }
-        text
+        parts.join(", ")
     }
 
     fn check_guidance(&self) -> Result<(), ModelError> {

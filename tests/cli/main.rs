@@ -6,6 +6,8 @@ mod bad_copies;
 mod bad_input;
 mod bench;
 mod program;
+#[path = "../skipped.rs"]
+mod skipped;
 mod studio;
 mod sweep;
 mod training;

@@ -1,7 +1,7 @@
 //! The studio itself, on a virtual screen, by mouse and keyboard.
 //!
 //! Needs Xvfb, xdotool and a software Vulkan driver (on Debian: xvfb xdotool mesa-vulkan-drivers libvulkan1 libxkbcommon-x11-0);
-//! skipped with a printed reason where one of them is missing.
+//! skipped, with the reason, where one of them is missing.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::skipped::skip;
 
 /// Far beyond what any wait needs; a hang fails the test instead of the whole run.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -30,7 +32,7 @@ impl Drop for Screen {
     }
 }
 
-/// Starts the X server; `None` with a printed reason when it can't.
+/// Starts the X server; `None`, with the test skipped, when it can't.
 fn server() -> Option<(Child, String)> {
     let spawned = Command::new("Xvfb")
         .args(["-displayfd", "1", "-screen", "0", "1440x900x24", "-nolisten", "tcp"])
@@ -39,7 +41,7 @@ fn server() -> Option<(Child, String)> {
         .spawn();
     let has_xdotool = Command::new("xdotool").arg("version").output().is_ok();
     let (Ok(mut server), true) = (spawned, has_xdotool) else {
-        println!("skipped: Xvfb or xdotool is missing (on Debian: apt-get install xvfb xdotool)");
+        skip("Xvfb or xdotool is missing (on Debian: apt-get install xvfb xdotool)");
         return None;
     };
     let mut number = String::new();
@@ -47,7 +49,7 @@ fn server() -> Option<(Child, String)> {
     BufReader::new(output).read_line(&mut number).expect("readable");
     if number.trim().is_empty() {
         server.wait().ok();
-        println!("skipped: Xvfb gives no display");
+        skip("Xvfb gives no display");
         return None;
     }
     Some((server, format!(":{}", number.trim())))
@@ -78,7 +80,7 @@ impl Screen {
         while screen.window.is_empty() {
             if screen.studio.try_wait().expect("it can be asked").is_some() {
                 let reason = fs::read_to_string(home.join("stderr")).unwrap_or_default();
-                println!("skipped: the studio does not open here: {}", reason.trim());
+                skip(&format!("the studio does not open here: {}", reason.trim()));
                 return None;
             }
             assert!(start.elapsed() < PATIENCE, "no window appeared");

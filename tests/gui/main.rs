@@ -13,6 +13,8 @@ mod preferences;
 mod queue;
 mod real_engine;
 mod shaders;
+#[path = "../skipped.rs"]
+mod skipped;
 mod snapshots;
 mod soak;
 mod spectrum;

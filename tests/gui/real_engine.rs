@@ -11,15 +11,16 @@ use mdsd3_engine::{Engine, EngineOptions, bundled};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 
+use crate::skipped::skip;
 use crate::support::WINDOW;
 
 /// Far beyond what any wait needs; a hang fails the test instead of the whole run.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A studio on the smallest useful size; `None` with a printed reason in a build without the bundled model.
+/// A studio on the smallest useful size; `None`, with the test skipped, in a build without the bundled model.
 fn studio() -> Option<Harness<'static, Studio>> {
     if bundled::model_bytes().is_none() {
-        println!("skipped: this build has no bundled model (assets/models/mini)");
+        skip("this build has no bundled model (assets/models/mini)");
         return None;
     }
     let settings = RenderRequest {

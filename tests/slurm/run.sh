@@ -1,8 +1,8 @@
 #!/bin/bash
 # A dataset made by a real SLURM array, one task of which is killed and requeued, has the bytes of a single-process run.
 #   bash tests/slurm/run.sh [PROGRAM]     default: target/release/mdsd3; takes about a minute
-# Starts munged, slurmctld and slurmd on this machine alone and stops them again. Skipped, with the reason, where Debian's
-# packages slurm-wlm and munge are missing and can't be installed.
+# Starts munged, slurmctld and slurmd on this machine alone and stops them again. Skipped (exit code 77), with the reason,
+# where Debian's packages slurm-wlm and munge are missing and can't be installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,10 +12,10 @@ shards=4
 
 skip() {
   echo "skipped: $1"
-  exit 0
+  exit 77
 }
 
-[ -x "$program" ] || skip "$program is not built; run cargo build --release first"
+[ -x "$program" ] || { echo "$program is not built; run cargo build --release first"; exit 1; }
 [ "$(id -u)" -eq 0 ] || skip "starting SLURM's daemons needs root"
 if ! { command -v slurmctld && command -v slurmd && command -v munged; } >/dev/null; then
   command -v apt-get >/dev/null || skip "SLURM is not installed, and this is no Debian system"

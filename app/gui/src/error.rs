@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn places_in_a_librarys_source_are_left_out() {
+    fn places_in_the_source_of_a_library_are_left_out() {
         let message =
             "WinitEventLoop: os error at /registry/winit/src/linux/mod.rs:788: Failed to open connection to X server";
         assert_eq!(one_line(message), "Failed to open connection to X server");

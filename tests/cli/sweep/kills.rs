@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::support::{Project, tree};
 use crate::program::mdsd3;
+use crate::skipped::skip;
 
 /// Starts a sweep into `killed`.
 fn start(folder: &Path) -> Child {
@@ -110,7 +111,7 @@ fn a_full_disk_pauses_the_sweep_until_there_is_room() {
         .arg(&small)
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        println!("skipped: a small file system can't be mounted here");
+        skip("a small file system can't be mounted here");
         return;
     }
     let mut child = start(&project.root());

@@ -10,6 +10,7 @@ use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
 
 use super::engine::FakeEngine;
+use crate::skipped::skip;
 
 /// The window size that the studio is designed for, in points.
 pub const WINDOW: Vec2 = vec2(1440.0, 900.0);
@@ -41,7 +42,7 @@ pub fn studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Harness<'static,
         })
 }
 
-/// The same, drawn by wgpu; `None` with a printed reason where there is no adapter.
+/// The same, drawn by wgpu; `None`, with the test skipped, where there is no adapter.
 pub fn drawn_studio(engine: &FakeEngine, prefs: Prefs, size: Vec2) -> Option<Harness<'static, Studio>> {
     drawn_studio_with(engine, prefs, size, true)
 }
@@ -55,7 +56,7 @@ pub fn drawn_studio_with(
 ) -> Option<Harness<'static, Studio>> {
     let link = engine.clone();
     let Ok(builder) = std::panic::catch_unwind(|| Harness::builder().wgpu()) else {
-        println!("skipped: no graphics adapter (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)");
+        skip("there is no graphics adapter (on Debian: apt-get install mesa-vulkan-drivers libvulkan1)");
         return None;
     };
     let theme = match prefs.look {

@@ -5,6 +5,7 @@ mod analyze;
 mod bad_copies;
 mod bad_input;
 mod bench;
+mod frozen;
 mod program;
 #[path = "../skipped.rs"]
 mod skipped;

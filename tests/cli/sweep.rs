@@ -2,7 +2,7 @@
 
 mod bad_plans;
 mod kills;
-mod support;
+pub mod support;
 
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,7 @@ mod commands;
 mod controls;
 mod failures;
 mod files;
+mod frozen;
 mod keyboard;
 mod lanes;
 mod mixer;

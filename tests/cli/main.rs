@@ -260,4 +260,10 @@ fn help_goes_to_stdout() {
     ] {
         assert!(said.contains(command), "{said}");
     }
+    let said = mdsd3(&repository(), ["degrade", "--help"]).succeeded();
+    let places = ["haze", "rain", "snow", "noise"].map(|class| said.find(&format!("\n  {class} ")));
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "light meets haze first and the sensor last: {said}"
+    );
 }

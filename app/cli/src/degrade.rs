@@ -12,6 +12,7 @@ use crate::progress;
 
 /// What to degrade and where to.
 #[derive(Debug, clap::Args)]
+#[command(after_help = degrade::classes_in_words())]
 pub struct DegradeArgs {
     #[command(flatten)]
     request: DegradeRequest,

@@ -55,6 +55,16 @@ impl DegradeRequest {
     }
 }
 
+/// The classes for the command's help, in the order in which they are applied.
+pub fn classes_in_words() -> String {
+    let words = degrade::in_physical_order().into_iter().map(|(_, class)| {
+        let (name, formula, source, most) = (class.name, class.formula, class.source, class.max_severity);
+        format!("\n  {name:<6} 0 to {most}: {formula} ({source})")
+    });
+    let heading = "Classes in the order in which they are applied, v a pixel's value and s the severity:";
+    std::iter::once(heading.to_owned()).chain(words).collect()
+}
+
 /// The physical baseline of a fitted scene, whose key is `scene_key(scene)`: the same in the studio and in a dataset.
 pub(crate) fn baseline(scene: &Rgb32FImage, scene_key: u64, mix: &Mix, seed: u64) -> Result<Degraded, EngineError> {
     Ok(degrade::degrade(scene, mix, scene_seed(seed, scene_key))?)

@@ -42,11 +42,11 @@ pub struct HazeParameters {
     pub mean_transmission: f32,
 }
 
-/// Lays the veil over `image` in place; `variety` is the share of every range that is drawn from, around its middle.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, variety: f32, mut stream: Stream) -> HazeParameters {
-    let grey = stream.within(AIRLIGHT, variety);
-    let airlight = [(); 3].map(|()| (grey * stream.within(AIRLIGHT_TINT, variety)).min(1.0));
-    let depth = Depth::draw(&mut stream, variety);
+/// Lays the veil over `image` in place.
+pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> HazeParameters {
+    let grey = stream.within(AIRLIGHT);
+    let airlight = [(); 3].map(|()| (grey * stream.within(AIRLIGHT_TINT)).min(1.0));
+    let depth = Depth::draw(&mut stream);
     let beta = severity * BETA_AT_ONE;
     let mut transmission_sum = 0.0;
     let (width, height) = image.dimensions();
@@ -78,13 +78,13 @@ struct Depth {
 }
 
 impl Depth {
-    fn draw(stream: &mut Stream, variety: f32) -> Self {
-        let slope = stream.within(DEPTH_SLOPE, variety);
+    fn draw(stream: &mut Stream) -> Self {
+        let slope = stream.within(DEPTH_SLOPE);
         let mut field = [[0.0; POINTS]; POINTS];
         field
             .iter_mut()
             .flatten()
-            .for_each(|value| *value = stream.within(DEPTH_BUMPS, variety));
+            .for_each(|value| *value = stream.within(DEPTH_BUMPS));
         let mean = field.iter().flatten().sum::<f32>() / (POINTS * POINTS) as f32;
         field.iter_mut().flatten().for_each(|value| *value -= mean);
         Self { slope, field }

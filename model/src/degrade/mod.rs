@@ -33,18 +33,137 @@ mod snow;
 mod stream;
 
 use image::Rgb32FImage;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::error::ModelError;
-use crate::mix::Mix;
+use crate::mix::{MAX_RATIO, Mix};
 pub use haze::HazeParameters;
 pub use noise::NoiseParameters;
 pub use rain::RainParameters;
 pub use snow::SnowParameters;
 use stream::Stream;
 
-/// The classes there is physics for, in the order the bundled model knows them.
-pub const CLASSES: [&str; 4] = ["rain", "haze", "noise", "snow"];
+/// A class of degradation.
+///
+/// To add one: a file beside this one with its formula, and here its `mod` line, its entry in [`TABLE`] and its variant of
+/// [`Drawn`].
+#[derive(Clone, Copy)]
+pub struct Degradation {
+    /// What mixes call it.
+    pub name: &'static str,
+    /// Where in a photo's making it acts.
+    pub stage: Stage,
+    /// The formula in a line, `v` being a pixel's value and `s` the severity.
+    pub formula: &'static str,
+    /// Who published it.
+    pub source: &'static str,
+    /// Severities go from 0 (off) over 1 (strong) to this.
+    pub max_severity: f32,
+    /// Degrades an image in place by a severity above 0. Values may leave `0..=1`; they are clipped when all classes are done.
+    apply: fn(&mut Rgb32FImage, f32, Stream) -> Drawn,
+}
+
+/// Where in a photo's making a class acts, in the order in which light meets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// How much light the scene gets.
+    Light,
+    /// The air between scene and camera.
+    Haze,
+    /// Drops in front of that air.
+    Rain,
+    /// Flakes, likewise.
+    Snow,
+    /// The camera's lens and its motion.
+    Lens,
+    /// Light becomes an electronic signal.
+    Sensor,
+    /// What becomes of the signal afterwards.
+    Processing,
+}
+
+/// The classes there is physics for. Their places here key their random numbers, so a new one goes to the end.
+pub const TABLE: &[Degradation] = &[
+    Degradation {
+        name: "rain",
+        stage: Stage::Rain,
+        formula: "v + opacity * light, streaks in three layers of distance, s * 0.0052 per pixel",
+        source: "Garg and Nayar 2007",
+        max_severity: MAX_RATIO,
+        apply: |image, severity, stream| Drawn::Rain(rain::apply(image, severity, stream)),
+    },
+    Degradation {
+        name: "haze",
+        stage: Stage::Haze,
+        formula: "v t + airlight (1 - t), t = exp(-1.2 s depth)",
+        source: "Koschmieder 1924; Narasimhan and Nayar 2002, equation 1",
+        max_severity: MAX_RATIO,
+        apply: |image, severity, stream| Drawn::Haze(haze::apply(image, severity, stream)),
+    },
+    Degradation {
+        name: "noise",
+        stage: Stage::Sensor,
+        formula: "v + Gaussian of variance s^2 (0.09^2 v + 0.035^2)",
+        source: "Foi et al. 2008, equation 5",
+        max_severity: MAX_RATIO,
+        apply: |image, severity, stream| Drawn::Noise(noise::apply(image, severity, stream)),
+    },
+    Degradation {
+        name: "snow",
+        stage: Stage::Snow,
+        formula: "v (1 - opacity) + white * opacity, s * 0.0052 flakes per pixel",
+        source: "Liu et al. 2018",
+        max_severity: MAX_RATIO,
+        apply: |image, severity, stream| Drawn::Snow(snow::apply(image, severity, stream)),
+    },
+];
+
+/// What was drawn for one class.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Drawn {
+    /// Rain streaks.
+    Rain(RainParameters),
+    /// The veil.
+    Haze(HazeParameters),
+    /// Sensor noise.
+    Noise(NoiseParameters),
+    /// Snow flakes.
+    Snow(SnowParameters),
+}
+
+/// The names in [`TABLE`], in its order, which is the one the bundled model knows them in.
+pub const CLASSES: [&str; TABLE.len()] = {
+    let mut names = [""; TABLE.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = TABLE[place].name;
+        place += 1;
+    }
+    names
+};
+
+/// The classes in the order in which they are applied, each with its place in [`TABLE`].
+pub fn in_physical_order() -> Vec<(usize, &'static Degradation)> {
+    let mut order: Vec<_> = TABLE.iter().enumerate().collect();
+    order.sort_by_key(|(_, class)| class.stage);
+    order
+}
+
+impl Degradation {
+    /// Its severity in `mix`; `None` when it is off.
+    fn severity_in(&self, mix: &Mix) -> Result<Option<f32>, ModelError> {
+        let severity = mix.ratio(self.name);
+        if severity > self.max_severity {
+            return Err(ModelError::BadInput(format!(
+                "{} is {severity}, and its formula goes up to {}",
+                self.name, self.max_severity
+            )));
+        }
+        Ok((severity > 0.0).then_some(severity))
+    }
+}
 
 /// A degraded scene with the parameters that made it.
 #[derive(Debug, Clone)]
@@ -55,86 +174,65 @@ pub struct Degraded {
     pub parameters: Parameters,
 }
 
-/// Physical parameters of each class; `None` for classes with severity 0.
-#[derive(Debug, Clone, Serialize)]
+/// What was drawn for a mix. As JSON an object with the seed and, by name, the parameters of each class that is on.
+#[derive(Debug, Clone)]
 pub struct Parameters {
     /// The seed they were drawn from.
     pub seed: u64,
-    /// Rain streaks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rain: Option<RainParameters>,
-    /// The veil.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub haze: Option<HazeParameters>,
-    /// Sensor noise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub noise: Option<NoiseParameters>,
-    /// Snow flakes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snow: Option<SnowParameters>,
+    /// One per class of [`TABLE`], in its order; `None` for classes with severity 0.
+    pub classes: Vec<Option<Drawn>>,
+}
+
+impl Serialize for Parameters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("seed", &self.seed)?;
+        for (name, drawn) in CLASSES.iter().zip(&self.classes) {
+            if let Some(drawn) = drawn {
+                map.serialize_entry(name, drawn)?;
+            }
+        }
+        map.end()
+    }
 }
 
 /// Degrades `scene` (sRGB-encoded values in `0..=1`, any size) by the severities of `mix`.
 ///
 /// The same scene, mix and seed give the same bits on every platform. A clean mix returns the scene untouched.
-/// Fails with [`ModelError::BadInput`] when `mix` names a class that is not in [`CLASSES`].
+///
+/// # Errors
+/// [`ModelError::BadInput`] when `mix` names a class that is not in [`TABLE`], or asks more of one than its formula gives.
 pub fn degrade(scene: &Rgb32FImage, mix: &Mix, seed: u64) -> Result<Degraded, ModelError> {
-    degrade_with_variety(scene, mix, seed, Variety::WHOLE)
+    degrade_with_variety(scene, mix, seed, &[])
 }
 
-/// How much of what a whole image shares is drawn from: the middle part of its range, 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Variety {
-    /// Of haze's airlight and depth.
-    pub haze: f32,
-    /// Of the rain's lean from vertical.
-    pub rain: f32,
-}
-
-impl Variety {
-    /// Whole ranges.
-    pub const WHOLE: Self = Self { haze: 1.0, rain: 1.0 };
-}
-
-/// [`degrade`], with haze and rain that differ less from seed to seed. A network that learns from such pairs need not agree
-/// with itself, over the whole image, on a light or a wind that it can't know.
+/// [`degrade`], where named classes draw what a whole image shares (haze's airlight and depth, the rain's lean) from only a
+/// share of its range, 0 to 1, around the middle. A network that learns from such pairs need not agree with itself, over the
+/// whole image, on a light or a wind that it can't know.
+///
+/// # Errors
+/// As [`degrade`].
 pub fn degrade_with_variety(
     scene: &Rgb32FImage,
     mix: &Mix,
     seed: u64,
-    variety: Variety,
+    variety: &[(&str, f32)],
 ) -> Result<Degraded, ModelError> {
     mix.check_classes(&CLASSES)?;
     let mut image = scene.clone();
-    let severity_of = |class: &str| Some(mix.ratio(class)).filter(|severity| *severity > 0.0);
-    let haze =
-        severity_of("haze").map(|severity| haze::apply(&mut image, severity, variety.haze, stream_of("haze", seed)));
-    let rain =
-        severity_of("rain").map(|severity| rain::apply(&mut image, severity, variety.rain, stream_of("rain", seed)));
-    let snow = severity_of("snow").map(|severity| snow::apply(&mut image, severity, stream_of("snow", seed)));
-    let noise = severity_of("noise").map(|severity| noise::apply(&mut image, severity, stream_of("noise", seed)));
+    let mut classes = vec![None; TABLE.len()];
+    for (place, class) in in_physical_order() {
+        if let Some(severity) = class.severity_in(mix)? {
+            let share = variety.iter().find(|(name, _)| *name == class.name);
+            let stream = Stream::new(seed, place as u64, share.map_or(1.0, |(_, share)| *share));
+            classes[place] = Some((class.apply)(&mut image, severity, stream));
+        }
+    }
     if !mix.is_clean() {
         image.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
     }
-    Ok(Degraded {
-        image,
-        parameters: Parameters {
-            seed,
-            rain,
-            haze,
-            noise,
-            snow,
-        },
-    })
-}
-
-/// The stream of `class`, keyed by its place in [`CLASSES`].
-fn stream_of(class: &str, seed: u64) -> Stream {
-    let index = CLASSES
-        .iter()
-        .position(|known| *known == class)
-        .unwrap_or(CLASSES.len());
-    Stream::new(seed, index as u64)
+    let parameters = Parameters { seed, classes };
+    Ok(Degraded { image, parameters })
 }
 
 #[cfg(test)]

@@ -67,9 +67,9 @@ pub struct RainParameters {
     pub coverage: f32,
 }
 
-/// Rains on `image` in place; `variety` is the share of the range of leans that is drawn from, around vertical.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, variety: f32, mut stream: Stream) -> RainParameters {
-    let lean_degrees = stream.within((-MAX_LEAN_DEGREES, MAX_LEAN_DEGREES), variety);
+/// Rains on `image` in place.
+pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> RainParameters {
+    let lean_degrees = stream.within((-MAX_LEAN_DEGREES, MAX_LEAN_DEGREES));
     let brightness = stream.between(0.44, 0.52);
     // Count grows with severity and opacity with its root, so the root mean square of the residual grows with severity.
     let opacity_scale = severity.sqrt();

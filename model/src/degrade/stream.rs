@@ -9,21 +9,27 @@ const DOMAIN: [u8; 8] = *b"degrade1";
 /// Random numbers keyed by (seed, class): what one class draws never depends on another being there.
 ///
 /// Transcendental functions come from `libm`, whose results are the same bits on every platform.
-pub(super) struct Stream(ChaCha8Rng);
+pub(super) struct Stream {
+    bits: ChaCha8Rng,
+    variety: f32,
+}
 
 impl Stream {
-    /// The stream of class number `class` for `seed`.
-    pub(super) fn new(seed: u64, class: u64) -> Self {
+    /// The stream of class number `class` for `seed`; `variety` is the share of a range that [`Self::within`] draws from.
+    pub(super) fn new(seed: u64, class: u64, variety: f32) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&DOMAIN);
         key[8..16].copy_from_slice(&seed.to_le_bytes());
         key[16..24].copy_from_slice(&class.to_le_bytes());
-        Self(ChaCha8Rng::from_seed(key))
+        Self {
+            bits: ChaCha8Rng::from_seed(key),
+            variety,
+        }
     }
 
     /// Uniform in `[0, 1)`, on the 24-bit grid that `f32` holds exactly.
     pub(super) fn unit(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / 16_777_216.0
+        (self.bits.next_u32() >> 8) as f32 / 16_777_216.0
     }
 
     /// Uniform in `[low, high)`.
@@ -31,9 +37,9 @@ impl Stream {
         low + (high - low) * self.unit()
     }
 
-    /// Like [`between`](Self::between), with only the middle `share` of the range; the draw is used up alike.
-    pub(super) fn within(&mut self, (low, high): (f32, f32), share: f32) -> f32 {
-        let middle = 0.5 * (low + high);
+    /// Like [`between`](Self::between), in only the middle of the range where variety is below 1; the draw is used up alike.
+    pub(super) fn within(&mut self, (low, high): (f32, f32)) -> f32 {
+        let (middle, share) = (0.5 * (low + high), self.variety);
         self.between(middle + share * (low - middle), middle + share * (high - middle))
     }
 

@@ -107,7 +107,10 @@ fn haze_lets_through_what_its_optical_depth_says() {
     for seed in 0..20 {
         let transmission = |mix: &str| {
             let degraded = degrade(&scene, &mix.parse().expect(mix), seed).expect(mix);
-            degraded.parameters.haze.expect("haze was asked for").mean_transmission
+            let [None, Some(Drawn::Haze(haze)), None, None] = &degraded.parameters.classes[..] else {
+                panic!("haze alone was asked for")
+            };
+            haze.mean_transmission
         };
         let (half, full) = (1.0 - transmission("haze=0.5"), 1.0 - transmission("haze=1"));
         assert!(
@@ -148,4 +151,17 @@ fn unknown_classes_are_refused() {
         error.to_string(),
         "unknown class hail (known classes: rain, haze, noise, snow)"
     );
+}
+
+#[test]
+fn a_severity_beyond_a_formula_is_refused() {
+    let weak = Degradation {
+        max_severity: 1.0,
+        ..TABLE[0]
+    };
+    let severity = |mix: &str| weak.severity_in(&mix.parse().expect(mix));
+    assert_eq!(severity("rain=1").expect("in range"), Some(1.0));
+    assert_eq!(severity("haze=1").expect("another class"), None);
+    let error = severity("rain=1.2").expect_err("too much");
+    assert_eq!(error.to_string(), "rain is 1.2, and its formula goes up to 1");
 }

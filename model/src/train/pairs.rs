@@ -122,7 +122,7 @@ fn latents(
 ) -> Result<[Tensor; 2], ModelError> {
     let settings = &recipe.pairs;
     let whole = photos.crop(cut.frame.pixels(settings.side), rng);
-    let degraded = degrade_with_variety(&whole, mix, rng.next_u64(), settings.variety())?.image;
+    let degraded = degrade_with_variety(&whole, mix, rng.next_u64(), &settings.variety())?.image;
     let (top, left) = cut.start(settings.side);
     let pair = [whole, degraded].map(|i| imageops::crop_imm(&i, left, top, settings.side, settings.side).to_image());
     let both = model.encode(&batch_tensor(&pair)?)?;

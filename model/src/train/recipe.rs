@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::report::Reporting;
 use crate::config::{MiniConfig, PredictionKind};
-use crate::degrade::Variety;
 use crate::error::ModelError;
 
 /// Everything a run depends on beside the photos. Paths are relative to where the command is run.
@@ -127,12 +126,9 @@ impl Frame {
 }
 
 impl PairsSettings {
-    /// What whole images may differ in.
-    pub fn variety(&self) -> Variety {
-        Variety {
-            haze: self.haze_variety,
-            rain: self.rain_variety,
-        }
+    /// What whole images may differ in, by class: the share of its ranges that is drawn from.
+    pub fn variety(&self) -> [(&str, f32); 2] {
+        [("haze", self.haze_variety), ("rain", self.rain_variety)]
     }
 
     /// The frames, of which there is always one.
@@ -185,6 +181,9 @@ pub struct Stage {
 
 impl Recipe {
     /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// Bad input that names the file, and the key where one is wrong.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| ModelError::BadInput(format!("{}: cannot read the recipe ({e})", path.display())))?;
@@ -215,12 +214,9 @@ impl Recipe {
                 ));
             }
         }
-        let varieties = [
-            ("haze_variety", self.pairs.haze_variety),
-            ("rain_variety", self.pairs.rain_variety),
-        ];
-        if let Some((name, value)) = varieties.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            return Err(format!("pairs.{name} is {value}; it goes from 0 to 1"));
+        let out_of_range = |(_, share): &(&str, f32)| !(0.0..=1.0).contains(share);
+        if let Some((class, share)) = self.pairs.variety().into_iter().find(out_of_range) {
+            return Err(format!("pairs.{class}_variety is {share}; it goes from 0 to 1"));
         }
         Ok(())
     }

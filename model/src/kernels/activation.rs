@@ -1,10 +1,10 @@
 //! Pointwise activations in one vectorised pass each.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::pass;
-use super::real::{Real, by_format, contiguous, fused, host, like};
+use super::operation::{Operand, Operation, pass1};
+use super::real::{Real, host, like};
 use super::vector::{exp, tanh, widest};
 
 /// Values per task: large enough to hide the cost of a task, small enough to balance two cores.
@@ -14,31 +14,24 @@ const CHUNK: usize = 16 * 1024;
 ///
 /// # Shapes
 /// Any, kept.
+///
+/// # Errors
+/// What the device reports.
 pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
-    pass("GELU", x, || {
-        if fused(x) {
-            x.contiguous()?.apply_op1(Pointwise::GeluTanh)
-        } else {
-            x.gelu()
-        }
-    })
+    pass1(Pointwise::GeluTanh, x, || x.gelu())
 }
 
 /// `SiLU`, `x * sigmoid(x)`.
 ///
 /// # Shapes
 /// Any, kept.
+///
+/// # Errors
+/// What the device reports.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    pass("SiLU", x, || {
-        if fused(x) {
-            x.contiguous()?.apply_op1(Pointwise::Silu)
-        } else {
-            x.silu()
-        }
-    })
+    pass1(Pointwise::Silu, x, || x.silu())
 }
 
-#[derive(Clone, Copy)]
 enum Pointwise {
     GeluTanh,
     Silu,
@@ -95,35 +88,26 @@ fn chain(x: &[f32], grad: &mut [f32], slope: impl Fn(f32) -> f32 + Sync) {
         });
 }
 
-impl Pointwise {
-    fn forward<T: Real>(self, storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
-        let x = contiguous::<T>(storage, layout)?;
-        let out = match self {
-            Self::GeluTanh => map(x, gelu),
-            Self::Silu => map(
-                x,
-                #[inline(always)]
-                |x| x * sigmoid(x),
-            ),
-        };
-        Ok(T::to_cpu_storage_owned(out))
-    }
-}
-
-impl CustomOp1 for Pointwise {
+impl Operation<1> for Pointwise {
     fn name(&self) -> &'static str {
         match self {
-            Self::GeluTanh => "gelu-tanh",
-            Self::Silu => "silu",
+            Self::GeluTanh => "GELU",
+            Self::Silu => "SiLU",
         }
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = by_format!(storage, T => self.forward::<T>(storage, layout)?);
-        Ok((out, layout.shape().clone()))
+    fn forward<T: Real>(&self, [x]: [Operand<T>; 1]) -> Result<Vec<T>> {
+        Ok(match self {
+            Self::GeluTanh => map(x.values, gelu),
+            Self::Silu => map(
+                x.values,
+                #[inline(always)]
+                |x| x * sigmoid(x),
+            ),
+        })
     }
 
-    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn backward(&self, [arg]: [&Tensor; 1], grad: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let (x, mut out) = (host(arg)?, host(grad)?);
         match self {
             Self::GeluTanh => chain(&x, &mut out, gelu_slope),
@@ -137,6 +121,6 @@ impl CustomOp1 for Pointwise {
                 },
             ),
         }
-        Ok(Some(like(arg, out)?))
+        Ok([Some(like(arg, out)?)])
     }
 }

@@ -22,6 +22,9 @@ use super::timed;
 /// # Shapes
 /// `q: [batch, queries, heads * d]`, `k`, `v: [batch, keys, heads * d]`, result like `q`. Heads are slices of the
 /// last dimension, so nothing is transposed on the way in or out.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     let flop = || 4 * q.elem_count() * k.dims().get(1).copied().unwrap_or(0);
     timed("attention", q.device(), flop, || {

@@ -1,10 +1,11 @@
 //! 3x3 convolution of channels-last images: neighbourhoods are gathered while the product packs them, never in memory.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use candle_core::{DType, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::linear::sum_of_rows;
-use super::real::{Real, by_format, contiguous, fused, host, like};
+use super::operation::{Operand, Operation, apply3};
+use super::real::{Real, fused, host, like};
 use super::tiles::{self, Rows, words_into};
 use super::{linear, timed};
 
@@ -54,6 +55,9 @@ impl Sampling {
 /// # Shapes
 /// `x: [batch, height, width, inputs]`, `weight: [outputs, 9 * inputs]` (tap-major: row, column, input),
 /// `bias: [outputs]`, result `[batch, height, width, outputs]` with the sides that `sampling` makes of them.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn conv3x3(x: &Tensor, weight: &Tensor, bias: &Tensor, sampling: Sampling) -> Result<Tensor> {
     let (batch, height, width, inputs) = x.dims4()?;
     let outputs = weight.dim(0)?;
@@ -61,9 +65,7 @@ pub fn conv3x3(x: &Tensor, weight: &Tensor, bias: &Tensor, sampling: Sampling) -
     timed("convolution", x.device(), flop, || {
         // Half precision is packed in pairs.
         if fused(x) && (x.dtype() == DType::F32 || inputs.is_multiple_of(2)) {
-            let convolution = Convolution { sampling };
-            x.contiguous()?
-                .apply_op3(&weight.contiguous()?, &bias.contiguous()?, convolution)
+            apply3(Convolution { sampling }, [x, weight, bias])
         } else {
             plain_conv3x3(x, weight, bias, sampling)
         }
@@ -151,53 +153,30 @@ impl<T: Real> Rows<T> for Neighbourhoods<'_, T> {
     }
 }
 
-impl Convolution {
-    fn forward<T: Real>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        weight: (&CpuStorage, &Layout),
-        bias: (&CpuStorage, &Layout),
-    ) -> Result<(CpuStorage, Shape)> {
-        let (batch, height, width, channels) = x.1.shape().dims4()?;
-        let outputs = weight.1.dims()[0];
-        let left = Neighbourhoods {
-            images: contiguous::<T>(x.0, x.1)?,
-            size: (height, width, channels),
-            sampling: self.sampling,
-        };
-        let shape = (batch, self.sampling.side(height), self.sampling.side(width), outputs);
-        let mut out = vec![T::zero(); shape.0 * shape.1 * shape.2 * shape.3];
-        let (weight, bias) = (contiguous(weight.0, weight.1)?, contiguous(bias.0, bias.1)?);
-        tiles::product(&left, weight, 9 * channels, Some(bias), &mut out);
-        Ok((T::to_cpu_storage_owned(out), shape.into()))
-    }
-}
-
-impl CustomOp3 for Convolution {
+impl Operation<3> for Convolution {
     fn name(&self) -> &'static str {
         "convolution"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_format!(s1, T => self.forward::<T>((s1, l1), (s2, l2), (s3, l3)))
+    fn shape(&self, [x, weight, _]: [&Shape; 3]) -> Result<Shape> {
+        let (batch, height, width, _) = x.dims4()?;
+        let (rows, cols) = (self.sampling.side(height), self.sampling.side(width));
+        Ok((batch, rows, cols, weight.dims2()?.0).into())
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn forward<T: Real>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
+        let (_, height, width, channels) = x.shape.dims4()?;
+        let left = Neighbourhoods {
+            images: x.values,
+            size: (height, width, channels),
+            sampling: self.sampling,
+        };
+        let mut out = vec![T::zero(); self.shape([x.shape, weight.shape, bias.shape])?.elem_count()];
+        tiles::product(&left, weight.values, 9 * channels, Some(bias.values), &mut out);
+        Ok(out)
+    }
+
+    fn backward(&self, [x, weight, bias]: [&Tensor; 3], grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let (_, height, width, channels) = x.dims4()?;
         let images = host(x)?;
         let left = Neighbourhoods {
@@ -212,11 +191,11 @@ impl CustomOp3 for Convolution {
         let d_weight = grad.t()?.matmul(&columns)?;
         let d_columns = host(&grad.matmul(&weight.to_dtype(DType::F32)?)?)?;
         let d_bias = sum_of_rows(&host(&grad)?, outputs);
-        Ok((
+        Ok([
             Some(like(x, left.scatter(&d_columns))?),
             Some(d_weight.to_dtype(weight.dtype())?),
             Some(like(bias, d_bias)?),
-        ))
+        ])
     }
 }
 

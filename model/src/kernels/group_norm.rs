@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::pass;
 use super::real::contiguous;
+use super::timed;
 use super::vector::{exp, widest};
 
 /// Diffusers' epsilon in every group norm of its autoencoders.
@@ -17,15 +17,23 @@ const PIXELS: usize = 1024;
 ///
 /// # Shapes
 /// `x: [batch, height, width, channels]`, `gain`, `bias: [channels]`, result like `x`. Channels divide into `groups`.
+///
+/// # Errors
+/// Tensors of other shapes; channels that don't divide.
 pub fn group_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, groups: usize, silu: bool) -> Result<Tensor> {
-    pass("group norm", x, || {
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
-            x.contiguous()?
-                .apply_op3_no_bwd(&gain.contiguous()?, &bias.contiguous()?, &GroupNorm { groups, silu })
-        } else {
-            plain_group_norm(x, gain, bias, groups, silu)
-        }
-    })
+    timed(
+        "group norm",
+        x.device(),
+        || 0,
+        || {
+            if x.device().is_cpu() && x.dtype() == DType::F32 {
+                x.contiguous()?
+                    .apply_op3_no_bwd(&gain.contiguous()?, &bias.contiguous()?, &GroupNorm { groups, silu })
+            } else {
+                plain_group_norm(x, gain, bias, groups, silu)
+            }
+        },
+    )
 }
 
 /// The same out of candle's operations, with statistics in f32.

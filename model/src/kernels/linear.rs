@@ -1,11 +1,12 @@
 //! Linear layers: the bias is what the product accumulates onto, so that it costs no pass of its own.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Shape, Tensor};
 use half::bf16;
 use rayon::prelude::*;
 
 use super::gemm::{View, matmul_add_threaded};
-use super::real::{Real, contiguous, fused, host, like};
+use super::operation::{Operand, Operation, apply2, apply3};
+use super::real::{Real, fused, host, like};
 use super::tiles::{self, Matrix};
 use super::timed;
 use super::vector::{sum_by, widest};
@@ -17,6 +18,9 @@ const FEW_ROWS: usize = 4;
 ///
 /// # Shapes
 /// `x: [.., inputs]`, `weight: [outputs, inputs]`, `bias: [outputs]`, result `[.., outputs]`.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let mut dims = x.dims().to_vec();
     let inputs = dims.pop().unwrap_or(1);
@@ -27,10 +31,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         let half = x.dtype() == candle_core::DType::BF16 && inputs.is_multiple_of(bf16::PER_WORD);
         let y = match bias {
             Some(bias) if fused(x) && (half || x.dtype() == candle_core::DType::F32) => {
-                flat.contiguous()?
-                    .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)?
+                apply3(Linear, [&flat, weight, bias])?
             }
-            None if fused(x) && half => flat.contiguous()?.apply_op2(&weight.contiguous()?, Unbiased)?,
+            None if fused(x) && half => apply2(Unbiased, [&flat, weight])?,
             _ => plain_linear(&flat, weight, bias)?,
         };
         y.reshape(dims)
@@ -110,45 +113,32 @@ pub(super) fn product_bf16(
     out
 }
 
-impl CustomOp3 for Linear {
+/// Rows, inputs and outputs of a product.
+fn sizes_of(x: &Shape, weight: &Shape) -> Result<(usize, usize, usize)> {
+    let ((rows, inputs), (outputs, _)) = (x.dims2()?, weight.dims2()?);
+    Ok((rows, inputs, outputs))
+}
+
+fn result_shape(x: &Shape, weight: &Shape) -> Result<Shape> {
+    let (rows, _, outputs) = sizes_of(x, weight)?;
+    Ok((rows, outputs).into())
+}
+
+impl Operation<3> for Linear {
     fn name(&self) -> &'static str {
         "linear"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let ((rows, inputs), (outputs, _)) = (l1.shape().dims2()?, l2.shape().dims2()?);
-        let sizes = (rows, inputs, outputs);
-        let out = match s1 {
-            CpuStorage::BF16(_) => {
-                let bias = Some(contiguous(s3, l3)?);
-                CpuStorage::BF16(product_bf16(contiguous(s1, l1)?, contiguous(s2, l2)?, bias, sizes))
-            }
-            _ => CpuStorage::F32(product_f32(
-                contiguous(s1, l1)?,
-                contiguous(s2, l2)?,
-                Some(contiguous(s3, l3)?),
-                sizes,
-            )),
-        };
-        Ok((out, (rows, outputs).into()))
+    fn shape(&self, [x, weight, _]: [&Shape; 3]) -> Result<Shape> {
+        result_shape(x, weight)
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn forward<T: Real>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
+        let sizes = sizes_of(x.shape, weight.shape)?;
+        Ok(T::product(x.values, weight.values, Some(bias.values), sizes))
+    }
+
+    fn backward(&self, [x, weight, bias]: [&Tensor; 3], grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let grad = grad.contiguous()?;
         // A frozen layer's own gradients are a third of the work, and nobody reads them.
         let d_bias = bias
@@ -157,7 +147,7 @@ impl CustomOp3 for Linear {
             .transpose()?;
         let d_weight = weight.track_op().then(|| grad.t()?.matmul(x)).transpose()?;
         let d_x = x.track_op().then(|| grad.matmul(weight)).transpose()?;
-        Ok((d_x, d_weight, d_bias))
+        Ok([d_x, d_weight, d_bias])
     }
 }
 
@@ -179,25 +169,26 @@ pub(super) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
     })
 }
 
-impl CustomOp2 for Unbiased {
+impl Operation<2> for Unbiased {
     fn name(&self) -> &'static str {
         "linear-unbiased"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let ((rows, inputs), (outputs, _)) = (l1.shape().dims2()?, l2.shape().dims2()?);
-        let out = product_bf16(contiguous(s1, l1)?, contiguous(s2, l2)?, None, (rows, inputs, outputs));
-        Ok((CpuStorage::BF16(out), (rows, outputs).into()))
+    fn shape(&self, [x, weight]: [&Shape; 2]) -> Result<Shape> {
+        result_shape(x, weight)
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn forward<T: Real>(&self, [x, weight]: [Operand<T>; 2]) -> Result<Vec<T>> {
+        Ok(T::product(
+            x.values,
+            weight.values,
+            None,
+            sizes_of(x.shape, weight.shape)?,
+        ))
+    }
+
+    fn backward(&self, [x, weight]: [&Tensor; 2], grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let grad = grad.contiguous()?;
-        Ok((Some(grad.matmul(weight)?), Some(grad.t()?.matmul(x)?)))
+        Ok([Some(grad.matmul(weight)?), Some(grad.t()?.matmul(x)?)])
     }
 }

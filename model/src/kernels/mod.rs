@@ -8,10 +8,12 @@
 //! | file | operation |
 //! |---|---|
 //! | `attention` | softmax(q kᵀ / √d) v over heads, tile by tile, never holding the whole score matrix |
-//! | `norm` | layer norm with optional per-sample modulation, RMS norm, gated residual |
+//! | `norm` | layer norm, RMS norm |
+//! | `modulation` | layer norm with a gain and an offset per sample, gated residual |
 //! | `library_norm` | candle's own norms, for GPUs |
 //! | `group_norm` | group norm of channels-last images, with `SiLU` in the same pass |
 //! | `real` | f32 and bf16 behind one trait |
+//! | `operation` | what a fused operation says of itself, and the rest that candle asks of one |
 //! | `activation` | tanh-GELU, SiLU |
 //! | `add` | sums, off candle's spinning pool |
 //! | `linear` | matrix product and bias in one pass |
@@ -32,7 +34,9 @@ mod gemm;
 mod group_norm;
 mod library_norm;
 mod linear;
+mod modulation;
 mod norm;
+mod operation;
 mod profile;
 mod real;
 mod stored;
@@ -45,18 +49,12 @@ pub use attention::{attention, attention_hindrance};
 pub use convolution::{Sampling, conv3x3};
 pub use group_norm::group_norm;
 pub use linear::linear;
-pub use norm::{gated_residual, layer_norm, modulated_layer_norm, rms_norm};
+pub use modulation::{gated_residual, modulated_layer_norm};
+pub use norm::{layer_norm, rms_norm};
 pub(crate) use profile::timed;
 pub use profile::{OperationTime, record};
 pub(crate) use real::Real;
 pub(crate) use stored::{Values, stored_product};
-
-use candle_core::{Result, Tensor};
-
-/// Runs an operation that is a pass over `x`, on the profile's record if there is one.
-fn pass(name: &'static str, x: &Tensor, f: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
-    timed(name, x.device(), || 0, f)
-}
 
 #[cfg(test)]
 mod tests;

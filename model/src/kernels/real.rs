@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType};
 use half::bf16;
 
+use super::linear::{product_bf16, product_f32};
+
 /// f32, or bf16 that is widened when it is read and rounded when it is written.
 pub trait Real: WithDType + Send + Sync + 'static {
     /// Values in a 32-bit word of a packed operand.
@@ -13,6 +15,9 @@ pub trait Real: WithDType + Send + Sync + 'static {
 
     /// The nearest value of this format.
     fn narrow(x: f32) -> Self;
+
+    /// `x weightᵀ + bias` in this format; `sizes` are rows, inputs and outputs.
+    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self>;
 }
 
 impl Real for f32 {
@@ -26,6 +31,10 @@ impl Real for f32 {
     #[inline(always)]
     fn narrow(x: f32) -> Self {
         x
+    }
+
+    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
+        product_f32(x, weight, bias, sizes)
     }
 }
 
@@ -46,9 +55,16 @@ impl Real for bf16 {
         let kept = if x.is_nan() { bits | 0x0040_0000 } else { rounded };
         Self::from_bits((kept >> 16) as u16)
     }
+
+    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
+        product_bf16(x, weight, bias, sizes)
+    }
 }
 
 /// Whether the fused CPU form applies to this tensor.
+///
+/// # Shapes
+/// Any.
 pub fn fused(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::BF16)
 }
@@ -62,11 +78,17 @@ pub fn contiguous<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Resu
 }
 
 /// The values of a tensor in row-major order, in f32.
+///
+/// # Shapes
+/// Any.
 pub fn host(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }
 
 /// A tensor like another one, in its shape, dtype and place, of values in f32.
+///
+/// # Shapes
+/// Any; as many values as `other` has.
 pub fn like(other: &Tensor, values: Vec<f32>) -> Result<Tensor> {
     Tensor::from_vec(values, other.shape(), other.device())?.to_dtype(other.dtype())
 }

@@ -38,6 +38,9 @@ pub fn gradients(sizes: Sizes, q: &[f32], k: &[f32], v: &[f32], grad: &[f32]) ->
 }
 
 /// The same through the plain form, on the tensors' own device; its scores are in memory meanwhile.
+///
+/// # Shapes
+/// `operands`: `q: [batch, queries, heads * d]`, `k`, `v: [batch, keys, heads * d]`; `grad` like `q`, results like `operands`.
 pub fn plain_gradients(heads: usize, operands: [&Tensor; 3], grad: &Tensor) -> Result<[Tensor; 3]> {
     let [q, k, v] = operands.map(|operand| Var::from_tensor(&operand.detach()));
     let (q, k, v) = (q?, k?, v?);

@@ -166,6 +166,9 @@ pub fn hindrance(device: &CudaDevice) -> Option<String> {
 }
 
 /// Whether the kernel takes these operands, which must be contiguous; compiles it at the first call.
+///
+/// # Shapes
+/// `operands`: `q: [batch, queries, heads * d]`, `k`, `v: [batch, keys, heads * d]`.
 pub fn serves(operands: [&Tensor; 3], heads: usize) -> bool {
     let [q, ..] = operands;
     let (Device::Cuda(device), Ok(width)) = (q.device(), q.dim(2)) else {

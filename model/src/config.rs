@@ -92,6 +92,9 @@ impl MmditConfig {
     }
 
     /// Refuses shapes that no checkpoint can have, naming the field.
+    ///
+    /// # Errors
+    /// Bad input that names the field.
     pub fn check(&self) -> Result<(), ModelError> {
         let sizes = [
             ("sample_size", self.sample_size),
@@ -222,6 +225,9 @@ fn is_no_guidance(guidance: f64) -> bool {
 
 impl MiniConfig {
     /// Parses and checks a `config.json`.
+    ///
+    /// # Errors
+    /// Bad input for what is no config, and as [`Self::check`].
     pub fn parse(json: &str) -> Result<Self, ModelError> {
         let config: Self = serde_json::from_str(json)
             .map_err(|e| ModelError::BadInput(format!("config.json is not a model config of this program: {e}")))?;
@@ -230,6 +236,9 @@ impl MiniConfig {
     }
 
     /// Refuses a config that no model can be made of, naming the key.
+    ///
+    /// # Errors
+    /// Bad input that names the field.
     pub fn check(&self) -> Result<(), ModelError> {
         self.transformer.check()?;
         if self.alternating_grid && !self.transformer.patch_size.is_multiple_of(2) {
@@ -292,6 +301,9 @@ impl MiniConfig {
 }
 
 /// The class list of a safetensors file's metadata: a JSON list of names, or names separated by commas.
+///
+/// # Errors
+/// Bad input for names that a mix can't hold.
 pub fn classes_from_metadata(text: &str) -> Result<Vec<String>, ModelError> {
     let names = serde_json::from_str::<Vec<String>>(text)
         .unwrap_or_else(|_| text.split(',').map(|name| name.trim().to_owned()).collect());

@@ -1,21 +1,17 @@
-//! What a checkpoint is, told from headers and configs alone: for `mdsd3 info`.
+//! What a checkpoint is, told from headers and configs alone, for `mdsd3 info`: the report, and what the families make it of.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use candle_core::{DType, Device};
 use serde::Serialize;
 
 use crate::adapter::{Adapter, LoraMode};
-use crate::autoencoder::{KlAutoencoder, KlConfig};
-use crate::config::{MiniConfig, MmditConfig};
+use crate::config::MmditConfig;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
-use crate::io::layout::{AutoencoderKind, ModelParts, Sd3Checkpoint, TEXT_PARTS};
+use crate::io::layout::TEXT_PARTS;
 use crate::io::skeleton::Skeleton;
 use crate::mmdit::{Mmdit, class_heads};
-use crate::pipeline;
-use crate::text::TextEncoders;
 
 /// Context tokens of an SD3 prompt: CLIP's 77 and T5's 256.
 const PROMPT_TOKENS: usize = 77 + 256;
@@ -92,151 +88,15 @@ impl ModelReport {
     }
 }
 
-/// Looks at a model folder or file without loading it.
-///
-/// # Errors
-/// Bad input when it is no model, damaged, or of another family.
-pub fn inspect(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError> {
-    match pipeline::find_mini(path)? {
-        Some((json, weights)) => inspect_mini(&json, &weights),
-        None => inspect_sd3(path, parts),
-    }
-}
-
-/// Looks at a model that is embedded in the program.
-pub fn inspect_embedded(config_json: &str, weights: &[u8]) -> Result<ModelReport, ModelError> {
-    inspect_mini(config_json, &Weights::parse(weights, "in the program")?)
-}
-
-fn inspect_mini(json: &str, weights: &Weights) -> Result<ModelReport, ModelError> {
-    let config = MiniConfig::parse(json)?;
-    let of = |part: &str| {
-        let prefix = format!("{part}.");
-        weights.renamed(|key| {
-            let name = key.strip_prefix(&prefix).map(str::to_owned);
-            name.map(|name| (name, crate::io::checkpoint::Part::Whole))
-                .into_iter()
-                .collect()
-        })
-    };
-    let transformer = of("transformer");
-    let check = TransformerCheck::of(&config.transformer, &transformer, None)?;
-    let known = ["autoencoder.", "transformer.", "context.", "prediction."];
-    let mut unknown: Vec<String> = weights
-        .keys()
-        .filter(|k| !known.iter().any(|p| k.starts_with(p)))
-        .map(str::to_owned)
-        .collect();
-    unknown.extend(check.unknown);
-    let factor = config.autoencoder.factor * config.transformer.patch_size;
-    Ok(ModelReport {
-        name: config.name.clone(),
-        family: format!("MDSD3 model of this program, prediction {}", config.predicted()),
-        clean_path: check.clean_path,
-        classes: classes(&config.transformer),
-        parts: ["transformer", "autoencoder", "context", "prediction"]
-            .iter()
-            .map(|name| part_report(name, &of(name)))
-            .collect(),
-        size_multiple_px: factor,
-        max_size_px: factor * config.transformer.pos_embed_max_size,
-        missing: check.missing,
-        unknown,
-        memory: memory(
-            &config.transformer,
-            |dtype| weights.resident_bytes(dtype),
-            0,
-            factor,
-            &[256],
-        ),
-        config: config.transformer,
-    })
-}
-
-fn inspect_sd3(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError> {
-    let checkpoint = Sd3Checkpoint::open(path, parts)?;
-    let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
-    let config = pipeline::config_with_classes(&checkpoint.config, adapter.as_ref())?;
-    let check = TransformerCheck::of(&config, &checkpoint.transformer, adapter.as_ref())?;
-    let (mut missing, mut unknown) = (check.missing, check.unknown);
-    unknown.extend(checkpoint.unknown.clone());
-    let mut reports = vec![part_report("transformer", &checkpoint.transformer)];
-    if let (Some(adapter), Some(file)) = (&adapter, &parts.adapter) {
-        let name = format!("adapter, {} low-rank updates", adapter.updates());
-        let dtypes = Weights::open(file).map(|w| dtypes(&w)).unwrap_or_default();
-        reports.push(PartReport {
-            name,
-            parameters: adapter.parameters(),
-            dtypes,
-            file: file.display().to_string(),
-        });
-    }
-    let codecs = [
-        ("autoencoder", &checkpoint.autoencoder),
-        ("preview autoencoder", &checkpoint.preview),
-    ];
-    for (name, source) in codecs {
-        let Some(source) = source else { continue };
-        reports.push(part_report(name, &source.part.weights));
-        if source.kind == AutoencoderKind::Kl {
-            let skeleton = Skeleton::new(Some(&source.part.weights));
-            KlAutoencoder::new(&KlConfig::from_json(&source.part.config)?, &skeleton.builder())?;
-            let (lacks, extra) = compare(&source.part.weights, &skeleton.shapes());
-            missing.extend(lacks);
-            unknown.extend(extra);
-        }
-    }
-    if checkpoint.autoencoder.is_none() {
-        missing.push("autoencoder: give one with --vae".to_owned());
-    }
-    for (name, encoder) in TEXT_PARTS.iter().zip(&checkpoint.text.encoders) {
-        reports.extend(encoder.iter().map(|part| part_report(name, &part.weights)));
-    }
-    if checkpoint.text.encoders[2].is_none() {
-        missing.push(format!("{}: its part of every prompt is zeros", TEXT_PARTS[2]));
-    }
-    match TextEncoders::open(&checkpoint.text, config.joint_attention_dim, DType::F32, &Device::Cpu) {
-        Ok(_) => unknown.extend(
-            checkpoint
-                .text
-                .encoders
-                .iter()
-                .flatten()
-                .flat_map(|part| part.weights.unused()),
-        ),
-        Err(error) => missing.push(error.to_string()),
-    }
-    let updates = adapter.as_ref().map_or(0, Adapter::parameters);
-    let transformer =
-        |dtype: DType| checkpoint.transformer.resident_bytes(dtype) + updates * dtype.size_in_bytes() as u64;
-    let autoencoder = checkpoint
-        .autoencoder
-        .as_ref()
-        .map_or(0, |a| a.part.weights.parameters());
-    Ok(ModelReport {
-        name: checkpoint.name.clone(),
-        family: format!("Stable Diffusion 3: {}, {}", checkpoint.release(), checkpoint.layout),
-        clean_path: check.clean_path,
-        classes: classes(&config),
-        parts: reports,
-        size_multiple_px: 8 * config.patch_size,
-        max_size_px: 8 * config.patch_size * config.pos_embed_max_size,
-        missing,
-        unknown,
-        memory: memory(&config, transformer, autoencoder, 8 * config.patch_size, &[512, 1024]),
-        config,
-    })
-}
-
 /// What a transformer lacks and has too much of.
-struct TransformerCheck {
-    clean_path: bool,
-    missing: Vec<String>,
-    unknown: Vec<String>,
+pub(crate) struct TransformerCheck {
+    pub clean_path: bool,
+    pub missing: Vec<String>,
+    pub unknown: Vec<String>,
 }
 
 impl TransformerCheck {
-    fn of(config: &MmditConfig, weights: &Weights, adapter: Option<&Adapter>) -> Result<Self, ModelError> {
+    pub fn of(config: &MmditConfig, weights: &Weights, adapter: Option<&Adapter>) -> Result<Self, ModelError> {
         let (weights, extra) = match adapter {
             Some(adapter) => {
                 let adapted = adapter.over(weights, config, LoraMode::Separate, DType::F32, &Device::Cpu)?;
@@ -257,7 +117,7 @@ impl TransformerCheck {
 }
 
 /// (what is asked for and missing or of another shape, what is there and not asked for)
-fn compare(weights: &Weights, asked: &BTreeMap<String, Vec<usize>>) -> (Vec<String>, Vec<String>) {
+pub(crate) fn compare(weights: &Weights, asked: &BTreeMap<String, Vec<usize>>) -> (Vec<String>, Vec<String>) {
     let lacking = |(name, shape): (&String, &Vec<usize>)| match weights.shape(name) {
         None => Some(format!("tensor {name}")),
         Some(found) if found != *shape => Some(format!("tensor {name} of shape {shape:?} (it has {found:?})")),
@@ -272,7 +132,7 @@ fn compare(weights: &Weights, asked: &BTreeMap<String, Vec<usize>>) -> (Vec<Stri
     (missing, unknown)
 }
 
-fn classes(config: &MmditConfig) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn classes(config: &MmditConfig) -> Vec<(String, Vec<usize>)> {
     let heads = class_heads(config.classes.len(), config.num_attention_heads);
     config
         .classes
@@ -282,7 +142,7 @@ fn classes(config: &MmditConfig) -> Vec<(String, Vec<usize>)> {
         .collect()
 }
 
-fn dtypes(weights: &Weights) -> Vec<String> {
+pub(crate) fn dtypes(weights: &Weights) -> Vec<String> {
     let mut dtypes: Vec<String> = weights
         .keys()
         .filter_map(|key| Some(weights.facts(key)?.dtype))
@@ -292,7 +152,7 @@ fn dtypes(weights: &Weights) -> Vec<String> {
     dtypes
 }
 
-fn part_report(name: &str, weights: &Weights) -> PartReport {
+pub(crate) fn part_report(name: &str, weights: &Weights) -> PartReport {
     PartReport {
         name: name.to_owned(),
         parameters: weights.parameters(),
@@ -303,7 +163,7 @@ fn part_report(name: &str, weights: &Weights) -> PartReport {
 
 /// Weights are counted exactly, as a processor holds them, the rest estimated: a guided step holds two branches' tokens a dozen times over, four of
 /// them at the feed-forward's width.
-fn memory(
+pub(crate) fn memory(
     config: &MmditConfig,
     transformer_bytes: impl Fn(DType) -> u64,
     autoencoder: u64,

@@ -9,6 +9,7 @@
 //! | [`text`] | prompts to what the transformer is conditioned on |
 //! | [`sampler`] | schedule, noise, initial latents, prediction |
 //! | [`pipeline`] | the facade: encode a scene, sample a mix, decode |
+//! | [`family`] | families of models: told apart, opened and described |
 //! | [`adapter`] | clean path, classes and low-rank updates over a base checkpoint |
 //! | [`degrade`] | physical rain, haze, noise and snow |
 //! | [`spectrum`] | 2-D spectra and their radial average |
@@ -26,6 +27,7 @@ pub mod bench;
 pub mod config;
 pub mod degrade;
 pub mod error;
+pub mod family;
 pub mod inspect;
 pub mod io;
 pub mod kernels;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use mdsd3_model::config::MiniConfig;
-use mdsd3_model::inspect::{ModelReport, inspect_embedded};
+use mdsd3_model::family::inspect_embedded;
+use mdsd3_model::inspect::ModelReport;
 use mdsd3_model::pipeline::Pipeline;
 
 use crate::error::EngineError;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use mdsd3_model::family::own_files;
 pub use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
-use mdsd3_model::pipeline::own_files;
 
 use crate::bundled;
 use crate::error::EngineError;
@@ -15,7 +15,7 @@ use crate::loaded::{self, ModelKey, ModelParts};
 /// [`EngineError::Model`] when it is no model, damaged, or of another family.
 pub fn inspect(path: Option<&Path>, parts: &ModelParts) -> Result<ModelReport, EngineError> {
     match path {
-        Some(path) => Ok(mdsd3_model::inspect::inspect(path, parts)?),
+        Some(path) => Ok(mdsd3_model::family::inspect(path, parts)?),
         None => bundled::inspect_model(),
     }
 }

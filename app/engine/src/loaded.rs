@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use image::Rgb32FImage;
+use mdsd3_model::family::{identity_files, own_files};
 pub use mdsd3_model::io::layout::ModelParts;
-use mdsd3_model::pipeline::{Pipeline, Scene, identity_files, own_files};
+use mdsd3_model::pipeline::{Pipeline, Scene};
 
 use crate::Mix;
 use crate::bundled;

@@ -53,6 +53,9 @@ impl KlConfig {
     }
 
     /// Reads and checks a config.
+    ///
+    /// # Errors
+    /// Bad input for a config that lacks a key, or asks for what this autoencoder can't be.
     pub fn from_json(json: &serde_json::Value) -> std::result::Result<Self, ModelError> {
         let bad = |reason: String| ModelError::BadInput(format!("the autoencoder's config can't be used: {reason}"));
         let config: Self = serde_json::from_value(json.clone()).map_err(|e| bad(e.to_string()))?;
@@ -98,6 +101,9 @@ pub struct KlAutoencoder {
 
 impl KlAutoencoder {
     /// Builds it from a checkpoint's tensors.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
     pub fn new(config: &KlConfig, vb: &VarBuilder) -> Result<Self> {
         Ok(Self {
             config: config.clone(),
@@ -117,6 +123,9 @@ impl KlAutoencoder {
     /// # Shapes
     /// `rgb: [batch, 3, height, width]` in -1..=1, sides multiples of [`KlConfig::factor`]; results
     /// `[batch, latent_channels, height / factor, width / factor]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn moments(&self, rgb: &Tensor) -> Result<(Tensor, Tensor)> {
         let moments = channels_first(&self.encoder.forward(&channels_last(rgb, self.dtype)?)?)?;
         let latents = self.config.latent_channels;
@@ -132,11 +141,20 @@ impl KlAutoencoder {
     ///
     /// # Shapes
     /// As in [`Self::moments`].
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn encode(&self, rgb: &Tensor) -> Result<Tensor> {
         self.encode_tiled(rgb, Tiling::for_image(rgb, 1)?)
     }
 
     /// [`Self::encode`] with a tiling of the caller's choice.
+    ///
+    /// # Shapes
+    /// As [`Self::encode`].
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn encode_tiled(&self, rgb: &Tensor, tiling: Option<Tiling>) -> Result<Tensor> {
         let mean = match tiling {
             Some(tiling) => tiling.encode(rgb, self.config.factor(), |tile| Ok(self.moments(tile)?.0))?,
@@ -150,11 +168,20 @@ impl KlAutoencoder {
     ///
     /// # Shapes
     /// `latents: [batch, latent_channels, height, width]`, result `[batch, 3, factor * height, factor * width]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         self.decode_tiled(latents, Tiling::for_image(latents, self.config.factor())?)
     }
 
     /// [`Self::decode`] with a tiling of the caller's choice.
+    ///
+    /// # Shapes
+    /// As [`Self::decode`].
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn decode_tiled(&self, latents: &Tensor, tiling: Option<Tiling>) -> Result<Tensor> {
         let latents = ((latents.to_dtype(self.dtype)? / self.config.scaling_factor)? + self.shift())?;
         // One by one: at full resolution a single image takes gigabytes already.

@@ -49,6 +49,9 @@ impl Lap {
     }
 
     /// The inverse of [`Self::before_analysis`].
+    ///
+    /// # Shapes
+    /// As [`Self::before_analysis`].
     pub fn after_synthesis(&self, rgb: &Tensor) -> Result<Tensor> {
         both_ways(rgb, &self.after, self.size)
     }

@@ -83,6 +83,8 @@ impl Pointwise {
         })
     }
 
+    /// # Shapes
+    /// `x: [.., inputs]`, result `[.., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, self.bias.as_ref())
     }
@@ -111,6 +113,9 @@ impl GroupNorm {
     }
 
     /// The same, then `SiLU`.
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
         group_norm(x, &self.gain, &self.bias, self.groups, true)
     }

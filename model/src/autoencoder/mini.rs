@@ -106,6 +106,9 @@ impl Half {
 
 impl MiniAutoencoder {
     /// Builds it from a checkpoint's tensors or fresh variables.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
     pub fn new(config: &MiniAutoencoderConfig, vb: Builder) -> Result<Self> {
         let (pixels, channels) = (3 * config.factor * config.factor, config.latent_channels);
         Ok(Self {
@@ -137,6 +140,9 @@ impl MiniAutoencoder {
 
     /// # Shapes
     /// `rgb: [batch, 3, height, width]` in -1..=1, result `[batch, latent_channels, height/factor, width/factor]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn encode(&self, rgb: &Tensor) -> Result<Tensor> {
         let patches = self.patches(rgb)?;
         self.encoder.forward(&patches)?.permute((0, 3, 1, 2))?.contiguous()
@@ -144,6 +150,9 @@ impl MiniAutoencoder {
 
     /// # Shapes
     /// Inverse of [`Self::encode`]; values may leave -1..=1 a little.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         let patches = self.decoder.forward(&latents.permute((0, 2, 3, 1))?.contiguous()?)?;
         let rgb = rgb_from_patches(&patches, self.config.factor)?;

@@ -27,6 +27,9 @@ impl LatentProjection {
     ///
     /// # Shapes
     /// `latents: [1, channels, h, w]`, `rgb: [1, 3, factor * h, factor * w]` in -1..=1.
+    ///
+    /// # Errors
+    /// Latents that an image of this size doesn't have.
     pub fn fit(latents: &Tensor, rgb: &Tensor) -> Result<Self> {
         let (_, _, height, width) = latents.dims4()?;
         let (_, _, rows, cols) = rgb.dims4()?;
@@ -57,6 +60,9 @@ impl LatentProjection {
     ///
     /// # Shapes
     /// `latents: [batch, channels, h, w]`; the batch counts as more pixels.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn principal(latents: &Tensor) -> Result<Self> {
         let pixels = Pixels::new(latents)?;
         let mut covariance = pixels.covariance(&pixels);
@@ -67,6 +73,9 @@ impl LatentProjection {
 
     /// # Shapes
     /// `latents: [batch, channels, h, w]`, result `[batch, 3, h, w]`, clamped to -1..=1.
+    ///
+    /// # Errors
+    /// Latents of another number of channels.
     pub fn rgb(&self, latents: &Tensor) -> Result<Tensor> {
         let channels = self.weight[0].len();
         let weight: Vec<f32> = self.weight.iter().flatten().map(|&w| w as f32).collect();

@@ -44,6 +44,9 @@ impl Tiling {
     ///
     /// # Shapes
     /// `rgb: [batch, 3, factor * h, factor * w]`, result `[batch, channels, h, w]`, as `encode` gives for a tile.
+    ///
+    /// # Errors
+    /// Those of `encode`.
     pub fn encode(self, rgb: &Tensor, factor: usize, encode: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         self.blend(rgb, (factor, 1), encode)
     }
@@ -52,6 +55,9 @@ impl Tiling {
     ///
     /// # Shapes
     /// `latents: [batch, channels, h, w]`, result `[batch, 3, factor * h, factor * w]`, as `decode` gives for a tile.
+    ///
+    /// # Errors
+    /// Those of `decode`.
     pub fn decode(self, latents: &Tensor, factor: usize, decode: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         self.blend(latents, (1, factor), decode)
     }

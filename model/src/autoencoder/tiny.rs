@@ -159,6 +159,9 @@ impl TinyAutoencoder {
     /// # Shapes
     /// `rgb: [batch, 3, height, width]` in -1..=1, sides multiples of [`Self::factor`]; result
     /// `[batch, latent_channels, height / factor, width / factor]`.
+    ///
+    /// # Errors
+    /// A decoder alone, which has no encoder; tensors of other shapes.
     pub fn encode(&self, rgb: &Tensor) -> Result<Tensor> {
         let Some(encoder) = &self.encoder else {
             candle_core::bail!("this tiny autoencoder is a decoder alone: it serves as --preview-vae, not as --vae")
@@ -175,6 +178,9 @@ impl TinyAutoencoder {
 
     /// # Shapes
     /// Inverse of [`Self::encode`]; values may leave -1..=1 a little.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         let decode = |latents: &Tensor| {
             let bent = ((channels_last(latents, self.dtype)? / LATENT_MAGNITUDE)?.tanh()? * LATENT_MAGNITUDE)?;

@@ -89,6 +89,9 @@ pub struct BenchReport {
 
 impl BenchSettings {
     /// Refuses sizes that the shapes can't take, naming the setting.
+    ///
+    /// # Errors
+    /// Bad input that names the setting.
     pub fn check(&self) -> Result<(), ModelError> {
         let bad = |message: String| Err(ModelError::BadInput(message));
         let counts = [
@@ -119,6 +122,9 @@ impl BenchSettings {
     }
 
     /// Parameters of the transformer, counted without making it.
+    ///
+    /// # Errors
+    /// Shapes that no transformer can have.
     pub fn parameters(&self) -> Result<u64, ModelError> {
         let skeleton = Skeleton::new(None);
         Mmdit::with_clean_path(&self.transformer, skeleton.builder(), self.clean)?;

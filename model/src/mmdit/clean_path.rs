@@ -47,6 +47,9 @@ pub struct CleanProjections<'a> {
 
 impl CleanProjections<'_> {
     /// Applies the zero projections.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn into_cache(self) -> Result<CleanCache> {
         Ok(CleanCache {
             margin: self.margin,

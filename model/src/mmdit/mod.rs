@@ -149,12 +149,18 @@ pub struct Mmdit {
 impl Mmdit {
     /// Builds the transformer from a checkpoint's tensors (or fresh variables); the clean path is there when its
     /// patch embedding is.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
     pub fn new(config: &MmditConfig, vb: Builder) -> Result<Self> {
         let with_clean = vb.contains_tensor("pos_embed_clean.proj.weight");
         Self::with_clean_path(config, vb, with_clean)
     }
 
     /// As [`Self::new`], with the clean path present or not as told.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
     pub fn with_clean_path(config: &MmditConfig, vb: Builder, with_clean: bool) -> Result<Self> {
         let width = config.width();
         let blocks = (0..config.num_layers)
@@ -187,6 +193,9 @@ impl Mmdit {
     ///
     /// # Shapes
     /// `scene_latents: [batch, in_channels, height, width]`
+    ///
+    /// # Errors
+    /// As [`Self::clean_caches`].
     pub fn clean_cache(&self, scene_latents: &Tensor, origin: Option<(usize, usize)>) -> Result<CleanCache> {
         self.clean_projections(scene_latents, origin)?.into_cache()
     }
@@ -215,6 +224,12 @@ impl Mmdit {
     }
 
     /// The clean path's q, k, v per block, before the zero projections.
+    ///
+    /// # Shapes
+    /// `scene_latents: [batch, in_channels, height, width]`, each of the results `[batch, tokens, width]`.
+    ///
+    /// # Errors
+    /// As [`Self::clean_caches`].
     pub fn clean_projections(
         &self,
         scene_latents: &Tensor,
@@ -233,6 +248,9 @@ impl Mmdit {
     ///
     /// # Shapes
     /// `latents: [batch, in_channels, height, width]`, result `[batch, out_channels, height, width]`.
+    ///
+    /// # Errors
+    /// Latents that don't fit the positional table, or conditions of other shapes.
     pub fn forward(&self, latents: &Tensor, on: &Conditioning) -> Result<Tensor> {
         let unchanging = self.unchanging(on, latents)?;
         let mut x = self.patches.forward(latents, on.origin, unchanging.margin)?;

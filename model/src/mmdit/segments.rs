@@ -35,6 +35,9 @@ impl Mmdit {
     ///
     /// # Shapes
     /// `latents: [batch, in_channels, height, width]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn unchanging(&self, on: &Conditioning, latents: &Tensor) -> Result<Unchanging> {
         let (_, _, height, width) = latents.dims4()?;
         let patch = self.config.patch_size;
@@ -55,6 +58,9 @@ impl Mmdit {
     ///
     /// # Shapes
     /// `latents: [batch, in_channels, height, width]`, `scene: [1 or batch, in_channels, height, width]`.
+    ///
+    /// # Errors
+    /// A clean cache; latents that don't fit the positional table.
     pub fn embed(&self, latents: &Tensor, scene: Option<&Tensor>, on: &Conditioning) -> Result<Streams> {
         if on.clean.is_some() {
             candle_core::bail!("in pieces, the scene's own stream takes the place of a clean cache")
@@ -71,6 +77,9 @@ impl Mmdit {
     }
 
     /// The streams behind segment `index`.
+    ///
+    /// # Errors
+    /// An index behind the last block.
     pub fn segment(&self, index: usize, streams: &Streams, on: &Unchanging) -> Result<Streams> {
         let (clean_qkv, clean) = match (&self.clean_path, &streams.clean) {
             (Some(path), Some(clean)) => {
@@ -90,6 +99,9 @@ impl Mmdit {
     ///
     /// # Shapes
     /// `image: [batch, tokens, width]`, result `[batch, out_channels, height, width]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn output(&self, image: &Tensor, on: &Unchanging) -> Result<Tensor> {
         let modulation = self.norm_out.forward(&on.time)?.chunk(2, 1)?;
         let tokens = modulated_layer_norm(image, &modulation[0], &modulation[1])?;

@@ -13,6 +13,9 @@ pub fn noise_share(alpha: f32, beta: f32) -> f32 {
 ///
 /// # Shapes
 /// `noise: [lanes, channels, height, width]`, `scene_latents: [1, channels, height, width]`, result like `noise`.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn initial_latents(noise: &Tensor, scene_latents: &Tensor, alpha: f32, beta: f32) -> Result<Tensor> {
     (noise * f64::from(alpha))?.broadcast_add(&(scene_latents * f64::from(beta))?)
 }

@@ -5,11 +5,13 @@
 //! | `schedule` | SD3's shifted sigmas, as diffusers' `FlowMatchEulerDiscreteScheduler` computes them |
 //! | `noise` | Gaussian noise keyed by (seed, scene, lane), the same bits everywhere |
 //! | `initial` | `alpha * noise + beta * scene` and the share of its noise |
+//! | `follow` | the loop over the steps |
 //! | `curves` | a class's ratio as a function of sigma |
 //! | `moving_average` | a sampling aid: averages predictions per wavelet sub-band |
 //! | `prediction` | what the network's output means: velocity, or a correction to the scene residual's posterior mean |
 
 pub mod curves;
+pub mod follow;
 pub mod initial;
 pub mod moving_average;
 pub mod noise;
@@ -22,6 +24,9 @@ use candle_core::{Result, Tensor};
 ///
 /// # Shapes
 /// Any, kept.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn euler_step(x: &Tensor, velocity: &Tensor, sigma: f32, next_sigma: f32) -> Result<Tensor> {
     x + (velocity * f64::from(next_sigma - sigma))?
 }
@@ -30,6 +35,9 @@ pub fn euler_step(x: &Tensor, velocity: &Tensor, sigma: f32, next_sigma: f32) ->
 ///
 /// # Shapes
 /// Both alike.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn velocity(x: &Tensor, x0_hat: &Tensor, sigma: f32) -> Result<Tensor> {
     (x - x0_hat)? / f64::from(sigma)
 }
@@ -52,6 +60,9 @@ pub enum Integrator {
 ///
 /// # Shapes
 /// All alike.
+///
+/// # Errors
+/// Those of `predict`.
 pub fn heun_velocity<E: From<candle_core::Error>>(
     x: &Tensor,
     first: &Tensor,

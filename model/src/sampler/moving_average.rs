@@ -21,6 +21,12 @@ pub struct MovingAverage {
 
 impl MovingAverage {
     /// The average after a step whose averaged prediction was `previous`; an empty one without it.
+    ///
+    /// # Shapes
+    /// `previous: [batch, channels, height, width]` with even height and width.
+    ///
+    /// # Errors
+    /// Odd sides.
     pub fn resume(previous: Option<&Tensor>) -> Result<Self> {
         let bands = previous.map(haar).transpose()?;
         Ok(Self { bands })
@@ -30,6 +36,9 @@ impl MovingAverage {
     ///
     /// # Shapes
     /// `[batch, channels, height, width]` with even height and width, kept.
+    ///
+    /// # Errors
+    /// Odd sides.
     pub fn update(&mut self, x0_hat: &Tensor, index: usize, steps: usize) -> Result<Tensor> {
         let new = haar(x0_hat)?;
         let left = 1.0 - (index + 1) as f64 / steps.max(1) as f64;
@@ -55,6 +64,9 @@ impl MovingAverage {
 ///
 /// # Shapes
 /// `[batch, channels, height, width]` to four of `[batch, channels, height / 2, width / 2]`.
+///
+/// # Errors
+/// Odd sides.
 pub fn haar(x: &Tensor) -> Result<[Tensor; 4]> {
     let (batch, channels, height, width) = x.dims4()?;
     let blocks = x.reshape((batch * channels, height / 2, 2, width / 2, 2))?;
@@ -68,6 +80,12 @@ pub fn haar(x: &Tensor) -> Result<[Tensor; 4]> {
 }
 
 /// Undoes [`haar`].
+///
+/// # Shapes
+/// Four of `[batch, channels, height / 2, width / 2]` to `[batch, channels, height, width]`.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn inverse_haar(bands: &[Tensor; 4]) -> Result<Tensor> {
     let (batch, channels, height, width) = bands[0].dims4()?;
     let [a, b, c, d] = butterfly(bands)?;

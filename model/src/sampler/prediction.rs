@@ -55,6 +55,12 @@ pub struct ClassPriors {
 
 impl ClassPriors {
     /// From a checkpoint's tensors, `[classes, channels]` each.
+    ///
+    /// # Shapes
+    /// `[classes, channels]` each.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn from_tensors(gain: &Tensor, offset: &Tensor, variance: &Tensor) -> Result<Self> {
         let rows = |t: &Tensor| t.to_dtype(DType::F32)?.to_vec2();
         Ok(Self {
@@ -68,6 +74,9 @@ impl ClassPriors {
     ///
     /// # Shapes
     /// `[classes, channels]` each.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn tensors(&self) -> Result<HashMap<String, Tensor>> {
         let tensor = |rows: &Vec<Vec<f32>>| Tensor::new(rows.clone(), &Device::Cpu);
         Ok(HashMap::from([
@@ -133,6 +142,9 @@ impl ClassPriors {
     ///
     /// # Shapes
     /// `sigmas`: one per sample; `masks`: one row of heads per sample; each coefficient `[batch, channels, 1, 1]`.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn coefficients(
         &self,
         sigmas: &[f32],
@@ -193,12 +205,21 @@ impl Coefficients {
     ///
     /// # Shapes
     /// `scene: [1 or batch, channels, height, width]`, result `[batch, channels, height, width]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn prior_mean(&self, scene: &Tensor) -> Result<Tensor> {
         scene.broadcast_mul(&self.gain)?.broadcast_add(&self.offset)
     }
 }
 
 /// A sample's noise level as a tensor that broadcasts over latents: `[batch, 1, 1, 1]`.
+///
+/// # Shapes
+/// Result: `[batch, 1, 1, 1]`.
+///
+/// # Errors
+/// What the device reports.
 pub fn sigma_tensor(sigmas: &[f32], device: &Device) -> Result<Tensor> {
     Tensor::from_slice(sigmas, (sigmas.len(), 1, 1, 1), device)
 }
@@ -231,6 +252,9 @@ impl Prediction {
     /// # Shapes
     /// `x_t: [batch, channels, height, width]`, `scene: [1 or batch, channels, height, width]`; sigmas and masks one
     /// per sample; result like `x_t`.
+    ///
+    /// # Errors
+    /// Those of `network`; tensors of other shapes.
     pub fn x0_hat(
         &self,
         x_t: &Tensor,
@@ -257,6 +281,12 @@ impl Prediction {
 }
 
 /// `y = x_t - (1 - sigma) mu`.
+///
+/// # Shapes
+/// `x_t`, `mean: [batch, channels, height, width]`, `sigma: [batch, 1, 1, 1]`, result like `x_t`.
+///
+/// # Errors
+/// Tensors of other shapes.
 pub fn noisy_residual(x_t: &Tensor, mean: &Tensor, sigma: &Tensor) -> Result<Tensor> {
     x_t - mean.broadcast_mul(&(1.0 - sigma)?)?
 }

@@ -25,6 +25,8 @@ impl Linear {
         })
     }
 
+    /// # Shapes
+    /// `x: [.., inputs]`, result `[.., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.weight.linear(x, self.bias.as_ref())
     }

@@ -154,6 +154,9 @@ impl<'a> Log<'a> {
 }
 
 /// Mean absolute and squared error, and focal frequency loss, of a batch's reconstruction.
+///
+/// # Shapes
+/// `target: [batch, 3, side, side]` in -1..=1, result a scalar.
 pub fn loss(model: &MiniAutoencoder, target: &Tensor, focal_weight: f64) -> Result<Tensor, ModelError> {
     let decoded = model.decode(&model.encode(target)?)?;
     let difference = (&decoded - target)?;
@@ -180,7 +183,10 @@ fn crops(recipe: &Recipe, photos: &Photos, step: usize) -> Vec<Rgb32FImage> {
         .collect()
 }
 
-/// `[batch, 3, side, side]` in -1..=1.
+/// Images of one size as a tensor in -1..=1.
+///
+/// # Shapes
+/// Result: `[batch, 3, side, side]`.
 pub fn batch_tensor(images: &[Rgb32FImage]) -> Result<Tensor, ModelError> {
     let tensors = images
         .iter()

@@ -23,9 +23,10 @@ use crate::autoencoder::MiniAutoencoder;
 use crate::error::ModelError;
 use crate::loss::FocalFrequency;
 use crate::pipeline::first_rgb;
+use crate::sampler::follow::{At, follow_plainly};
 use crate::sampler::noise::gaussian;
 use crate::sampler::prediction::{ClassPriors, Prediction};
-use crate::sampler::{euler_step, schedule, velocity};
+use crate::sampler::schedule;
 
 /// The weights of the last saved state.
 const MODEL: &str = "model.safetensors";
@@ -228,16 +229,15 @@ impl Training for FullTraining<'_> {
         let (batch, transformer) = (self.fixed(sample, 1.0)?, &self.network.transformer);
         let model = &self.recipe.model;
         let caches = transformer.clean_caches(&batch.scene, Some(batch.origin), model.alternating_grid)?;
-        let mut x = batch.noise.clone();
-        let sigmas = schedule::sigmas(self.recipe.report.sample_steps, model.shift);
-        for (pair, clean) in sigmas.windows(2).zip(caches.iter().cycle()) {
-            let (sigma, masks) = (pair[0], &batch.masks);
-            let told = Told::new(self.network, &[sigma], masks, batch.origin)?;
+        let predict = |x: &Tensor, at: At| {
+            let (sigmas, masks) = (&[at.sigma], &batch.masks);
+            let told = Told::new(self.network, sigmas, masks, batch.origin)?;
+            let clean = &caches[at.step % caches.len()];
             let network = |input: &Tensor| transformer.forward(input, &told.with(clean));
-            let x0_hat = self.prediction.x0_hat(&x, &batch.scene, &[sigma], masks, network)?;
-            // Without it the graph of all steps is kept.
-            x = euler_step(&x, &velocity(&x, &x0_hat, sigma)?, sigma, pair[1])?.detach();
-        }
+            Ok(self.prediction.x0_hat(x, &batch.scene, sigmas, masks, network)?)
+        };
+        let sigmas = schedule::sigmas(self.recipe.report.sample_steps, model.shift);
+        let x = follow_plainly(batch.noise, &sigmas, predict)?;
         let decoded = |latents: &Tensor| first_rgb(&self.autoencoder.decode(latents)?);
         Ok([decoded(&batch.scene)?, decoded(&batch.degraded)?, decoded(&x)?])
     }

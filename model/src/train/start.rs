@@ -8,10 +8,10 @@ use super::recipe::Recipe;
 use super::{autoencoder, state};
 use crate::config::{MiniConfig, MmditConfig};
 use crate::error::ModelError;
+use crate::family::{find_mini, mini_priors};
 use crate::io::atomic::write_atomically;
 use crate::io::checkpoint::Weights;
 use crate::mmdit::is_neighbours;
-use crate::pipeline::{find_mini, mini_priors};
 use crate::sampler::prediction::ClassPriors;
 
 /// A model that a recipe starts from.

@@ -143,6 +143,8 @@ impl Encoder {
         })
     }
 
+    /// # Shapes
+    /// `x: [batch, height, width, 3]`, result `[batch, height/factor, width/factor, 2 * latent channels]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = self.input.forward(x)?;
         for level in &self.levels {
@@ -189,6 +191,8 @@ impl Decoder {
         })
     }
 
+    /// # Shapes
+    /// `x: [batch, height/factor, width/factor, latent channels]`, result `[batch, height, width, 3]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = self.middle.forward(&self.input.forward(x)?)?;
         for level in &self.levels {

@@ -116,6 +116,9 @@ pub struct Autoencoder {
 
 impl Autoencoder {
     /// The image of latents on the host, `[1, channels, height, width]`.
+    ///
+    /// # Shapes
+    /// `latents: [1, channels, height/factor, width/factor]`
     pub fn decode(&self, latents: &Tensor) -> Result<Rgb32FImage, ModelError> {
         first_rgb(&self.codec.decode(&latents.to_device(&self.device)?, DType::F32)?)
     }
@@ -139,6 +142,9 @@ pub struct Prompts {
 
 impl Prompts {
     /// Tokens `[1, tokens, joint_attention_dim]` and pooled vector `[1, pooled_projection_dim]`.
+    ///
+    /// # Shapes
+    /// `[1, tokens, joint_attention_dim]` and `[1, pooled_projection_dim]`.
     pub fn get(&self, prompt: &str) -> Result<(Tensor, Tensor), ModelError> {
         let key = self
             .keys

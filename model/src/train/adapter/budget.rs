@@ -64,6 +64,9 @@ impl Budget {
 }
 
 /// Computes the budget of a recipe; only headers of the checkpoint are read.
+///
+/// # Errors
+/// Bad input as for a training of the recipe: files that are missing or don't fit.
 pub fn budget(recipe: &AdapterRecipe, dtype: DType) -> Result<Budget, ModelError> {
     let base = BaseModel::open(recipe)?;
     let starts = starts(recipe, &base.config, &base.checkpoint.transformer)?;

@@ -38,6 +38,9 @@ pub struct Batch {
 
 impl Batch {
     /// `(1 - sigma) target + sigma noise`.
+    ///
+    /// # Shapes
+    /// Result: `[batch, channels, height, width]`.
     pub fn noisy(&self) -> Result<Tensor> {
         let sigma = self.sigma()?;
         self.target.broadcast_mul(&(1.0 - &sigma)?)? + self.noise.broadcast_mul(&sigma)?
@@ -50,6 +53,9 @@ impl Batch {
     }
 
     /// The clean-data prediction `x_t - sigma v` of a velocity on the host, in f32.
+    ///
+    /// # Shapes
+    /// `velocity: [batch, channels, height, width]`, result likewise.
     pub fn x0_hat(&self, velocity: &Tensor) -> Result<Tensor> {
         self.noisy()? - velocity.broadcast_mul(&self.sigma()?)?
     }
@@ -66,6 +72,9 @@ pub struct Losses {
 }
 
 /// The objective of a batch for the network's velocity (Esser et al. 2024, equation 14, target `noise - x0`).
+///
+/// # Shapes
+/// `velocity: [batch, channels, height, width]`
 pub fn velocity_losses(velocity: &Tensor, batch: &Batch, objective: &Objective) -> Result<Losses> {
     // Back on the host: latents are small, and the loss is taken in f32 whatever is computed in.
     let velocity = velocity.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;

@@ -195,6 +195,9 @@ fn yes() -> bool {
 
 impl AdapterRecipe {
     /// Reads a recipe's text and checks it; `path` is for messages.
+    ///
+    /// # Errors
+    /// Bad input that names the key.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ModelError> {
         let bad = |message: String| ModelError::BadInput(format!("{}: {message}", path.display()));
         let recipe: Self = toml::from_str(text).map_err(|e| bad(e.to_string().trim().replace('\n', " ")))?;

@@ -11,7 +11,8 @@ use super::network::Network;
 use super::recipe::AdapterRecipe;
 use crate::error::ModelError;
 use crate::loss::FocalFrequency;
-use crate::sampler::{euler_step, schedule};
+use crate::sampler::follow::follow_plainly;
+use crate::sampler::schedule;
 use crate::train::gradients::GradientSums;
 use crate::train::optimizer::{Rates, learning_rate};
 use crate::train::report::Measured;
@@ -112,11 +113,11 @@ impl Training for AdapterTraining<'_> {
     /// Without guidance.
     fn sampled(&self, sample: usize) -> Result<[Rgb32FImage; 3], ModelError> {
         let mut batch = self.deck.fixed(&self.held_out_samples()[sample], sample, 1.0)?;
-        let mut x = batch.noise.clone();
-        for pair in schedule::sigmas(self.recipe.report.sample_steps, self.deck.shift).windows(2) {
-            batch.on.sigmas = vec![pair[0]];
-            x = euler_step(&x, &velocity(self.network, &x, &batch.on)?, pair[0], pair[1])?;
-        }
+        let sigmas = schedule::sigmas(self.recipe.report.sample_steps, self.deck.shift);
+        let x = follow_plainly(batch.noise.clone(), &sigmas, |x, at| {
+            batch.on.sigmas = vec![at.sigma];
+            Ok((x - (velocity(self.network, x, &batch.on)? * f64::from(at.sigma))?)?)
+        })?;
         let decoded = |latents: &Tensor| self.autoencoder.decode(latents);
         Ok([decoded(&batch.on.scene)?, decoded(&batch.target)?, decoded(&x)?])
     }

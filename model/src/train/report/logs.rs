@@ -22,6 +22,9 @@ pub struct Logs {
 
 impl Logs {
     /// Logs in a run's folder, from `step` on; rows behind it are dropped, as they will be written again.
+    ///
+    /// # Errors
+    /// Files that can't be written.
     pub fn open(folder: &Path, step: usize) -> Result<Self, ModelError> {
         let mut columns = vec![
             "step".to_owned(),
@@ -45,6 +48,9 @@ impl Logs {
     }
 
     /// Numbers of the last steps.
+    ///
+    /// # Errors
+    /// Files that can't be written.
     pub fn step(&self, numbers: &StepNumbers) -> Result<(), ModelError> {
         let optional = |value: Option<f32>| value.map(|v| format!("{v:e}")).unwrap_or_default();
         let mut row = vec![
@@ -74,6 +80,9 @@ impl Logs {
     }
 
     /// A validation, with the gradient norms of the step before it and the map of focal weights.
+    ///
+    /// # Errors
+    /// Files that can't be written.
     pub fn validation(&self, numbers: &ValidationNumbers, norms: &[LayerNorm]) -> Result<(), ModelError> {
         let step = numbers.step;
         let level = |(sigma, flow, focal): &(f32, f32, f32)| {
@@ -99,6 +108,9 @@ impl Logs {
     }
 
     /// A picture, as `NAME/step-000100.png` and in `TensorBoard`; returns the file.
+    ///
+    /// # Errors
+    /// Files that can't be written.
     pub fn picture(&self, name: &str, step: usize, image: &RgbImage) -> Result<PathBuf, ModelError> {
         let folder = self.folder.join(name);
         std::fs::create_dir_all(&folder).map_err(|source| ModelError::Io {

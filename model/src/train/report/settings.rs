@@ -44,6 +44,9 @@ impl Default for Reporting {
 
 impl Reporting {
     /// Refuses values outside their ranges, naming the key.
+    ///
+    /// # Errors
+    /// The key, its value and the range, in words.
     pub fn check(&self) -> Result<(), String> {
         for (name, count) in [
             ("every", self.every),

@@ -19,6 +19,9 @@ pub struct Measured {
 
 /// A validation and the map of focal weights at the lowest noise level, zero frequency in the middle; `measure` is asked
 /// for every sample at every noise level.
+///
+/// # Errors
+/// Those of `measure`.
 pub fn validate(
     step: usize,
     sigmas: &[f32],

@@ -74,6 +74,9 @@ impl Cache {
     }
 
     /// Reads a tensor of an entry.
+    ///
+    /// # Shapes
+    /// As stored.
     pub fn get(&self, key: &str, name: &str) -> Result<Tensor, ModelError> {
         Weights::open(&self.path(key))?.get(name)
     }

@@ -1,18 +1,22 @@
 //! This program's own model folders: `config.json` and `model.safetensors`.
 
+pub mod report;
+
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use candle_core::{DType, Device};
 
-use super::codec::Codec;
 use super::context::{Context, LearnedContext};
-use super::{Pipeline, PipelineInfo, at_path};
+use super::masked::MaskedTransformer;
+use super::{Answer, Family, at_path};
 use crate::autoencoder::MiniAutoencoder;
 use crate::config::{MiniConfig, PredictionKind};
 use crate::error::ModelError;
+use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
+use crate::io::layout::ModelParts;
 use crate::mmdit::{Mmdit, class_heads};
+use crate::pipeline::{Codec, Parts, Pipeline, PipelineInfo};
 use crate::sampler::prediction::{ClassPriors, Prediction};
 
 /// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
@@ -86,29 +90,51 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
         },
     };
     weights.check_all_used()?;
-    Ok(Pipeline {
+    Ok(Pipeline::new(Parts {
         info: info(&config, weights.parameters()),
         shift: config.shift,
-        alternating_grid: config.alternating_grid,
         autoencoder: Codec::Mini(autoencoder),
         preview: None,
-        projection: Mutex::default(),
-        transformer,
-        context: Context::Learned(context),
-        prediction,
-        strength: None,
+        denoiser: Box::new(MaskedTransformer {
+            transformer,
+            context: Context::Learned(context),
+            prediction,
+            alternating_grid: config.alternating_grid,
+            strength: None,
+            device: device.clone(),
+            dtype,
+        }),
         device: device.clone(),
         dtype,
-    })
+    }))
 }
 
-pub fn open(path: &Path, device: &Device, dtype: DType) -> Result<Option<Pipeline>, ModelError> {
-    let Some((json, weights)) = find(path)? else {
-        return Ok(None);
-    };
-    build(&json, &weights, device, dtype)
-        .map(Some)
-        .map_err(|e| at_path(path, e))
+/// This program's own models.
+pub struct Mini;
+
+impl Family for Mini {
+    fn open(&self, path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Answer<Pipeline> {
+        let Some((json, weights)) = find(path)? else {
+            return Ok(None);
+        };
+        let model = build(&json, &weights, device, dtype).map_err(|e| at_path(path, e))?;
+        if *parts != ModelParts::default() {
+            return Err(ModelError::BadInput(format!(
+                "{}: this model is complete in itself; parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) are for Stable Diffusion 3 checkpoints",
+                path.display()
+            )));
+        }
+        Ok(Some(model))
+    }
+
+    fn inspect(&self, path: &Path, _parts: &ModelParts) -> Answer<ModelReport> {
+        let found = find(path)?;
+        found.map(|(json, weights)| report::report(&json, &weights)).transpose()
+    }
+
+    fn identity_files(&self, path: &Path) -> Answer<Vec<PathBuf>> {
+        Ok(files(path).map(Vec::from))
+    }
 }
 
 fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {

@@ -1,27 +1,47 @@
 //! Stable Diffusion 3 checkpoints as pipelines.
 
-use std::path::Path;
-use std::sync::Mutex;
+mod report;
+
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 
-use super::codec::Codec;
 use super::context::Context;
-use super::{Pipeline, PipelineInfo, at_path};
+use super::masked::MaskedTransformer;
+use super::{Answer, Family, at_path};
 use crate::adapter::{Adapter, LoraMode};
 use crate::config::MmditConfig;
 use crate::error::ModelError;
+use crate::inspect::ModelReport;
 use crate::io::checkpoint::{Weights, shortened};
-use crate::io::layout::{ModelParts, Sd3Checkpoint, TEXT_PARTS};
+use crate::io::layout::{ModelParts, Sd3Checkpoint, TEXT_PARTS, transformer_files};
 use crate::mmdit::{Mmdit, class_heads};
+use crate::pipeline::{Codec, Parts, Pipeline, PipelineInfo};
 use crate::sampler::prediction::Prediction;
 use crate::text::TextEncoders;
 
 /// Pixels per latent pixel side of every SD3 autoencoder.
 const FACTOR: usize = 8;
 
+/// Stable Diffusion 3, which is asked last: it names what a checkpoint of none of the families is.
+pub struct Sd3;
+
+impl Family for Sd3 {
+    fn open(&self, path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Answer<Pipeline> {
+        open(path, parts, device, dtype).map(Some)
+    }
+
+    fn inspect(&self, path: &Path, parts: &ModelParts) -> Answer<ModelReport> {
+        report::report(path, parts).map(Some)
+    }
+
+    fn identity_files(&self, path: &Path) -> Answer<Vec<PathBuf>> {
+        transformer_files(path).map(Some)
+    }
+}
+
 /// Opens a checkpoint and its parts. The text encoders stay on disk until a prompt needs them.
-pub fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
+fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
     let checkpoint = Sd3Checkpoint::open(path, parts)?;
     let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
     let config = config_with_classes(&checkpoint.config, adapter.as_ref())?;
@@ -60,20 +80,23 @@ pub fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> R
         checkpoint.transformer.check_all_used().map_err(|e| at_path(path, e))?;
         (transformer, None)
     };
-    Ok(Pipeline {
+    Ok(Pipeline::new(Parts {
         info: info(&checkpoint, &config, adapter.as_ref(), codec.factor()),
         shift: checkpoint.shift,
-        alternating_grid: false,
         autoencoder: codec,
         preview,
-        projection: Mutex::default(),
-        transformer,
-        context: Context::Text(Box::new(text)),
-        prediction: Prediction::Velocity,
-        strength,
+        denoiser: Box::new(MaskedTransformer {
+            transformer,
+            context: Context::Text(Box::new(text)),
+            prediction: Prediction::Velocity,
+            alternating_grid: false,
+            strength,
+            device: device.clone(),
+            dtype,
+        }),
         device: device.clone(),
         dtype,
-    })
+    }))
 }
 
 /// The text encoders, which must fit the transformer.

@@ -1,0 +1,91 @@
+//! What `mdsd3 info` says of a Stable Diffusion 3 checkpoint.
+
+use std::path::Path;
+
+use candle_core::{DType, Device};
+
+use super::config_with_classes;
+use crate::adapter::Adapter;
+use crate::autoencoder::{KlAutoencoder, KlConfig};
+use crate::error::ModelError;
+use crate::inspect::{ModelReport, PartReport, TransformerCheck, classes, compare, dtypes, memory, part_report};
+use crate::io::checkpoint::Weights;
+use crate::io::layout::{AutoencoderKind, ModelParts, Sd3Checkpoint, TEXT_PARTS};
+use crate::io::skeleton::Skeleton;
+use crate::text::TextEncoders;
+
+/// Describes a checkpoint with its parts.
+pub fn report(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError> {
+    let checkpoint = Sd3Checkpoint::open(path, parts)?;
+    let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
+    let config = config_with_classes(&checkpoint.config, adapter.as_ref())?;
+    let check = TransformerCheck::of(&config, &checkpoint.transformer, adapter.as_ref())?;
+    let (mut missing, mut unknown) = (check.missing, check.unknown);
+    unknown.extend(checkpoint.unknown.clone());
+    let mut reports = vec![part_report("transformer", &checkpoint.transformer)];
+    if let (Some(adapter), Some(file)) = (&adapter, &parts.adapter) {
+        let name = format!("adapter, {} low-rank updates", adapter.updates());
+        let dtypes = Weights::open(file).map(|w| dtypes(&w)).unwrap_or_default();
+        reports.push(PartReport {
+            name,
+            parameters: adapter.parameters(),
+            dtypes,
+            file: file.display().to_string(),
+        });
+    }
+    let codecs = [
+        ("autoencoder", &checkpoint.autoencoder),
+        ("preview autoencoder", &checkpoint.preview),
+    ];
+    for (name, source) in codecs {
+        let Some(source) = source else { continue };
+        reports.push(part_report(name, &source.part.weights));
+        if source.kind == AutoencoderKind::Kl {
+            let skeleton = Skeleton::new(Some(&source.part.weights));
+            KlAutoencoder::new(&KlConfig::from_json(&source.part.config)?, &skeleton.builder())?;
+            let (lacks, extra) = compare(&source.part.weights, &skeleton.shapes());
+            missing.extend(lacks);
+            unknown.extend(extra);
+        }
+    }
+    if checkpoint.autoencoder.is_none() {
+        missing.push("autoencoder: give one with --vae".to_owned());
+    }
+    for (name, encoder) in TEXT_PARTS.iter().zip(&checkpoint.text.encoders) {
+        reports.extend(encoder.iter().map(|part| part_report(name, &part.weights)));
+    }
+    if checkpoint.text.encoders[2].is_none() {
+        missing.push(format!("{}: its part of every prompt is zeros", TEXT_PARTS[2]));
+    }
+    match TextEncoders::open(&checkpoint.text, config.joint_attention_dim, DType::F32, &Device::Cpu) {
+        Ok(_) => unknown.extend(
+            checkpoint
+                .text
+                .encoders
+                .iter()
+                .flatten()
+                .flat_map(|part| part.weights.unused()),
+        ),
+        Err(error) => missing.push(error.to_string()),
+    }
+    let updates = adapter.as_ref().map_or(0, Adapter::parameters);
+    let transformer =
+        |dtype: DType| checkpoint.transformer.resident_bytes(dtype) + updates * dtype.size_in_bytes() as u64;
+    let autoencoder = checkpoint
+        .autoencoder
+        .as_ref()
+        .map_or(0, |a| a.part.weights.parameters());
+    Ok(ModelReport {
+        name: checkpoint.name.clone(),
+        family: format!("Stable Diffusion 3: {}, {}", checkpoint.release(), checkpoint.layout),
+        clean_path: check.clean_path,
+        classes: classes(&config),
+        parts: reports,
+        size_multiple_px: 8 * config.patch_size,
+        max_size_px: 8 * config.patch_size * config.pos_embed_max_size,
+        missing,
+        unknown,
+        memory: memory(&config, transformer, autoencoder, 8 * config.patch_size, &[512, 1024]),
+        config,
+    })
+}

@@ -308,7 +308,7 @@ pub fn classes_from_metadata(text: &str) -> Result<Vec<String>, ModelError> {
     let names = serde_json::from_str::<Vec<String>>(text)
         .unwrap_or_else(|_| text.split(',').map(|name| name.trim().to_owned()).collect());
     // A class must be usable in a mix, which holds names to what can be printed and parsed back.
-    let mut mix = crate::mix::Mix::new();
+    let mut mix = mdsd3_words::Mix::new();
     for name in &names {
         mix.set(name, 1.0)?;
     }

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use mdsd3_words::WordsError;
+use mdsd3_words::mix::MixError;
+
 /// Everything that can go wrong in this crate; each message is one line that says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -9,6 +12,9 @@ pub enum ModelError {
     /// The input is at fault, and the message says how to mend it.
     #[error("{0}")]
     BadInput(String),
+    /// A description is wrong.
+    #[error(transparent)]
+    Words(#[from] WordsError),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -32,6 +38,16 @@ impl ModelError {
 
     /// Whether the caller's input is at fault (exit code 2) rather than the machine or the program (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::BadInput(_))
+        match self {
+            Self::BadInput(_) => true,
+            Self::Words(error) => error.is_bad_input(),
+            Self::Io { .. } | Self::Tensor(_) => false,
+        }
+    }
+}
+
+impl From<MixError> for ModelError {
+    fn from(error: MixError) -> Self {
+        Self::Words(error.into())
     }
 }

@@ -32,7 +32,6 @@ pub mod inspect;
 pub mod io;
 pub mod kernels;
 pub mod loss;
-pub mod mix;
 pub mod mmdit;
 pub mod pair_layout;
 pub mod parity;

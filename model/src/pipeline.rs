@@ -18,46 +18,17 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 use image::Rgb32FImage;
+use mdsd3_words::{Mix, ModelSummary};
 
 use crate::autoencoder::LatentProjection;
 use crate::error::ModelError;
 use crate::io::photo::scene_key;
-use crate::mix::Mix;
-use crate::mmdit::HeadRatio;
-use crate::sampler::Integrator;
-use crate::sampler::curves::RatioCurve;
 pub use crate::sampler::follow::{Start, Step};
-use crate::sampler::initial::noise_share;
 pub(crate) use codec::Codec;
 pub(crate) use denoiser::{Conditions, Denoiser, SceneMemory, Words};
 pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
 pub(crate) use sampling::CLEAN_PROMPT;
-
-/// Facts about a loaded pipeline.
-#[derive(Debug, Clone)]
-pub struct PipelineInfo {
-    /// Human-readable name.
-    pub name: String,
-    /// Degradation classes in checkpoint order.
-    pub classes: Vec<String>,
-    /// Indices of the heads each class owns, same order.
-    pub class_heads: Vec<Vec<usize>>,
-    /// Attention heads per block.
-    pub heads: usize,
-    /// Transformer blocks.
-    pub blocks: usize,
-    /// Token width.
-    pub width: usize,
-    /// Parameters of all parts.
-    pub parameters: u64,
-    /// Image sides must be multiples of this many pixels.
-    pub size_multiple: u32,
-    /// Largest image side the positional table covers, in pixels.
-    pub max_size: u32,
-    /// What a user should know about this checkpoint that works all the same, one line each.
-    pub notes: Vec<String>,
-}
 
 /// A scene the model has seen: latents and everything of the clean path, computed once.
 pub struct Scene {
@@ -87,60 +58,9 @@ pub struct Lane {
     pub noise_lane: u32,
 }
 
-/// Settings that all lanes of a run share.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SampleSettings {
-    /// Weight of the noise in the initial latents.
-    pub alpha: f32,
-    /// Weight of the scene in the initial latents.
-    pub beta: f32,
-    /// Whether the first step is at the noise level that alpha and beta amount to, instead of at 1; only their ratio counts then.
-    pub start_at_noise_share: bool,
-    /// Denoising steps, at least 1.
-    pub steps: usize,
-    /// Guidance against the clean branch; 1 takes one evaluation.
-    pub guidance: f32,
-    /// Noise seed.
-    pub seed: u64,
-    /// How one step follows the flow.
-    pub integrator: Integrator,
-    /// Factors on ratios over sigma; classes without one keep theirs.
-    pub curves: Vec<RatioCurve>,
-    /// Ratios of single heads, in place of their class's.
-    pub head_ratios: Vec<HeadRatio>,
-    /// Prompt of a text checkpoint, in place of the names of the classes with a ratio above 0.
-    pub prompt: Option<String>,
-    /// Prompt of the clean branch, in place of "clean" (nothing, for a checkpoint without classes).
-    pub negative_prompt: Option<String>,
-    /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
-    pub moving_average: bool,
-}
-
-impl SampleSettings {
-    /// Noise level of the first step: 1, or the noise's share `alpha / (alpha + beta)`.
-    pub fn first_sigma(&self) -> f32 {
-        if self.start_at_noise_share {
-            noise_share(self.alpha, self.beta)
-        } else {
-            1.0
-        }
-    }
-
-    /// Weights of noise and scene in the initial latents: alpha and beta, or, where only their ratio counts, the noise level
-    /// that they amount to and the rest: the scene as the first step expects it (SDEdit, Meng et al. 2022, arXiv:2108.01073).
-    fn weights(&self) -> (f32, f32) {
-        if self.start_at_noise_share {
-            let sigma = self.first_sigma();
-            (sigma, 1.0 - sigma)
-        } else {
-            (self.alpha, self.beta)
-        }
-    }
-}
-
 /// What a family puts a pipeline together from.
 pub(crate) struct Parts {
-    pub info: PipelineInfo,
+    pub info: ModelSummary,
     /// Shift of the noise levels.
     pub shift: f64,
     pub autoencoder: Codec,
@@ -183,8 +103,8 @@ impl Pipeline {
         }
     }
 
-    /// Facts about this pipeline.
-    pub fn info(&self) -> &PipelineInfo {
+    /// Facts about this pipeline; where it came from, device and dtype are empty.
+    pub fn info(&self) -> &ModelSummary {
         &self.parts.info
     }
 

@@ -93,7 +93,10 @@ fn render_writes_steps_spectra_and_settings_that_restore_the_run() {
         report["request"]
     );
     assert_eq!(
-        (settings.request.seed, settings.request.mix.to_string().as_str()),
+        (
+            settings.request.sampling.seed,
+            settings.request.sampling.mix.to_string().as_str()
+        ),
         (9, "haze=0.8,rain=0.5")
     );
     assert_eq!(settings.model.sha256.len(), 64);

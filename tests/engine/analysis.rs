@@ -2,13 +2,16 @@
 
 use mdsd3_engine::analyze::AnalyzeRequest;
 use mdsd3_engine::protocol::{CancelReason, Event, Request};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::{RenderRequest, Sampling};
 
 use crate::driver::{Driver, endless, quick};
 
 fn both(request: RenderRequest) -> RenderRequest {
     RenderRequest {
-        mix: "haze=1,rain=1".parse().expect("well formed"),
+        sampling: Sampling {
+            mix: "haze=1,rain=1".parse().expect("well formed"),
+            ..request.sampling
+        },
         ..request
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use mdsd3_engine::protocol::{Event, LaneKind, LaneRequest, Request, RunId, StepFrame};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::{Event, LaneRequest, Request, StepFrame};
 use mdsd3_engine::{Engine, EngineOptions};
+use mdsd3_words::lane::{LaneKind, RunId};
+use mdsd3_words::{RenderRequest, Sampling, SceneSettings};
 
 /// Far beyond what any wait needs; a hang fails the test instead of the whole run.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -90,8 +91,14 @@ impl Driver {
 /// A run that takes a blink: the smallest useful size, few steps.
 pub fn quick(steps: usize) -> RenderRequest {
     RenderRequest {
-        steps,
-        size: 64,
+        scene: SceneSettings {
+            size: 64,
+            ..SceneSettings::default()
+        },
+        sampling: Sampling {
+            steps,
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     }
 }
@@ -99,7 +106,10 @@ pub fn quick(steps: usize) -> RenderRequest {
 /// A run that nobody waits for: it has to be stopped.
 pub fn endless() -> RenderRequest {
     RenderRequest {
-        steps: 1000,
+        sampling: Sampling {
+            steps: 1000,
+            ..quick(1).sampling
+        },
         ..quick(1)
     }
 }

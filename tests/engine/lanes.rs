@@ -1,15 +1,19 @@
 //! Lanes side by side, and branches.
 
-use mdsd3_engine::branch::Branch;
-use mdsd3_engine::protocol::{CancelReason, Event, LaneId, LaneKind, LaneRequest, Request, Rgba8, RunId, StepView};
-use mdsd3_engine::request::{RenderRequest, Sampler, SamplerAid};
-use mdsd3_engine::{EngineError, Mix, metadata};
+use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, Request, StepView};
+use mdsd3_engine::{EngineError, metadata};
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::lane::{LaneId, LaneKind, RunId};
+use mdsd3_words::{Branch, Mix, RenderRequest, Sampler, SamplerAid, Sampling, SceneSettings};
 
 use crate::driver::{Driver, endless, quick};
 
 fn mixed(mix: &str, steps: usize) -> RenderRequest {
     RenderRequest {
-        mix: mix.parse::<Mix>().expect("well formed"),
+        sampling: Sampling {
+            mix: mix.parse::<Mix>().expect("well formed"),
+            ..quick(steps).sampling
+        },
         ..quick(steps)
     }
 }
@@ -43,7 +47,7 @@ fn predictions(driver: &Driver, run: RunId, requests: &[RenderRequest]) -> Vec<V
     let first_step = |request: &RenderRequest| request.branch.as_ref().map_or(0, |branch| branch.step);
     let count = requests
         .iter()
-        .map(|request| 2 * (request.steps - first_step(request) + 1))
+        .map(|request| 2 * (request.sampling.steps - first_step(request) + 1))
         .sum();
     let mut frames = driver.collect_frames(run, count);
     frames.retain(|frame| frame.view == StepView::X0Hat);
@@ -88,9 +92,12 @@ fn a_lane_in_a_batch_is_the_same_as_alone() {
 fn lanes_that_begin_at_other_noise_levels_have_batches_of_their_own() {
     let driver = Driver::start();
     let later = |share: f32| RenderRequest {
-        alpha: share,
-        beta: 1.0 - share,
-        start_at_noise_share: true,
+        sampling: Sampling {
+            alpha: share,
+            beta: 1.0 - share,
+            start_at_noise_share: true,
+            ..mixed("rain=1", 2).sampling
+        },
         ..mixed("rain=1", 2)
     };
     driver.render_lanes(1, [mixed("rain=1", 2), later(0.5), later(0.25), later(0.5)]);
@@ -110,25 +117,28 @@ fn a_branch_without_changes_repeats_its_run_and_one_with_changes_keeps_the_steps
     let driver = Driver::start();
     let plain = mixed("haze=0.6,rain=0.7", 6);
     let averaged = RenderRequest {
-        sampler_aid: SamplerAid::MovingAverage,
+        sampling: Sampling {
+            sampler_aid: SamplerAid::MovingAverage,
+            ..plain.sampling.clone()
+        },
         ..plain.clone()
     };
     let late = RenderRequest {
-        alpha: 0.6,
-        beta: 0.4,
-        start_at_noise_share: true,
-        sampler: Sampler::Heun,
+        sampling: Sampling {
+            alpha: 0.6,
+            beta: 0.4,
+            start_at_noise_share: true,
+            sampler: Sampler::Heun,
+            ..plain.sampling.clone()
+        },
         ..plain.clone()
     };
     for (run, original) in [(1, plain), (10, averaged), (20, late)] {
         let whole = predictions(&driver, run, std::slice::from_ref(&original)).remove(0);
-        let changed = RenderRequest {
-            mix: "haze=1.4".parse().expect("well formed"),
-            // The noise levels stay its run's, whatever alpha is now.
-            alpha: 1.2,
-            start_at_noise_share: false,
-            ..branch(2, &original)
-        };
+        let mut changed = branch(2, &original);
+        changed.sampling.mix = "haze=1.4".parse().expect("well formed");
+        // The noise levels stay its run's, whatever alpha is now.
+        (changed.sampling.alpha, changed.sampling.start_at_noise_share) = (1.2, false);
         let branches = predictions(&driver, run + 1, &[branch(2, &original), changed]);
         assert_eq!(
             branches[0].len(),
@@ -160,7 +170,10 @@ fn a_branch_of_a_run_that_is_not_in_memory_is_the_same() {
 fn a_branch_that_does_not_fit_its_run_is_refused_in_one_line() {
     let driver = Driver::start();
     let request = RenderRequest {
-        steps: 9,
+        sampling: Sampling {
+            steps: 9,
+            ..branch(2, &quick(4)).sampling
+        },
         ..branch(2, &quick(4))
     };
     driver.render(1, request);
@@ -173,8 +186,17 @@ fn a_branch_that_does_not_fit_its_run_is_refused_in_one_line() {
 #[test]
 fn lanes_of_different_photos_are_refused() {
     let mut session = mdsd3_engine::session::Session::new();
-    let requests = [quick(2), RenderRequest { size: 128, ..quick(2) }];
-    let refused = session.render_lanes(&requests, &mut ());
+    let requests = [
+        quick(2),
+        RenderRequest {
+            scene: SceneSettings {
+                size: 128,
+                ..quick(2).scene
+            },
+            ..quick(2)
+        },
+    ];
+    let refused = session.render_lanes(&requests.each_ref(), &mut ());
     assert!(refused.is_err_and(|error| error.is_bad_input()));
     assert!(matches!(
         session.render_lanes(&[], &mut ()),
@@ -190,7 +212,10 @@ fn stopping_a_run_of_lanes_reports_whole_steps() {
         [
             endless(),
             RenderRequest {
-                guidance: 2.0,
+                sampling: Sampling {
+                    guidance: 2.0,
+                    ..endless().sampling
+                },
                 ..endless()
             },
         ],

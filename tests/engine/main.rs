@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use driver::{Driver, endless, quick};
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepView};
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineError, EngineOptions, metadata};
+use mdsd3_words::{ModelSettings, RenderRequest, Sampling, SceneSettings};
 
 fn is_step(event: &Event) -> bool {
     matches!(event, Event::StepDone { .. })
@@ -166,18 +166,42 @@ fn bad_files_and_settings_become_one_line_each_and_the_next_run_works() {
     driver.render(
         1,
         RenderRequest {
-            scene: Some(missing),
+            scene: SceneSettings {
+                path: Some(missing),
+                ..quick(2).scene
+            },
             ..quick(2)
         },
     );
-    driver.render(2, RenderRequest { steps: 0, ..quick(2) });
-    driver.render(3, RenderRequest { size: 65, ..quick(2) });
+    driver.render(
+        2,
+        RenderRequest {
+            sampling: Sampling {
+                steps: 0,
+                ..quick(2).sampling
+            },
+            ..quick(2)
+        },
+    );
+    driver.render(
+        3,
+        RenderRequest {
+            scene: SceneSettings {
+                size: 65,
+                ..quick(2).scene
+            },
+            ..quick(2)
+        },
+    );
     let missing_model = RenderRequest {
-        model: Some("no-such-model".into()),
+        model: ModelSettings {
+            path: Some("no-such-model".into()),
+            ..ModelSettings::default()
+        },
         ..RenderRequest::default()
     };
     driver.send(Request::LoadModel {
-        key: Box::new(missing_model.model_key()),
+        key: Box::new(missing_model.model),
     });
     for (run, word) in [
         (None, "no-such-photo"),
@@ -216,7 +240,16 @@ fn the_same_request_gives_the_same_pixels() {
     let (first, second) = (result(1), result(2));
     assert!(first == second, "the cached scene changed the result");
     let other = Driver::start();
-    other.render(3, RenderRequest { seed: 1, ..quick(3) });
+    other.render(
+        3,
+        RenderRequest {
+            sampling: Sampling {
+                seed: 1,
+                ..quick(3).sampling
+            },
+            ..quick(3)
+        },
+    );
     other.wait_for_end(3);
     let third = other
         .collect_frames(3, 2 * (3 + 1))
@@ -258,8 +291,11 @@ fn a_saved_result_restores_its_run() {
         "there is nothing to save yet"
     );
     let request = RenderRequest {
-        seed: 5,
-        beta: 0.25,
+        sampling: Sampling {
+            seed: 5,
+            beta: 0.25,
+            ..quick(2).sampling
+        },
         ..quick(2)
     };
     driver.render(1, request.clone());
@@ -296,11 +332,9 @@ fn a_receiver_that_never_reads_blocks_nobody() {
 
 #[test]
 fn an_unknown_device_is_refused_at_the_start() {
-    let error = Engine::start(EngineOptions {
-        device: "tpu".to_owned(),
-        ..EngineOptions::default()
-    })
-    .err();
+    let mut options = EngineOptions::default();
+    options.model.device = "tpu".to_owned();
+    let error = Engine::start(options).err();
     assert!(error.is_some_and(|error| error.is_bad_input()));
 }
 

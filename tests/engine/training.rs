@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mdsd3_engine::protocol::{Event, Request};
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::{Trainer, TrainingEvent, TrainingRequest};
+use mdsd3_words::{ModelParts, ModelSettings, RenderRequest, Sampling, SceneSettings};
 
 use crate::driver::Driver;
 
@@ -110,16 +110,28 @@ fn a_trained_adapter_is_loaded_and_rendered_as_the_studio_does() {
         panic!("{:?}", ended.last());
     };
     let request = RenderRequest {
-        model: Some(checkpoint()),
-        adapter: Some(path.clone()),
-        mix: "rain=0.8,haze=0.4".parse().unwrap(),
-        steps: 2,
-        size: 32,
+        scene: SceneSettings {
+            size: 32,
+            ..SceneSettings::default()
+        },
+        sampling: Sampling {
+            mix: "rain=0.8,haze=0.4".parse().unwrap(),
+            steps: 2,
+            ..Sampling::default()
+        },
+        model: ModelSettings {
+            path: Some(checkpoint()),
+            parts: ModelParts {
+                adapter: Some(path.clone()),
+                ..ModelParts::default()
+            },
+            ..ModelSettings::default()
+        },
         ..RenderRequest::default()
     };
     let driver = Driver::start();
     driver.send(Request::LoadModel {
-        key: Box::new(request.model_key()),
+        key: Box::new(request.model.clone()),
     });
     let loaded = driver.wait_for(|event| matches!(event, Event::ModelLoaded(_) | Event::Failed { .. }));
     let Some(Event::ModelLoaded(model)) = loaded.last() else {

@@ -21,8 +21,11 @@ fn sliders_named_after_the_models_classes_decide_what_is_mixed() {
     run_until(&mut harness, 20, |studio| studio.state().finished_run().is_some());
 
     let (_, request) = engine.renders().pop().expect("a run was asked for");
-    assert_eq!(request.mix.to_string(), "rain=0.25,haze=0,noise=0,snow=1.5");
-    assert_eq!((request.alpha, request.beta, request.steps), (1.0, 0.5, 3));
+    assert_eq!(request.sampling.mix.to_string(), "rain=0.25,haze=0,noise=0,snow=1.5");
+    assert_eq!(
+        (request.sampling.alpha, request.sampling.beta, request.sampling.steps),
+        (1.0, 0.5, 3)
+    );
     harness.get_by_role_and_label(Role::Image, "Step image");
     harness.get_by_role_and_label(Role::Image, "Scene image");
     harness.get_by_role_and_label(Role::Image, "2-D spectrum of the result");
@@ -80,7 +83,7 @@ fn a_slider_moved_during_a_run_replaces_it_once_with_the_newest_settings() {
     assert_eq!(engine.0.borrow().cancels, [CancelReason::Superseded]);
     let renders = engine.renders();
     assert_eq!(renders.len(), 2, "one run for all three moves");
-    assert!((renders[1].1.mix.ratio("rain") - 0.3).abs() < 1e-6);
+    assert!((renders[1].1.sampling.mix.ratio("rain") - 0.3).abs() < 1e-6);
 }
 
 #[test]
@@ -127,7 +130,11 @@ fn an_unlocked_seed_changes_with_every_mix() {
         harness.key_press(Key::Space);
         run_until(&mut harness, 10, |studio| studio.state().finished_run() == Some(run));
     }
-    let seeds: Vec<u64> = engine.renders().iter().map(|(_, request)| request.seed).collect();
+    let seeds: Vec<u64> = engine
+        .renders()
+        .iter()
+        .map(|(_, request)| request.sampling.seed)
+        .collect();
     assert_ne!(seeds[0], seeds[1]);
 }
 

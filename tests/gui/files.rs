@@ -7,10 +7,11 @@ use egui::accesskit::Role;
 use egui::{ColorImage, Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::metadata::{self, ModelIdentity, RunSettings};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::metadata;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_words::made::RunSettings;
+use mdsd3_words::{ModelIdentity, RenderRequest, Sampling, SceneSettings};
 
 use crate::support::{Drive, FakeEngine, WINDOW, picture, run_until, studio};
 
@@ -61,33 +62,41 @@ fn dropping_an_exported_image_restores_its_settings() {
     let mut harness = ready(&engine);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let request = RenderRequest {
-        mix: "snow=0.4,haze=1.1".parse().expect("well formed"),
-        curves: vec!["haze=1:1,0.5:0".parse().expect("well formed")],
-        head_ratios: vec!["4=0.2".parse().expect("well formed")],
-        alpha: 0.8,
-        beta: 0.6,
-        steps: 7,
-        seed: 77,
+        sampling: Sampling {
+            mix: "snow=0.4,haze=1.1".parse().expect("well formed"),
+            curves: vec!["haze=1:1,0.5:0".parse().expect("well formed")],
+            head_ratios: vec!["4=0.2".parse().expect("well formed")],
+            alpha: 0.8,
+            beta: 0.6,
+            steps: 7,
+            seed: 77,
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     };
     let path = exported(folder.path(), request.clone());
     drop_file(&mut harness, &path);
     let restored = &harness.state().state().settings;
     assert_eq!(
-        (restored.alpha, restored.beta, restored.steps, restored.seed),
+        (
+            restored.sampling.alpha,
+            restored.sampling.beta,
+            restored.sampling.steps,
+            restored.sampling.seed
+        ),
         (0.8, 0.6, 7, 77)
     );
     assert_eq!(
-        (&restored.curves, &restored.head_ratios),
-        (&request.curves, &request.head_ratios)
+        (&restored.sampling.curves, &restored.sampling.head_ratios),
+        (&request.sampling.curves, &request.sampling.head_ratios)
     );
-    for (class, ratio) in request.mix.iter() {
-        assert!((restored.mix.ratio(class) - ratio).abs() < 1e-6, "{class}");
+    for (class, ratio) in request.sampling.mix.iter() {
+        assert!((restored.sampling.mix.ratio(class) - ratio).abs() < 1e-6, "{class}");
     }
     harness.get_by_label("Settings restored from mix.png");
     harness.press_with(Modifiers::COMMAND, Key::Z);
     assert_eq!(
-        harness.state().state().settings.steps,
+        harness.state().state().settings.sampling.steps,
         20,
         "one undo takes all of it back"
     );
@@ -113,14 +122,20 @@ fn an_exported_image_without_its_photo_says_so() {
     let mut harness = ready(&engine);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let request = RenderRequest {
-        scene: Some("/no/such/photo.jpg".into()),
-        seed: 5,
+        scene: SceneSettings {
+            path: Some("/no/such/photo.jpg".into()),
+            ..SceneSettings::default()
+        },
+        sampling: Sampling {
+            seed: 5,
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     };
     let path = exported(folder.path(), request);
     drop_file(&mut harness, &path);
     harness.get_by_label("The photo /no/such/photo.jpg is not there any more; the one shown is used");
-    assert_eq!(harness.state().state().settings.seed, 5);
+    assert_eq!(harness.state().state().settings.sampling.seed, 5);
 }
 
 #[test]

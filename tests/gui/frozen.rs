@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::protocol::LaneKind;
 use mdsd3_gui::Studio;
 use mdsd3_gui::colormap::ColorMap;
 use mdsd3_gui::prefs::{Prefs, Remembered};
 use mdsd3_gui::state::queue::{Around, Photos};
 use mdsd3_gui::theme::Look;
+use mdsd3_words::lane::LaneKind;
 
 use crate::support::{FakeEngine, WINDOW};
 
@@ -60,11 +60,13 @@ fn earlier_preferences_are_read_whole() {
 
     let preset = &prefs.presets[0];
     assert_eq!((preset.name.as_str(), prefs.presets.len()), ("Drizzle \"fine\"", 1));
-    assert_eq!(preset.mix.to_string(), "rain=0.3");
-    assert_eq!(preset.curves[0].to_string(), "rain=1:1,0.5:0");
-    assert_eq!(preset.head_ratios[0].to_string(), "1=0.25");
-    assert!(preset.alpha.to_bits() == 0.875_f32.to_bits() && preset.beta.to_bits() == 0.125_f32.to_bits());
-    assert!(preset.start_at_noise_share);
+    assert_eq!(preset.sampling.mix.to_string(), "rain=0.3");
+    assert_eq!(preset.sampling.curves[0].to_string(), "rain=1:1,0.5:0");
+    assert_eq!(preset.sampling.head_ratios[0].to_string(), "1=0.25");
+    assert!(
+        preset.sampling.alpha.to_bits() == 0.875_f32.to_bits() && preset.sampling.beta.to_bits() == 0.125_f32.to_bits()
+    );
+    assert!(preset.sampling.start_at_noise_share);
 
     let form = &prefs.queue_form;
     assert_eq!(
@@ -84,24 +86,27 @@ fn earlier_preferences_are_read_whole() {
 fn earlier_settings_are_those_of_the_studio() {
     let settings = remembered().prefs.settings;
     let own = remembered().prefs.lanes[1].own.clone().expect("a lane with its own");
-    assert_eq!(settings.mix.to_string(), "rain=0.25,haze=0.5,noise=0,snow=1.5");
-    assert_eq!(own.mix.to_string(), "rain=0,haze=0,noise=0.75,snow=0");
-    assert_eq!((settings.steps, own.steps), (7, 3));
+    assert_eq!(settings.sampling.mix.to_string(), "rain=0.25,haze=0.5,noise=0,snow=1.5");
+    assert_eq!(own.sampling.mix.to_string(), "rain=0,haze=0,noise=0.75,snow=0");
+    assert_eq!((settings.sampling.steps, own.sampling.steps), (7, 3));
     for settings in [&settings, &*own] {
-        assert_eq!(settings.scene, Some(PathBuf::from("photo.png")));
-        assert_eq!(settings.alpha.to_bits(), 0.75_f32.to_bits());
-        assert_eq!(settings.beta.to_bits(), 0.5_f32.to_bits());
-        assert_eq!(settings.guidance.to_bits(), 1.75_f32.to_bits());
-        assert!(settings.start_at_noise_share);
-        assert_eq!((settings.seed, settings.size), (u64::MAX, 64));
-        assert_eq!(settings.sampler.name(), "heun");
+        assert_eq!(settings.scene.path, Some(PathBuf::from("photo.png")));
+        assert_eq!(settings.sampling.alpha.to_bits(), 0.75_f32.to_bits());
+        assert_eq!(settings.sampling.beta.to_bits(), 0.5_f32.to_bits());
+        assert_eq!(settings.sampling.guidance.to_bits(), 1.75_f32.to_bits());
+        assert!(settings.sampling.start_at_noise_share);
+        assert_eq!((settings.sampling.seed, settings.scene.size), (u64::MAX, 64));
+        assert_eq!(settings.sampling.sampler.name(), "heun");
         assert_eq!(
-            format!("{:?} {:?}", settings.sampler_aid, settings.fit),
+            format!("{:?} {:?}", settings.sampling.sampler_aid, settings.scene.fit),
             "MovingAverage Aspect"
         );
-        assert_eq!(settings.curves[0].to_string(), "haze=1:1,0.5:1,0.3:0");
-        assert_eq!(settings.head_ratios[0].to_string(), "2=0.5");
-        assert_eq!((settings.device.as_str(), settings.dtype.as_str()), ("cpu", "f32"));
+        assert_eq!(settings.sampling.curves[0].to_string(), "haze=1:1,0.5:1,0.3:0");
+        assert_eq!(settings.sampling.head_ratios[0].to_string(), "2=0.5");
+        assert_eq!(
+            (settings.model.device.as_str(), settings.model.dtype.as_str()),
+            ("cpu", "f32")
+        );
     }
 }
 

@@ -70,7 +70,7 @@ fn tab_reaches_every_control_and_comes_around() {
 fn a_mix_is_set_and_run_by_keys_alone() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    let before = harness.state().state().settings.mix.ratio("rain");
+    let before = harness.state().state().settings.sampling.mix.ratio("rain");
     for _ in 0..MOST {
         harness.key_press(Key::Tab);
         harness.run_steps(2);
@@ -79,7 +79,7 @@ fn a_mix_is_set_and_run_by_keys_alone() {
         }
     }
     harness.press(Key::ArrowRight);
-    assert!(harness.state().state().settings.mix.ratio("rain") > before);
+    assert!(harness.state().state().settings.sampling.mix.ratio("rain") > before);
     harness.mix();
     assert!(harness.state().state().finished_run().is_some());
 }

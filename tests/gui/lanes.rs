@@ -4,11 +4,11 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::protocol::LaneKind;
 use mdsd3_gui::Studio;
 use mdsd3_gui::compare::CompareMode;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::CLEAN_LANE;
+use mdsd3_words::lane::LaneKind;
 
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
@@ -93,7 +93,7 @@ fn differences_to_the_scene_and_to_the_clean_branch_are_maps_with_a_scale() {
     harness.run_steps(4);
     let (_, lanes) = engine.runs().pop().expect("the clean branch was asked for");
     assert_eq!((lanes.len(), lanes[0].lane), (1, CLEAN_LANE));
-    assert!(lanes[0].request.mix.is_clean());
+    assert!(lanes[0].request.sampling.mix.is_clean());
     harness.get_by_role_and_label(Role::Image, "Map of haze − clean branch");
     harness.get_by_role_and_label(Role::Image, "Clean branch image");
 }
@@ -173,8 +173,8 @@ fn a_branch_is_mixed_from_its_step_and_stays_beside_the_original() {
     assert_eq!(lanes.len(), 1, "the original is not mixed again");
     let branch = lanes[0].request.branch.as_ref().expect("a branch");
     assert_eq!(branch.step, 7);
-    assert!((branch.from.mix.ratio("haze") - 0.6).abs() < 1e-6);
-    assert!((lanes[0].request.mix.ratio("haze") - 1.5).abs() < 1e-6);
+    assert!((branch.from.sampling.mix.ratio("haze") - 0.6).abs() < 1e-6);
+    assert!((lanes[0].request.sampling.mix.ratio("haze") - 1.5).abs() < 1e-6);
     harness.get_by_role_and_label(Role::Image, "haze + rain image");
     harness.get_by_role_and_label(Role::Image, "haze + rain from step 8 image");
 }

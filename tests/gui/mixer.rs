@@ -4,9 +4,9 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_words::RenderRequest;
 
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
@@ -53,8 +53,8 @@ fn a_curve_is_drawn_by_dragging_points_and_reaches_the_run() {
     );
     mix_and_wait(&mut harness);
     let (_, request) = engine.renders().pop().expect("a run");
-    assert_eq!(request.curves.len(), 1);
-    assert_eq!(request.curves[0].class(), "haze");
+    assert_eq!(request.sampling.curves.len(), 1);
+    assert_eq!(request.sampling.curves[0].class(), "haze");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn curve_points_are_moved_and_removed_by_keys() {
     harness.press(Key::Delete);
     assert_eq!(harness.state().state().curve_points("rain"), [(0.6, 0.0)]);
     harness.click_on(Role::Button, "All constant");
-    assert!(settings(&harness).curves.is_empty());
+    assert!(settings(&harness).sampling.curves.is_empty());
 }
 
 #[test]
@@ -89,11 +89,16 @@ fn a_single_head_is_set_and_follows_its_class_again() {
     mix_and_wait(&mut harness);
     let (_, request) = engine.renders().pop().expect("a run");
     assert_eq!(
-        request.head_ratios.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        request
+            .sampling
+            .head_ratios
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         ["4=0"]
     );
     harness.click_on(Role::Button, "Follow its class again");
-    assert!(settings(&harness).head_ratios.is_empty());
+    assert!(settings(&harness).sampling.head_ratios.is_empty());
 }
 
 #[test]
@@ -109,12 +114,12 @@ fn the_pad_sets_both_weights_and_snaps_to_the_line() {
     harness.run();
     harness.drop_at(pad.left_bottom() + egui::vec2(pad.width() / 3.0, -pad.height() / 3.0 - 1.0));
     harness.run();
-    let (alpha, beta) = (settings(&harness).alpha, settings(&harness).beta);
+    let (alpha, beta) = (settings(&harness).sampling.alpha, settings(&harness).sampling.beta);
     assert!((alpha + beta - 1.0).abs() < 1e-5, "{alpha} + {beta}");
     assert!((alpha - 0.5).abs() < 0.03);
     harness.get_by_label("α + β = 1");
     harness.press(Key::ArrowUp);
-    assert!(settings(&harness).beta > beta, "arrow keys move it as well");
+    assert!(settings(&harness).sampling.beta > beta, "arrow keys move it as well");
     harness.get_by_label("α + β > 1");
 }
 
@@ -135,10 +140,13 @@ fn a_start_at_the_noise_share_says_where_that_is() {
     );
     mix_and_wait(&mut harness);
     let (_, request) = engine.renders().pop().expect("a run");
-    assert!(request.start_at_noise_share);
+    assert!(request.sampling.start_at_noise_share);
     harness.press_with(Modifiers::COMMAND, Key::Z);
     harness.press_with(Modifiers::COMMAND, Key::Z);
-    assert!(!settings(&harness).start_at_noise_share, "undone as any other setting");
+    assert!(
+        !settings(&harness).sampling.start_at_noise_share,
+        "undone as any other setting"
+    );
 }
 
 #[test]
@@ -155,7 +163,10 @@ fn presets_are_taken_over_saved_and_removed() {
     let mut harness = ready(&engine);
     harness.click_on(Role::Button, "Presets");
     harness.click_on(Role::Button, "Snow alone");
-    assert_eq!(settings(&harness).mix.active().collect::<Vec<_>>(), [("snow", 1.0)]);
+    assert_eq!(
+        settings(&harness).sampling.mix.active().collect::<Vec<_>>(),
+        [("snow", 1.0)]
+    );
     harness.click_on(Role::Button, "Presets");
     harness.click_on(Role::Button, "Save these settings…");
     harness.type_into("preset name", "Blizzard");
@@ -164,7 +175,7 @@ fn presets_are_taken_over_saved_and_removed() {
     harness.press_with(Modifiers::COMMAND, Key::Backspace);
     harness.click_on(Role::Button, "Presets");
     harness.click_on(Role::Button, "Blizzard");
-    assert!((settings(&harness).mix.ratio("snow") - 1.0).abs() < 1e-6);
+    assert!((settings(&harness).sampling.mix.ratio("snow") - 1.0).abs() < 1e-6);
     harness.click_on(Role::Button, "Presets");
     harness.click_on(Role::Button, "Remove the preset Blizzard");
     assert!(harness.state().prefs().presets.is_empty());
@@ -182,11 +193,15 @@ fn the_strip_renders_its_seeds_and_a_click_chooses_one() {
     run_until(&mut harness, 120, |studio| {
         engine.renders().len() == 6 && !studio.state().is_busy() && studio.state().seeds_to_do() == 0
     });
-    let seeds: Vec<u64> = engine.renders().iter().map(|(_, request)| request.seed).collect();
+    let seeds: Vec<u64> = engine
+        .renders()
+        .iter()
+        .map(|(_, request)| request.sampling.seed)
+        .collect();
     assert_eq!(seeds, [0, 1, 2, 3, 4, 5]);
-    assert_eq!(settings(&harness).seed, 0, "the seed it began with");
+    assert_eq!(settings(&harness).sampling.seed, 0, "the seed it began with");
     harness.click_on(Role::Button, "seed 3");
-    assert_eq!(settings(&harness).seed, 3);
+    assert_eq!(settings(&harness).sampling.seed, 3);
     assert!(
         harness
             .state_mut()

@@ -7,6 +7,7 @@ use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::protocol::Request;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_words::model::{ModelPath, ModelSettings};
 
 use crate::support::{Drive, FakeEngine, WINDOW, studio};
 
@@ -17,7 +18,7 @@ fn model_pane(engine: &FakeEngine) -> Harness<'static, Studio> {
     harness
 }
 
-fn loads(engine: &FakeEngine) -> Vec<mdsd3_engine::loaded::ModelKey> {
+fn loads(engine: &FakeEngine) -> Vec<ModelSettings> {
     let load = |request: &Request| match request {
         Request::LoadModel { key } => Some(key.as_ref().clone()),
         _ => None,
@@ -82,11 +83,12 @@ fn going_to_another_model_can_be_taken_back() {
     let engine = FakeEngine::new();
     let mut harness = model_pane(&engine);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    harness.state_mut().state_mut().desk.draft.model = folder.path().display().to_string();
+    let draft = &mut harness.state_mut().state_mut().desk.draft;
+    *draft.path_mut(ModelPath::Model) = folder.path().display().to_string();
     harness.state_mut().state_mut().load_draft();
     harness.run_steps(10);
     harness.state_mut().state_mut().undo();
     harness.run_steps(10);
     assert_eq!(loads(&engine).len(), 2);
-    assert_eq!(harness.state().state().settings.model, None);
+    assert_eq!(harness.state().state().settings.model.path, None);
 }

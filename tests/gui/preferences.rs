@@ -17,7 +17,7 @@ fn preferences_are_changed_and_put_back() {
     };
     let mut harness = studio(&engine, prefs, WINDOW);
     harness.run();
-    harness.state_mut().state_mut().settings.steps = 3;
+    harness.state_mut().state_mut().settings.sampling.steps = 3;
     harness.press_with(Modifiers::COMMAND, Key::Comma);
     harness.click_on(Role::RadioButton, "look: Light");
     assert_eq!(harness.state().prefs().look, Look::Light);
@@ -25,11 +25,11 @@ fn preferences_are_changed_and_put_back() {
     assert!(harness.state().prefs().recent.is_empty());
     harness.click_on(Role::Button, "Reset all preferences");
     let prefs = harness.state().prefs();
-    assert_eq!((prefs.look, prefs.settings.steps), (Look::Dark, 20));
+    assert_eq!((prefs.look, prefs.settings.sampling.steps), (Look::Dark, 20));
     harness.click_on(Role::Button, "Close");
     assert!(harness.query_by_label("Preferences").is_none());
     harness.press_with(Modifiers::COMMAND, Key::Z);
-    assert_eq!(harness.state().prefs().settings.steps, 3);
+    assert_eq!(harness.state().prefs().settings.sampling.steps, 3);
 }
 
 #[test]

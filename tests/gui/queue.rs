@@ -4,10 +4,10 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::export::plan::EngineKind;
 use mdsd3_engine::queue::{PairThumbnail, QueueEntry, QueueFailure, QueueRequest, QueueState};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_words::made::EngineKind;
 
 use crate::support::{Drive, FakeEngine, WINDOW, picture, studio};
 
@@ -84,7 +84,7 @@ fn the_form_adds_a_grid_around_the_mix() {
         panic!("{asked:?}");
     };
     assert_eq!((grid.factors.len(), grid.engine), (4, EngineKind::Physical));
-    assert_eq!(grid.run.mix, harness.state().state().settings.mix);
+    assert_eq!(grid.run.sampling.mix, harness.state().state().settings.sampling.mix);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions, bundled};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_words::{RenderRequest, SceneSettings};
 
 use crate::skipped::skip;
 use crate::support::WINDOW;
@@ -24,7 +24,10 @@ fn studio() -> Option<Harness<'static, Studio>> {
         return None;
     }
     let settings = RenderRequest {
-        size: 128,
+        scene: SceneSettings {
+            size: 128,
+            ..SceneSettings::default()
+        },
         ..RenderRequest::default()
     };
     let prefs = Prefs {
@@ -88,8 +91,8 @@ fn a_photo_is_loaded_mixed_and_previewed() {
     harness.get_by_role_and_label(Role::Image, "Step image");
     let lane = harness.state().state().lane().expect("a run is shown");
     assert_eq!(lane.step_secs.len(), 3);
-    assert!((lane.request.mix.ratio(&class) - 1.0).abs() < 1e-6);
-    assert_eq!(lane.request.size, 128);
+    assert!((lane.request.sampling.mix.ratio(&class) - 1.0).abs() < 1e-6);
+    assert_eq!(lane.request.scene.size, 128);
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("mix.png");
@@ -125,7 +128,7 @@ fn dragging_a_slider_queues_no_stale_work() {
     let mut asked_for = Vec::new();
     let mut watch = |studio: &Studio| {
         if let Some(active) = &studio.state().active {
-            let asked = (active.run, active.lanes[0].request.mix.ratio(&class));
+            let asked = (active.run, active.lanes[0].request.sampling.mix.ratio(&class));
             if asked_for.last() != Some(&asked) {
                 asked_for.push(asked);
             }
@@ -145,7 +148,7 @@ fn dragging_a_slider_queues_no_stale_work() {
         watch(studio);
         studio.state().finished_run().is_some() && !studio.state().is_busy()
     });
-    let rested = harness.state().state().settings.mix.ratio(&class);
+    let rested = harness.state().state().settings.sampling.mix.ratio(&class);
     assert_eq!(
         asked_for.len(),
         2,

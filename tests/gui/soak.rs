@@ -13,11 +13,11 @@ use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, TestRenderer};
 use mdsd3_engine::memory::resident_bytes;
 use mdsd3_engine::queue::QueueRequest;
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::{Engine, EngineOptions, bundled};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::LanePreset;
+use mdsd3_words::{RenderRequest, Sampling, SceneSettings};
 
 use crate::support::{FakeEngine, WINDOW, studio};
 
@@ -109,8 +109,14 @@ impl TestRenderer for NoRenderer {
 /// The studio over the real engine where there is a model, else over recorded answers.
 fn any_studio() -> Harness<'static, Studio> {
     let settings = RenderRequest {
-        size: 128,
-        steps: 4,
+        scene: SceneSettings {
+            size: 128,
+            ..SceneSettings::default()
+        },
+        sampling: Sampling {
+            steps: 4,
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     };
     let prefs = Prefs {
@@ -191,7 +197,7 @@ fn random_input_finds_no_panic_and_no_leak() {
 fn fill_history(harness: &mut Harness<'static, Studio>) {
     harness.state_mut().state_mut().apply_preset(LanePreset::Compare);
     for seed in 0..UNDOABLE {
-        harness.state_mut().state_mut().settings.seed = seed;
+        harness.state_mut().state_mut().settings.sampling.seed = seed;
         for _ in 0..STEPS_TO_REST {
             harness.step();
         }
@@ -217,7 +223,7 @@ fn tidy(harness: &mut Harness<'static, Studio>) {
     let state = harness.state_mut().state_mut();
     state.apply_preset(LanePreset::Single);
     state.reset_settings();
-    state.load_model(RenderRequest::default().model_key());
+    state.load_model(RenderRequest::default().model);
     wait_while(harness, |studio| studio.state().mix_blocker().is_some());
     let blocker = harness.state().state().mix_blocker();
     assert!(
@@ -225,7 +231,7 @@ fn tidy(harness: &mut Harness<'static, Studio>) {
         "the settings of the first start can't be mixed: {blocker:?}"
     );
     for seed in 0..MIXES_TO_FORGET {
-        harness.state_mut().state_mut().settings.seed = seed;
+        harness.state_mut().state_mut().settings.sampling.seed = seed;
         mix(harness, LanePreset::Compare, 128, 4);
     }
     mix(harness, LanePreset::Single, 128, 4);
@@ -254,7 +260,7 @@ fn mix(harness: &mut Harness<'static, Studio>, preset: LanePreset, size_px: u32,
     state.stop();
     state.apply_preset(preset);
     state.set_size(size_px);
-    state.settings.steps = steps;
+    state.settings.sampling.steps = steps;
     if state.mix_blocker().is_none() {
         state.mix();
     }

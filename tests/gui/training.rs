@@ -2,10 +2,10 @@
 
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::protocol::Rgba8;
 use mdsd3_engine::training::{BINS, Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::training::Phase;
+use mdsd3_words::image::Rgba8;
 
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 

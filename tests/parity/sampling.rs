@@ -6,9 +6,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb, Rgb32FImage};
 use mdsd3_model::io::photo::scene_key;
-use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Start};
-use mdsd3_model::sampler::Integrator;
+use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Start};
 use mdsd3_model::sampler::noise::gaussian;
+use mdsd3_words::{Sampler, Sampling};
 
 /// Largest difference between two ways to the same latents, f32 on the CPU.
 const TOLERANCE: f32 = 1e-4;
@@ -24,20 +24,11 @@ pub fn photo() -> Rgb32FImage {
     })
 }
 
-pub fn settings() -> SampleSettings {
-    SampleSettings {
-        alpha: 1.0,
-        beta: 0.0,
-        start_at_noise_share: false,
+pub fn settings() -> Sampling {
+    Sampling {
         steps: 3,
-        guidance: 1.0,
         seed: 4,
-        integrator: Integrator::Euler,
-        curves: Vec::new(),
-        head_ratios: Vec::new(),
-        prompt: None,
-        negative_prompt: None,
-        moving_average: false,
+        ..Sampling::default()
     }
 }
 
@@ -48,7 +39,7 @@ pub fn lane(mix: &str) -> Lane {
     }
 }
 
-pub fn sample(pipeline: &Pipeline, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Tensor {
+pub fn sample(pipeline: &Pipeline, scene: &Scene, lanes: &[Lane], settings: &Sampling) -> Tensor {
     pipeline
         .sample(scene, lanes, settings, &mut |_| ControlFlow::Continue(()))
         .unwrap()
@@ -98,15 +89,15 @@ fn alpha_one_beta_zero_is_plain_euler_sampling() {
 fn heun_is_nearer_to_the_flow_than_euler_with_as_many_steps() {
     let pipeline = pipeline();
     let scene = pipeline.encode_scene(&photo()).unwrap();
-    let run = |integrator, steps| {
-        let settings = SampleSettings {
-            integrator,
+    let run = |sampler, steps| {
+        let settings = Sampling {
+            sampler,
             steps,
             ..settings()
         };
         sample(&pipeline, &scene, &[lane("rain=1,haze=0.5")], &settings)
     };
-    let fine = run(Integrator::Heun, 60);
+    let fine = run(Sampler::Heun, 60);
     let apart = |a: &Tensor| {
         (a - &fine)
             .unwrap()
@@ -118,7 +109,7 @@ fn heun_is_nearer_to_the_flow_than_euler_with_as_many_steps() {
             .unwrap()
             .sqrt()
     };
-    let (euler, heun) = (apart(&run(Integrator::Euler, 12)), apart(&run(Integrator::Heun, 12)));
+    let (euler, heun) = (apart(&run(Sampler::Euler, 12)), apart(&run(Sampler::Heun, 12)));
     assert!(heun < euler, "12 steps of Heun end {heun} away, 12 of Euler {euler}");
 }
 
@@ -169,7 +160,7 @@ fn a_zero_mask_is_the_clean_branch() {
         &pipeline,
         &scene,
         &[lane("rain=1,snow=1")],
-        &SampleSettings {
+        &Sampling {
             guidance: 0.0,
             ..settings()
         },
@@ -199,7 +190,7 @@ fn the_scene_weight_changes_the_start_in_every_regime() {
     let scene = pipeline.encode_scene(&photo()).unwrap();
     let start = |alpha: f32, beta: f32| {
         let mut first = None;
-        let settings = SampleSettings {
+        let settings = Sampling {
             alpha,
             beta,
             steps: 1,
@@ -228,7 +219,7 @@ fn a_start_at_the_noise_share_follows_the_flow_from_there() {
     let pipeline = pipeline();
     let scene = pipeline.encode_scene(&photo()).unwrap();
     let run = |alpha: f32, beta: f32, start_at_noise_share: bool| {
-        let settings = SampleSettings {
+        let settings = Sampling {
             alpha,
             beta,
             start_at_noise_share,
@@ -259,7 +250,7 @@ fn a_start_at_the_noise_share_follows_the_flow_from_there() {
     let (half, double) = (run(0.5, 0.5, true), run(1.0, 1.0, true));
     assert_eq!(half.0, double.0, "the ratio counts");
     assert!(distance(&half.1, &double.1) == 0.0);
-    let nothing = SampleSettings {
+    let nothing = Sampling {
         alpha: 0.0,
         beta: 1.0,
         start_at_noise_share: true,

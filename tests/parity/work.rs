@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device};
 use mdsd3_model::kernels::{OperationTime, record};
-use mdsd3_model::pipeline::{Pipeline, SampleSettings};
-use mdsd3_model::sampler::Integrator;
+use mdsd3_model::pipeline::Pipeline;
+use mdsd3_words::{Sampler, Sampling};
 
 use super::goldens;
 use super::sampling::{lane, photo, pipeline, sample, settings};
@@ -25,13 +25,13 @@ fn lanes_and_guidance_are_one_batch_and_the_clean_path_is_the_scenes() {
     let (scene, encoding) = record(|| pipeline.encode_scene(&photo()).unwrap());
     let one = record(|| sample(&pipeline, &scene, &[lane("rain=1")], &settings())).1;
     let lanes = [lane("rain=1"), lane("haze=1"), lane("haze=1,rain=1")];
-    let guided = SampleSettings {
+    let guided = Sampling {
         guidance: 3.0,
         ..settings()
     };
     let many = record(|| sample(&pipeline, &scene, &lanes, &guided)).1;
     assert_eq!(calls(&one), calls(&many), "three guided lanes call what one does");
-    let steps = |count| SampleSettings {
+    let steps = |count| Sampling {
         steps: count,
         ..settings()
     };
@@ -40,8 +40,8 @@ fn lanes_and_guidance_are_one_batch_and_the_clean_path_is_the_scenes() {
         run.iter().find(|o| o.name == "linear").unwrap().calls
     };
     assert_eq!(linear(3), 3 * linear(1), "a run is its steps");
-    let heun = SampleSettings {
-        integrator: Integrator::Heun,
+    let heun = Sampling {
+        sampler: Sampler::Heun,
         ..settings()
     };
     let run = record(|| sample(&pipeline, &scene, &[lane("rain=1")], &heun)).1;
@@ -61,7 +61,7 @@ fn a_prompt_is_encoded_once() {
     let folder = goldens().join("sd3_pipeline_tiny/pipeline");
     let pipeline = Pipeline::open(&folder, &Device::Cpu, DType::F32).unwrap();
     let scene = pipeline.encode_scene(&photo()).unwrap();
-    let run = |seed| SampleSettings { seed, ..settings() };
+    let run = |seed| Sampling { seed, ..settings() };
     let first = record(|| sample(&pipeline, &scene, &[lane("rain=1")], &run(1))).1;
     let again = record(|| sample(&pipeline, &scene, &[lane("rain=1")], &run(2))).1;
     let linear = |record: &[OperationTime]| record.iter().find(|o| o.name == "linear").unwrap().calls;

@@ -3,8 +3,9 @@
 use std::env;
 use std::thread;
 
-use mdsd3_engine::{VERSION, bundled, device, memory};
+use mdsd3_engine::{bundled, device, memory};
 use mdsd3_gui::adapters;
+use mdsd3_words::VERSION;
 
 use crate::outcome::say;
 use crate::studio;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use mdsd3_engine::inspect::{self, ModelReport};
-use mdsd3_engine::loaded::ModelParts;
 use mdsd3_engine::metadata;
+use mdsd3_words::ModelParts;
 
 use crate::outcome::say;
 
@@ -18,21 +18,8 @@ pub struct InfoArgs {
     /// Model folder, safetensors file, or image made by mdsd3; the bundled model when absent
     #[arg(value_name = "MODEL|IMAGE")]
     path: Option<PathBuf>,
-    /// Autoencoder, in place of the checkpoint's own
-    #[arg(long, value_name = "DIR|FILE")]
-    vae: Option<PathBuf>,
-    /// Text encoders, in place of the checkpoint's own
-    #[arg(long, value_name = "DIR|FILE")]
-    text_encoder: Option<PathBuf>,
-    /// Folder with `tokenizer`, `tokenizer_2` and `tokenizer_3`
-    #[arg(long, value_name = "DIR")]
-    tokenizer: Option<PathBuf>,
-    /// MDSD3 adapter over the checkpoint
-    #[arg(long, value_name = "FILE")]
-    adapter: Option<PathBuf>,
-    /// Attention heads, for a file whose shapes do not tell them
-    #[arg(long, value_name = "N")]
-    heads: Option<usize>,
+    #[command(flatten)]
+    parts: ModelParts,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -53,16 +40,9 @@ fn png_info(path: &Path) -> anyhow::Result<()> {
 }
 
 fn model_info(args: &InfoArgs) -> anyhow::Result<()> {
-    let parts = ModelParts {
-        vae: args.vae.clone(),
-        preview_vae: None,
-        text_encoder: args.text_encoder.clone(),
-        tokenizer: args.tokenizer.clone(),
-        adapter: args.adapter.clone(),
-        heads: args.heads,
-    };
+    let parts = &args.parts;
     let path = args.path.as_deref();
-    let report = inspect::inspect(path, &parts)?;
+    let report = inspect::inspect(path, parts)?;
     if args.json {
         return say(&serde_json::to_string_pretty(&report).context("the report can't be shown as JSON")?);
     }
@@ -71,7 +51,7 @@ fn model_info(args: &InfoArgs) -> anyhow::Result<()> {
         say(&format!("{label:<14}{value}"))?;
     }
     // Last, as hashing gigabytes takes seconds.
-    say(&format!("{:<14}{}", "sha256", inspect::sha256(path, &parts)?))
+    say(&format!("{:<14}{}", "sha256", inspect::sha256(path, parts)?))
 }
 
 fn facts(report: &ModelReport, path: &str) -> Vec<(&'static str, String)> {

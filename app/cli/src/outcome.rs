@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use mdsd3_engine::EngineError;
-use mdsd3_engine::error::one_line;
+use mdsd3_words::error::one_line;
 
 const FAILURE: u8 = 1;
 const BAD_INPUT: u8 = 2;

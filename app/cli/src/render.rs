@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mdsd3_engine::bundled::DEMO_PHOTO_NAME;
 use mdsd3_engine::export::reproduce;
-use mdsd3_engine::metadata::{self, RunSettings};
+use mdsd3_engine::metadata;
 use mdsd3_engine::render::RenderOutput;
-use mdsd3_engine::request::{DEFAULT_MIX, Regime, RenderRequest};
 use mdsd3_engine::session::Session;
-use mdsd3_engine::{Mix, colormap, memory};
+use mdsd3_engine::{colormap, memory};
+use mdsd3_words::balance::Regime;
+use mdsd3_words::made::RunSettings;
+use mdsd3_words::sampling::DEFAULT_MIX;
+use mdsd3_words::{Mix, RenderRequest};
 use serde_json::{Value, json};
 
 use crate::outcome::say;
@@ -30,7 +32,7 @@ pub struct RenderArgs {
     #[command(flatten)]
     options: RenderRequest,
     /// Make the image of this PNG again, by the settings in it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["scene", "mix", "RenderRequest", "steps_dir", "spectra", "json"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["scene", "mix", "SceneSettings", "Sampling", "ModelSettings", "ModelParts", "steps_dir", "spectra", "json"])]
     from: Option<PathBuf>,
     /// Output PNG [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
@@ -48,11 +50,10 @@ pub struct RenderArgs {
 
 impl RenderArgs {
     fn request(&self) -> RenderRequest {
-        RenderRequest {
-            scene: self.scene.clone(),
-            mix: self.mix.clone(),
-            ..self.options.clone()
-        }
+        let mut request = self.options.clone();
+        request.scene.path.clone_from(&self.scene);
+        request.sampling.mix.clone_from(&self.mix);
+        request
     }
 }
 
@@ -67,21 +68,21 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     request.check_settings()?;
     let mut session = Session::new();
     let loading = progress::spinner("loading the model");
-    session.load_model(&request.model_key())?;
+    session.load_model(&request.model)?;
     loading.finish_and_clear();
     let load_secs = start.elapsed().as_secs_f32();
     if let Some(model) = session.model() {
-        for note in model.notes_on(request.prompt.as_deref(), &request.mix)? {
+        for note in model.notes_on(request.sampling.prompt.as_deref(), &request.sampling.mix)? {
             eprintln!("note: {note}");
         }
     }
-    let mut watch = StepProgress::new(request.steps, args.steps_dir.is_some());
+    let mut watch = StepProgress::new(request.sampling.steps, args.steps_dir.is_some());
     let rendered = session.render(request, &mut watch)?.context("the run was stopped")?;
     let settings = settings_of(&session, request, &rendered)?;
     let step_files = write_steps(args, &mut watch, &rendered)?;
     drop(watch);
     if args.spectra {
-        write_result_spectrum(&output, request.steps, &rendered)?;
+        write_result_spectrum(&output, request.sampling.steps, &rendered)?;
     }
     metadata::write_png(&output, &rendered.result.image, Some(&settings))?;
     let report = Report {
@@ -206,7 +207,7 @@ impl Report {
             "step_secs": step_secs,
             "decode_secs": decode_secs,
             "sigmas": sigmas,
-            "regime": Regime::of(request.alpha, request.beta).name(),
+            "regime": Regime::of(request.sampling.alpha, request.sampling.beta).name(),
             "peak_memory_bytes": memory::peak_resident_bytes(),
             "steps_dir": self.step_files.as_ref().map(|files| files.folder.to_string_lossy()),
             "spectrum_log10_power_range": self.step_files.as_ref().and_then(|files| files.log_power_range),
@@ -218,8 +219,8 @@ impl Report {
     }
 
     fn say_in_words(&self) -> anyhow::Result<()> {
-        let request = &self.settings.request;
-        let mix: Vec<String> = request
+        let RenderRequest { scene, sampling, .. } = &self.settings.request;
+        let mix: Vec<String> = sampling
             .mix
             .active()
             .map(|(class, ratio)| format!("{class} {ratio}"))
@@ -229,19 +230,16 @@ impl Report {
         } else {
             mix.join(" and ")
         };
-        let scene = request
-            .scene
-            .as_ref()
-            .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
+        let scene = scene.name();
         let seconds = self.elapsed_secs;
         say(&format!(
             "mixed {mix} into {scene} in {seconds:.1} s ({} steps, seed {})",
-            request.steps, request.seed
+            sampling.steps, sampling.seed
         ))?;
-        if request.start_at_noise_share {
-            say(&format!("started at sigma {:.3}", request.first_sigma()))?;
-        } else if request.beta > 0.0 {
-            let regime = request.regime();
+        if sampling.start_at_noise_share {
+            say(&format!("started at sigma {:.3}", sampling.first_sigma()))?;
+        } else if sampling.beta > 0.0 {
+            let regime = Regime::of(sampling.alpha, sampling.beta);
             say(&format!("{}: {}", regime.name(), regime.explanation()))?;
         }
         if let Some(files) = &self.step_files {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use mdsd3_engine::{EngineOptions, memory};
+use mdsd3_words::ModelSettings;
 
 /// How the studio starts.
 #[derive(Debug, Default, clap::Args)]
@@ -38,13 +39,14 @@ pub fn run(args: StudioArgs) -> anyhow::Result<()> {
         device,
         dtype,
     } = args;
-    let defaults = EngineOptions::default();
-    let engine_options = EngineOptions {
-        model,
+    let defaults = ModelSettings::default();
+    let model = ModelSettings {
+        path: model,
         device: device.unwrap_or(defaults.device),
         dtype: dtype.unwrap_or(defaults.dtype),
-        wake: None,
+        parts: defaults.parts,
     };
+    let engine_options = EngineOptions { model, wake: None };
     Ok(mdsd3_gui::run(mdsd3_gui::StudioOptions {
         engine_options,
         scene: photo,

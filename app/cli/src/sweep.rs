@@ -273,7 +273,7 @@ fn write_script(args: &SweepArgs, sweep: &Sweep, plan: &Path, folder: &Path) -> 
         time: args.time.clone(),
         gpus: args
             .gpus
-            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.run.device != "cpu")),
+            .unwrap_or(u32::from(sweep.needs_model() && sweep.plan.run.model.device != "cpu")),
         cores: args.cores,
         program: absolute(&env::current_exe().context("this program's path is unknown")?)?,
         plan: absolute(plan)?,

@@ -7,10 +7,10 @@ use mdsd3_model::config::MiniConfig;
 use mdsd3_model::family::inspect_embedded;
 use mdsd3_model::inspect::ModelReport;
 use mdsd3_model::pipeline::Pipeline;
+use mdsd3_words::hash::sha256_hex;
 
 use crate::error::EngineError;
 use crate::loaded::sha256_of_parts;
-use crate::metadata;
 
 #[cfg(bundled_model)]
 static MODEL: Option<(&str, &[u8])> = Some((
@@ -23,11 +23,8 @@ static MODEL: Option<(&str, &[u8])> = None;
 /// The default scene: a far horizon for haze, a dark and contrasty middle for rain (licence in assets/ASSETS.md).
 pub(crate) static DEMO_PHOTO: &[u8] = include_bytes!("../../../assets/photos/pont-du-gard.jpg");
 
-/// What the default scene is called in messages.
 /// Its file's name, where it is written out.
 pub(crate) const DEMO_PHOTO_FILE: &str = "pont-du-gard.jpg";
-/// What the demo photo is called.
-pub const DEMO_PHOTO_NAME: &str = "the demo photo";
 
 /// Extensions of photos that can be opened, in lower case.
 pub const PHOTO_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
@@ -64,7 +61,7 @@ pub(crate) fn inspect_model() -> Result<ModelReport, EngineError> {
 /// Its hash, as of a folder with the same files.
 pub(crate) fn model_sha256() -> Result<String, EngineError> {
     let (config, weights) = model()?;
-    let hashes = [weights, config.as_bytes()].map(metadata::sha256_hex);
+    let hashes = [weights, config.as_bytes()].map(sha256_hex);
     Ok(sha256_of_parts(hashes.into()))
 }
 

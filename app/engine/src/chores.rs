@@ -7,11 +7,12 @@ mod thread;
 
 use std::path::PathBuf;
 
+use mdsd3_words::ModelSettings;
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::made::RunSettings;
+
 use crate::device::DeviceReport;
 use crate::inspect::ModelReport;
-use crate::loaded::ModelKey;
-use crate::metadata::RunSettings;
-use crate::protocol::Rgba8;
 
 pub(crate) use thread::Chores;
 
@@ -19,7 +20,7 @@ pub(crate) use thread::Chores;
 #[derive(Debug, Clone)]
 pub enum Chore {
     /// Look at a model without loading it; answered by [`ChoreEvent::Inspected`].
-    InspectModel(Box<ModelKey>),
+    InspectModel(Box<ModelSettings>),
     /// Try every kind of device once; answered by [`ChoreEvent::Devices`].
     ListDevices,
     /// Read the settings that an image was made with; answered by [`ChoreEvent::Settings`].
@@ -32,7 +33,7 @@ pub enum Chore {
         /// The image.
         image: PathBuf,
         /// The model to be used.
-        key: Box<ModelKey>,
+        key: Box<ModelSettings>,
         /// Hash of the one that made the image.
         sha256: String,
     },
@@ -68,7 +69,7 @@ pub struct NamedImage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// What was looked at.
-    pub key: ModelKey,
+    pub key: ModelSettings,
     /// What it is.
     pub report: ModelReport,
     /// Memory of the machine in bytes (total, available); `None` where the system doesn't tell.
@@ -81,7 +82,7 @@ pub enum ChoreEvent {
     /// A model was looked at, or the reason why it can't be: one line.
     Inspected {
         /// What was looked at.
-        key: Box<ModelKey>,
+        key: Box<ModelSettings>,
         /// What it is, or why it can't be told.
         outcome: Result<Box<Inspection>, String>,
     },

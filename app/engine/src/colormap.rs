@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use colorgrad::Gradient;
-
-use crate::protocol::{Rgba8, SpectrumFrame};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 /// Lowest and highest log10 power over several spectra, so that their images share one scale and can be compared.
 pub fn log_power_range<'a>(spectra: impl IntoIterator<Item = &'a SpectrumFrame>) -> (f32, f32) {

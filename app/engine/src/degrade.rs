@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use image::Rgb32FImage;
 use mdsd3_model::degrade::{self, Degraded};
 use mdsd3_model::io::photo;
-use mdsd3_model::mix::Mix;
+use mdsd3_words::Mix;
+use mdsd3_words::image::Rgba8;
 use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::frames;
-use crate::protocol::Rgba8;
 
 pub use mdsd3_model::degrade::CLASSES;
 
@@ -50,7 +50,7 @@ impl DegradeRequest {
             "Physical degradation: {}\nSeed: {}, Version: mdsd3 {}",
             self.mix,
             self.seed,
-            crate::VERSION
+            mdsd3_words::VERSION
         )
     }
 }

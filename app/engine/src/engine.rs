@@ -1,16 +1,15 @@
 //! The handle that the studio holds: requests down, events and frames up.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mdsd3_words::ModelSettings;
 
 use crate::chores::Chores;
 use crate::error::EngineError;
 use crate::events::{EventSink, Wake};
-use crate::loaded::{ModelKey, ModelParts};
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, Request, StepFrame};
 use crate::queue::{Queue, QueueEntry, QueueRequest};
@@ -24,42 +23,19 @@ const REQUEST_CAPACITY: usize = 64;
 const EVENT_CAPACITY: usize = 256;
 
 /// How an engine starts.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct EngineOptions {
-    /// The model to load at once: a folder or safetensors file; the bundled model when `None`.
-    pub model: Option<PathBuf>,
-    /// Compute device of that model: `cpu`, `cuda`, `cuda:N` or `metal`.
-    pub device: String,
-    /// Compute dtype of that model: `f32`, `bf16` or `f16`.
-    pub dtype: String,
+    /// The model to load at once.
+    pub model: ModelSettings,
     /// Called from the engine's threads when there is a new event or frame; must return soon.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
-impl Default for EngineOptions {
-    /// The bundled model on the processor in `f32`.
-    fn default() -> Self {
-        Self {
-            model: None,
-            device: "cpu".to_owned(),
-            dtype: "f32".to_owned(),
-            wake: None,
-        }
-    }
-}
-
 impl fmt::Debug for EngineOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            model,
-            device,
-            dtype,
-            wake,
-        } = self;
+        let Self { model, wake } = self;
         f.debug_struct("EngineOptions")
             .field("model", model)
-            .field("device", device)
-            .field("dtype", dtype)
             .field("wake", &wake.is_some())
             .finish()
     }
@@ -88,25 +64,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::BadInput`] for an unknown device or dtype; [`EngineError::Thread`] when the system refuses a thread.
     pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions {
-            model,
-            device,
-            dtype,
-            wake,
-        } = options;
-        let key = ModelKey {
-            path: model,
-            parts: ModelParts::default(),
-            device,
-            dtype,
-        };
-        key.check()?;
+        let EngineOptions { model, wake } = options;
+        model.check()?;
         let (requests, commands) = crossbeam_channel::bounded(REQUEST_CAPACITY);
         let trainer = Trainer::new(wake.clone());
         let queue = Queue::start(wake.clone())?;
         let (sink, events) = event_channel(wake);
         let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
-        let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), key);
+        let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), model);
         let decoding = preview.clone();
         let (chores, chore_thread) = Chores::new(sink.clone());
         // Built up piece by piece, so that a refused second thread ends the first.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mdsd3_model::error::ModelError;
+use mdsd3_words::WordsError;
+use mdsd3_words::error::one_line;
 
 /// Everything that can go wrong in this crate; each message is one line that says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +13,9 @@ pub enum EngineError {
     /// The input is at fault, and the message says how to mend it.
     #[error("{0}")]
     BadInput(String),
+    /// A description is wrong.
+    #[error(transparent)]
+    Words(#[from] WordsError),
     /// The model crate reported an error.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -60,6 +65,7 @@ impl EngineError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::BadInput(_) => true,
+            Self::Words(error) => error.is_bad_input(),
             Self::Model(error) => error.is_bad_input(),
             _ => false,
         }
@@ -72,40 +78,6 @@ impl EngineError {
 
     /// An error about reading `path`: a file that isn't there is the caller's mistake, a failing disk is not.
     pub(crate) fn reading(path: &Path, source: std::io::Error) -> Self {
-        use std::io::ErrorKind;
-        match source.kind() {
-            ErrorKind::NotFound => Self::BadInput(format!("{}: no such file; check the path", path.display())),
-            ErrorKind::IsADirectory => Self::BadInput(format!("{}: is a folder; name a file in it", path.display())),
-            ErrorKind::PermissionDenied => Self::BadInput(format!(
-                "{}: may not be read by this user; check its permissions",
-                path.display()
-            )),
-            _ => Self::Io {
-                path: path.to_owned(),
-                source,
-            },
-        }
-    }
-}
-
-/// Joins the lines of a message with "; ", so that it stays one line on a terminal and in the studio's log.
-///
-/// The tensor library appends a backtrace to its messages when `RUST_BACKTRACE` is set; it is left out.
-pub fn one_line(message: &str) -> String {
-    let is_backtrace = |line: &&str| line.starts_with("0: ") || line.starts_with("stack backtrace:");
-    let lines = message.lines().map(str::trim).take_while(|line| !is_backtrace(line));
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_become_one_line_without_their_backtrace() {
-        assert_eq!(
-            one_line("shape mismatch\n  left [1]\n\n   0: candle_core::bt\n   1: main"),
-            "shape mismatch; left [1]"
-        );
+        WordsError::reading(path, source).into()
     }
 }

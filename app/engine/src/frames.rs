@@ -2,10 +2,10 @@
 
 use image::Rgb32FImage;
 use mdsd3_model::spectrum::{self, Spectrum, Window};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents};
-use crate::protocol::{Rgba8, SpectrumFrame};
 
 /// A decoded image beside its spectrum.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use mdsd3_model::family::own_files;
 pub use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
+use mdsd3_words::{ModelParts, ModelSettings};
 
 use crate::bundled;
 use crate::error::EngineError;
-use crate::loaded::{self, ModelKey, ModelParts};
+use crate::loaded;
 
 /// Looks at a model folder or file, or at the bundled model.
 ///
@@ -29,7 +30,7 @@ pub fn sha256(path: Option<&Path>, parts: &ModelParts) -> Result<String, EngineE
 }
 
 /// [`sha256`] of a model that is small, which those of this program are; `None` for others and for what can't be read.
-pub(crate) fn quick_sha256(key: &ModelKey) -> Option<String> {
+pub(crate) fn quick_sha256(key: &ModelSettings) -> Option<String> {
     let path = key.path.as_deref();
     let is_small = path.is_none_or(|path| own_files(path).is_some());
     is_small.then(|| sha256(path, &key.parts).ok())?

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::branch::Branch;
+use mdsd3_words::{Branch, RenderRequest};
+
 use crate::loaded::Latents;
-use crate::request::RenderRequest;
 use crate::scene::SceneKey;
 
 /// Kept latents take at most this many bytes: some thirty lanes of 20 steps at 1024 px with 16 channels.
@@ -101,9 +101,9 @@ impl KeptSteps {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device, Tensor};
+    use mdsd3_words::{Fit, Sampling};
 
     use super::*;
-    use crate::request::Fit;
     use crate::scene::SceneLoader;
 
     fn latents(value: f32) -> Latents {
@@ -164,7 +164,10 @@ mod tests {
             .expect("the demo photo")
             .key;
         let request = |seed| RenderRequest {
-            seed,
+            sampling: Sampling {
+                seed,
+                ..Sampling::default()
+            },
             ..RenderRequest::default()
         };
         let branch = |seed| Branch {

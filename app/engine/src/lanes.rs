@@ -7,14 +7,13 @@ use std::time::Instant;
 use candle_core::Tensor;
 use mdsd3_model::error::ModelError;
 use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Start};
+use mdsd3_words::{Branch, CheckedRequest, RenderRequest};
 
-use crate::branch::Branch;
 use crate::error::EngineError;
 use crate::frames::{self, Decoded};
 use crate::kept_steps::{BranchStart, KeptSteps, StepLatents};
 use crate::loaded::LoadedModel;
 use crate::render::{Batch, Ended, RenderObserver, RenderStep, lane_of, sample_batch};
-use crate::request::RenderRequest;
 use crate::scene::{FittedScene, SceneKey};
 
 /// The most lanes in one batch: activations grow with it, and beyond a few lanes a batch is hardly faster than two.
@@ -53,19 +52,17 @@ pub struct LanesOutput {
 /// # Errors
 /// [`EngineError::BadInput`] when there is no request or they differ in photo, size, model or adapter strength.
 #[allow(clippy::float_cmp)] // a setting that people type, not a result
-pub(crate) fn check_together(requests: &[RenderRequest]) -> Result<&RenderRequest, EngineError> {
+pub(crate) fn check_together<'a>(requests: &[&'a RenderRequest]) -> Result<&'a RenderRequest, EngineError> {
     let (first, others) = requests
         .split_first()
         .ok_or_else(|| EngineError::BadInput("a run needs at least one lane".to_owned()))?;
-    let fits = |other: &RenderRequest| {
+    let fits = |other: &&RenderRequest| {
         other.scene == first.scene
-            && other.size == first.size
-            && other.fit == first.fit
-            && other.adapter_strength == first.adapter_strength
-            && other.model_key() == first.model_key()
+            && other.model == first.model
+            && other.sampling.adapter_strength == first.sampling.adapter_strength
     };
     if others.iter().all(fits) {
-        return Ok(first);
+        return Ok(*first);
     }
     Err(EngineError::BadInput(
         "the lanes of a run share photo, size, model and adapter strength; mix them one after the other".to_owned(),
@@ -74,7 +71,7 @@ pub(crate) fn check_together(requests: &[RenderRequest]) -> Result<&RenderReques
 
 /// Renders checked requests side by side; `None` when the observer stopped the run.
 pub(crate) fn render(
-    requests: &[RenderRequest],
+    requests: &[CheckedRequest<'_>],
     model: &mut LoadedModel,
     scene: &FittedScene,
     kept: &mut KeptSteps,
@@ -87,7 +84,7 @@ pub(crate) fn render(
         return Ok(None);
     }
     if let Some(first) = requests.first() {
-        model.set_adapter_strength(first.adapter_strength)?;
+        model.set_adapter_strength(first.sampling.adapter_strength)?;
     }
     let encode_start = Instant::now();
     let (encoded, scene_was_known) = model.encode(scene)?;
@@ -132,12 +129,12 @@ pub(crate) fn render(
 }
 
 /// Lanes that share sampling settings and their first step, in the order of their first lane.
-fn batches(requests: &[RenderRequest], pipeline: &Pipeline) -> Result<Vec<Batch>, EngineError> {
+fn batches(requests: &[CheckedRequest<'_>], pipeline: &Pipeline) -> Result<Vec<Batch>, EngineError> {
     let mut keys = Vec::new();
     let mut batches: Vec<Batch> = Vec::new();
     for (lane, request) in requests.iter().enumerate() {
         let branch_step = request.branch.as_ref().map(|branch| branch.step);
-        let key = (request.sample_settings(), branch_step);
+        let key = (request.batch_sampling(), branch_step);
         let fitting = keys.iter().zip(&mut batches);
         let room = |(other, batch): &(_, &mut Batch)| *other == &key && batch.lanes.len() < MAX_BATCH;
         if let Some((_, batch)) = fitting.into_iter().find(room) {
@@ -147,7 +144,7 @@ fn batches(requests: &[RenderRequest], pipeline: &Pipeline) -> Result<Vec<Batch>
         keys.push(key);
         batches.push(Batch {
             lanes: vec![lane],
-            sigmas: pipeline.sigmas(&request.sample_settings())?,
+            sigmas: pipeline.sigmas(&request.batch_sampling())?,
             first_step: branch_step.unwrap_or(0),
         });
     }
@@ -156,7 +153,7 @@ fn batches(requests: &[RenderRequest], pipeline: &Pipeline) -> Result<Vec<Batch>
 
 /// What the batches of a run share.
 struct Run<'a> {
-    requests: &'a [RenderRequest],
+    requests: &'a [CheckedRequest<'a>],
     pipeline: Arc<Pipeline>,
     encoded: &'a Scene,
     scene: SceneKey,
@@ -167,7 +164,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Samples a batch and keeps its steps, also when it is stopped: what was computed can be branched from.
     fn batch(&mut self, batch: &Batch) -> Result<Option<Ended>, EngineError> {
-        let requests: Vec<&RenderRequest> = batch.lanes.iter().map(|&lane| &self.requests[lane]).collect();
+        let requests: Vec<&RenderRequest> = batch.lanes.iter().map(|&lane| self.requests[lane].request()).collect();
         let Some(start) = self.start(&requests)? else {
             return Ok(None);
         };
@@ -179,7 +176,7 @@ impl Run<'_> {
             observer.step_done(RenderStep { lane, ..step })
         };
         let lanes: Vec<Lane> = requests.iter().map(|request| lane_of(request)).collect();
-        let settings = requests[0].sample_settings();
+        let settings = requests[0].batch_sampling();
         let ended = sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
         for (request, steps) in requests.iter().zip(steps) {
             self.kept.keep(request, self.scene, batch.first_step, steps);
@@ -200,7 +197,7 @@ impl Run<'_> {
             starts.push(start);
         }
         if starts.is_empty() {
-            let settings = requests[0].sample_settings();
+            let settings = requests[0].batch_sampling();
             let latents = self.pipeline.initial(self.encoded, &lanes, &settings)?;
             return Ok(Some(Start::at_first_step(latents)));
         }
@@ -234,7 +231,7 @@ impl Run<'_> {
             }
             observer.poll()
         };
-        let (lanes, settings) = ([lane_of(origin)], origin.sample_settings());
+        let (lanes, settings) = ([lane_of(origin)], origin.batch_sampling());
         sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
         self.kept.keep(origin, self.scene, first_step, steps);
         Ok(self.kept.start_of(branch, self.scene))

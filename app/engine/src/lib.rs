@@ -8,15 +8,12 @@
 //! - [`Engine`] runs a session on a worker thread for the studio: [`protocol::Request`]s go down a bounded channel,
 //!   [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
 //! - [`queue`] makes datasets on a thread of its own; [`export`] is what it and `mdsd3 sweep` run.
-//! - [`request::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
+//! - [`mdsd3_words::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
 
 pub mod advice;
 pub mod analyze;
-pub mod balance;
 pub mod bench;
-pub mod branch;
 pub mod bundled;
-pub mod calibration;
 pub mod chores;
 pub mod colormap;
 pub mod degrade;
@@ -35,7 +32,6 @@ pub mod parity;
 pub mod protocol;
 pub mod queue;
 pub mod render;
-pub mod request;
 pub mod scene;
 pub mod session;
 pub mod training;
@@ -48,9 +44,3 @@ mod worker;
 
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
-pub use mdsd3_model::mix::{MAX_RATIO, Mix};
-pub use mdsd3_model::mmdit::HeadRatio;
-pub use mdsd3_model::sampler::curves::RatioCurve;
-
-/// Version of the program, written into every PNG.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");

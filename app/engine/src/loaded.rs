@@ -6,16 +6,15 @@ use std::sync::{Arc, OnceLock};
 use candle_core::Tensor;
 use image::Rgb32FImage;
 use mdsd3_model::family::{identity_files, own_files};
-pub use mdsd3_model::io::layout::ModelParts;
 use mdsd3_model::pipeline::{Pipeline, Scene};
+use mdsd3_words::calibration::{self, Calibration};
+use mdsd3_words::device::{ComputeDevice, ComputeDtype};
+use mdsd3_words::hash::{sha256_hex, sha256_of_file};
+use mdsd3_words::{Mix, ModelIdentity, ModelParts, ModelSettings, ModelSummary};
 
-use crate::Mix;
 use crate::bundled;
-use crate::calibration::{self, Calibration};
-use crate::device::{ComputeDevice, ComputeDtype};
+use crate::device;
 use crate::error::EngineError;
-use crate::metadata::{self, ModelIdentity};
-use crate::protocol::ModelSummary;
 use crate::scene::{FittedScene, SceneKey};
 
 /// Latents of one image; opaque outside this crate, [`Decoder`] makes pixels of them.
@@ -40,45 +39,9 @@ impl Decoder {
     }
 }
 
-/// Which model, where it runs and in which precision: two requests that agree on it share one loaded model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelKey {
-    /// Folder or safetensors file; the bundled model when `None`.
-    pub path: Option<PathBuf>,
-    /// Parts that come from their own paths.
-    pub parts: ModelParts,
-    /// Device in words.
-    pub device: String,
-    /// Dtype in words.
-    pub dtype: String,
-}
-
-impl ModelKey {
-    /// Every path of it, to be led elsewhere.
-    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let parts = &mut self.parts;
-        let all = [
-            &mut self.path,
-            &mut parts.vae,
-            &mut parts.preview_vae,
-            &mut parts.text_encoder,
-            &mut parts.tokenizer,
-            &mut parts.adapter,
-        ];
-        all.into_iter().flatten()
-    }
-
-    /// Refuses devices and dtypes that no model could be loaded with.
-    pub(crate) fn check(&self) -> Result<(), EngineError> {
-        self.device.parse::<ComputeDevice>()?.check_built_in()?;
-        self.dtype.parse::<ComputeDtype>()?;
-        Ok(())
-    }
-}
-
 /// A model in memory.
 pub struct LoadedModel {
-    key: ModelKey,
+    key: ModelSettings,
     pipeline: Arc<Pipeline>,
     summary: ModelSummary,
     identity: Arc<LazyIdentity>,
@@ -95,20 +58,20 @@ impl LoadedModel {
     /// # Errors
     /// [`EngineError::BadInput`] for unknown devices and dtypes and for a build without the bundled model;
     /// [`EngineError::Model`] for checkpoints that can't be used.
-    pub fn load(key: ModelKey) -> Result<Self, EngineError> {
-        let device: ComputeDevice = key.device.parse()?;
+    pub fn load(key: ModelSettings) -> Result<Self, EngineError> {
+        let compute: ComputeDevice = key.device.parse()?;
         let dtype: ComputeDtype = key.dtype.parse()?;
-        let opened = device.open()?;
+        let opened = device::open(compute)?;
         let pipeline = match &key.path {
-            Some(path) => Pipeline::open_with(path, &key.parts, &opened, dtype.to_candle())?,
+            Some(path) => Pipeline::open_with(path, &key.parts, &opened, device::to_candle(dtype))?,
             None if key.parts != ModelParts::default() => {
                 return Err(EngineError::BadInput(
                     "parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) complete a Stable Diffusion 3 checkpoint: name it with --model".to_owned(),
                 ));
             }
-            None => bundled::open_model(&opened, dtype.to_candle())?,
+            None => bundled::open_model(&opened, device::to_candle(dtype))?,
         };
-        let summary = summarize(&pipeline, &key, device, dtype);
+        let summary = summarize(&pipeline, &key, compute, dtype);
         let identity = LazyIdentity {
             name: summary.name.clone(),
             path: key.path.clone(),
@@ -143,7 +106,7 @@ impl LoadedModel {
     }
 
     /// What was asked for when it was loaded.
-    pub fn key(&self) -> &ModelKey {
+    pub fn key(&self) -> &ModelSettings {
         &self.key
     }
 
@@ -227,7 +190,7 @@ impl LazyIdentity {
 pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, EngineError> {
     let mut files = identity_files(path)?;
     files.extend(adapter.map(Path::to_owned));
-    let hashes = files.iter().map(|file| metadata::sha256_of_file(file));
+    let hashes = files.iter().map(|file| sha256_of_file(file));
     Ok(sha256_of_parts(hashes.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -235,12 +198,12 @@ pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<Str
 pub(crate) fn sha256_of_parts(hashes: Vec<String>) -> String {
     match <[String; 1]>::try_from(hashes) {
         Ok([one]) => one,
-        Err(several) => metadata::sha256_hex(several.join("\n").as_bytes()),
+        Err(several) => sha256_hex(several.join("\n").as_bytes()),
     }
 }
 
 /// What was measured of the model's ratios; of an adapter's, nothing is known.
-fn calibration_of(key: &ModelKey, classes: &[String]) -> Vec<Option<Calibration>> {
+fn calibration_of(key: &ModelSettings, classes: &[String]) -> Vec<Option<Calibration>> {
     let json = match &key.path {
         None => Some(bundled::CALIBRATION.to_owned()),
         Some(path) => calibration::beside(path).filter(|_| key.parts.adapter.is_none()),
@@ -249,22 +212,13 @@ fn calibration_of(key: &ModelKey, classes: &[String]) -> Vec<Option<Calibration>
         .unwrap_or_default()
 }
 
-fn summarize(pipeline: &Pipeline, key: &ModelKey, device: ComputeDevice, dtype: ComputeDtype) -> ModelSummary {
+fn summarize(pipeline: &Pipeline, key: &ModelSettings, device: ComputeDevice, dtype: ComputeDtype) -> ModelSummary {
     let info = pipeline.info();
     ModelSummary {
-        name: info.name.clone(),
         path: key.path.clone(),
-        classes: info.classes.clone(),
-        class_heads: info.class_heads.clone(),
-        heads: info.heads,
-        blocks: info.blocks,
-        width: info.width,
-        parameters: info.parameters,
-        size_multiple: info.size_multiple,
-        max_size: info.max_size,
         dtype: dtype.to_string(),
         device: device.to_string(),
-        notes: info.notes.clone(),
         calibration: calibration_of(key, &info.classes),
+        ..info.clone()
     }
 }

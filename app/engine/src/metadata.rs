@@ -5,173 +5,19 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use mdsd3_model::io::atomic::write_atomically;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::made::{RunSettings, SETTINGS_VERSION};
+use serde::Deserialize;
 
-use crate::bundled::DEMO_PHOTO_NAME;
 use crate::error::EngineError;
 use crate::export::jpeg;
-use crate::export::plan::{EngineKind, ImageFormat};
-use crate::protocol::Rgba8;
-use crate::request::RenderRequest;
-use crate::scene::CropAt;
 
 /// Keyword of the chunk that people read.
 pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 /// Keyword of the chunk that the program reads.
 pub(crate) const SETTINGS_KEYWORD: &str = "mdsd3";
-/// Version of [`RunSettings`] that this program writes, and the newest that it reads.
-pub const SETTINGS_VERSION: u32 = 1;
-
 /// How far into a JPEG its settings can reach: two comments of the largest size.
 const JPEG_HEAD_BYTES: u64 = 1 << 18;
-
-/// Everything that restores a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSettings {
-    /// [`SETTINGS_VERSION`] of the program that wrote it.
-    pub version: u32,
-    /// Program and version, such as "mdsd3 0.1.0".
-    pub program: String,
-    /// The run.
-    pub request: RenderRequest,
-    /// The model that was used; its hash tells whether a later model of the same name is another.
-    pub model: ModelIdentity,
-    /// SHA-256 of the photo's file in hexadecimal digits.
-    pub scene_sha256: String,
-    /// What an image of a dataset is beyond its run; absent for a single run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pair: Option<PairSettings>,
-}
-
-/// Which image of a pair it is, and how it came from its run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PairSettings {
-    /// What made the degraded image.
-    pub engine: EngineKind,
-    /// Which image of the pair.
-    pub image: PairImage,
-    /// The square that was cut out of the photo.
-    pub crop: Option<CropAt>,
-    /// Bits per channel.
-    pub bits: u8,
-    /// File format.
-    #[serde(default, skip_serializing_if = "ImageFormat::is_png")]
-    pub format: ImageFormat,
-    /// Size of the batch it was sampled in, which decides the last bits; absent for 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<usize>,
-}
-
-/// An image of a pair that can be made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PairImage {
-    /// The clean image.
-    Gt,
-    /// `decode(encode(gt))`.
-    VaeGt,
-    /// `decode(z)`, or what the physical engine made.
-    Decoded,
-    /// `gt + decode(z) - decode(encode(gt))`.
-    Composited,
-}
-
-/// Which model made an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelIdentity {
-    /// Human-readable name.
-    pub name: String,
-    /// SHA-256 in hexadecimal digits: of the weights file, or over the hashes of several files; a model of this program is two,
-    /// as its `config.json` says how the weights are sampled.
-    pub sha256: String,
-}
-
-impl RunSettings {
-    /// The settings of a run that has just been made by this program.
-    pub fn new(request: RenderRequest, model: ModelIdentity, scene_sha256: String) -> Self {
-        let program = format!("mdsd3 {}", crate::VERSION);
-        Self {
-            version: SETTINGS_VERSION,
-            program,
-            request,
-            model,
-            scene_sha256,
-            pair: None,
-        }
-    }
-
-    /// The settings of a physical baseline; `model` is the one that its mix was meant for.
-    pub fn physical(request: RenderRequest, model: ModelIdentity, scene_sha256: String) -> Self {
-        let pair = PairSettings {
-            engine: EngineKind::Physical,
-            image: PairImage::Decoded,
-            crop: None,
-            format: ImageFormat::Png,
-            batch: None,
-            bits: 8,
-        };
-        Self {
-            pair: Some(pair),
-            ..Self::new(request, model, scene_sha256)
-        }
-    }
-
-    /// Whether a model made the image: it made no physical degradations and no clean scenes.
-    pub fn is_by_model(&self) -> bool {
-        self.pair
-            .as_ref()
-            .is_none_or(|pair| pair.engine == EngineKind::Mdsd3 && pair.image != PairImage::Gt)
-    }
-
-    /// The settings in words, for the `parameters` chunk and `mdsd3 info`.
-    pub fn in_words(&self) -> String {
-        let request = &self.request;
-        let scene = request
-            .scene
-            .as_ref()
-            .map_or(DEMO_PHOTO_NAME.into(), |path| path.to_string_lossy());
-        match &self.pair {
-            Some(pair) if pair.image == PairImage::Gt => {
-                return format!(
-                    "Clean scene: {scene}\nSize: {}, Version: {}",
-                    request.size, self.program
-                );
-            }
-            Some(pair) if pair.engine == EngineKind::Physical => {
-                return format!(
-                    "Physical degradation: {}\nScene: {scene}\nSeed: {}, Size: {}, Version: {}",
-                    request.mix, request.seed, request.size, self.program
-                );
-            }
-            _ => {}
-        }
-        let branch = request.branch.as_ref().map_or_else(String::new, |branch| {
-            format!(" from step {}, before it {}", branch.step + 1, branch.from.mix)
-        });
-        let start = match request.first_sigma() {
-            sigma if sigma < 1.0 => format!(", First sigma: {sigma:.3}"),
-            _ => String::new(),
-        };
-        format!(
-            "Mix: {}{branch}\nScene: {scene}\nSteps: {}, Sampler: {}, Guidance: {}, Seed: {}, Alpha: {}, Beta: {}{start}, \
-             Size: {}, Device: {}, Dtype: {}, Model: {}, Model hash: {:.10}, Version: {}",
-            request.mix,
-            request.steps,
-            request.sampler.name(),
-            request.guidance,
-            request.seed,
-            request.alpha,
-            request.beta,
-            request.size,
-            request.device,
-            request.dtype,
-            self.model.name,
-            self.model.sha256,
-            self.program,
-        )
-    }
-}
 
 /// Writes an 8-bit RGB PNG, with the settings of its run when there are any; on any error there is no file.
 pub fn write_png(path: &Path, image: &Rgba8, settings: Option<&RunSettings>) -> Result<(), EngineError> {
@@ -318,41 +164,15 @@ fn settings_json(path: &Path) -> Result<Option<String>, EngineError> {
     chunk.map(|chunk| chunk.get_text().map_err(unreadable)).transpose()
 }
 
-/// SHA-256 of a file in hexadecimal digits.
-pub(crate) fn sha256_of_file(path: &Path) -> Result<String, EngineError> {
-    let failed = |source| EngineError::reading(path, source);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut file, &mut hasher).map_err(failed)?;
-    Ok(hex(&hasher.finalize()))
-}
-
-/// SHA-256 of bytes in hexadecimal digits.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest
-        .iter()
-        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
+    use mdsd3_words::{ModelIdentity, RenderRequest};
+
     use super::*;
 
     fn settings() -> RunSettings {
-        let request = RenderRequest {
-            scene: Some("Größe 雨.jpg".into()),
-            seed: u64::MAX,
-            ..RenderRequest::default()
-        };
+        let every = include_str!("../../../tests/fixtures/every_setting.json");
+        let request: RenderRequest = serde_json::from_str(every).expect("a run");
         let model = ModelIdentity {
             name: "mini".to_owned(),
             sha256: "ab".repeat(32),
@@ -410,21 +230,5 @@ mod tests {
         assert!(refusal(&path).contains("newer mdsd3"));
         std::fs::write(&path, b"GIF89a").expect("written");
         assert!(refusal(&path).contains("not a readable PNG"));
-    }
-
-    #[test]
-    fn the_readable_text_names_mix_seed_and_model() {
-        let words = settings().in_words();
-        assert!(words.starts_with("Mix: rain=0.7,haze=0.6\n"), "{words}");
-        assert!(
-            words.contains("Seed: 18446744073709551615") && words.contains("Model: mini"),
-            "{words}"
-        );
-    }
-
-    #[test]
-    fn sha256_matches_the_published_test_vector() {
-        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256_hex(b"abc"), expected);
     }
 }

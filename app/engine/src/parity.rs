@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use mdsd3_model::parity;
+use mdsd3_words::device::ComputeDevice;
 
-use crate::device::ComputeDevice;
+use crate::device;
 use crate::error::EngineError;
 
 pub use mdsd3_model::parity::{Case, Report};
@@ -16,5 +17,5 @@ pub use mdsd3_model::parity::{Case, Report};
 /// in it can't be used.
 pub fn run(goldens: &Path, device: &str) -> Result<Report, EngineError> {
     let device: ComputeDevice = device.parse()?;
-    Ok(parity::run(goldens, &device.open()?)?)
+    Ok(parity::run(goldens, &device::open(device)?)?)
 }

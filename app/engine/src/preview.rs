@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use mdsd3_words::error::panic_message;
+use mdsd3_words::lane::{LaneId, RunId};
+
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::frames::{self, Decoded};
 use crate::loaded::{Decoder, Latents};
-use crate::protocol::{Event, LaneId, RunId, StepFrame, StepView};
+use crate::protocol::{Event, StepFrame, StepView};
 use crate::render::RenderStep;
-use crate::worker::panic_message;
 
 /// Frames that may wait to be taken; beyond them decoding pauses, so that a hidden window doesn't fill the memory.
 const MAX_READY: usize = 64;

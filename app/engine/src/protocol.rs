@@ -3,31 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_words::lane::{LaneId, LaneKind, RunId};
+use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 
 use crate::analyze::AnalyzeRequest;
 use crate::analyze::formation::Formation;
-use crate::calibration::Calibration;
 use crate::chores::{Chore, ChoreEvent};
-use crate::loaded::ModelKey;
-use crate::request::RenderRequest;
-
-/// Identifies one run; the caller chooses it, events carry it back.
-pub type RunId = u64;
-
-/// Identifies one lane; the caller chooses it, and frames and results carry it back.
-pub type LaneId = u64;
-
-/// What makes a lane's image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LaneKind {
-    /// The model, step by step.
-    #[default]
-    Sampled,
-    /// Formulas, at once: the physical baseline, whose severities are the mix's ratios.
-    Physical,
-}
 
 /// One lane of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,17 +40,6 @@ impl LaneBatch {
     }
 }
 
-/// An 8-bit sRGB image with opaque alpha, rows top to bottom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rgba8 {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// `width * height * 4` bytes.
-    pub pixels: Arc<[u8]>,
-}
-
 /// Which image of a step is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepView {
@@ -76,19 +47,6 @@ pub enum StepView {
     XT,
     /// The clean-data prediction `x_t - sigma * v`, decoded.
     X0Hat,
-}
-
-/// A 2-D log power spectrum of luma, zero frequency in the middle, and its radial average.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SpectrumFrame {
-    /// Width in frequency bins.
-    pub width: u32,
-    /// Height in frequency bins.
-    pub height: u32,
-    /// `log10(power + floor)` per bin, row major, `height * width` values.
-    pub log_power: Arc<[f32]>,
-    /// Radially averaged power: (radius in cycles per pixel, mean power), ascending radius.
-    pub radial: Arc<[(f32, f32)]>,
 }
 
 /// One decoded step of a run.
@@ -112,46 +70,13 @@ pub struct StepFrame {
     pub spectrum: SpectrumFrame,
 }
 
-/// What a loaded model is, for the Model pane and the sliders.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelSummary {
-    /// Human-readable name, such as "bundled mini model".
-    pub name: String,
-    /// Where it came from; `None` for the bundled model.
-    pub path: Option<PathBuf>,
-    /// Degradation classes in checkpoint order.
-    pub classes: Vec<String>,
-    /// Indices of the attention heads each class owns, same order.
-    pub class_heads: Vec<Vec<usize>>,
-    /// Attention heads per block.
-    pub heads: usize,
-    /// Transformer blocks.
-    pub blocks: usize,
-    /// Token width.
-    pub width: usize,
-    /// Parameters of all parts.
-    pub parameters: u64,
-    /// Image sides must be multiples of this many pixels.
-    pub size_multiple: u32,
-    /// Largest image side the model covers, in pixels.
-    pub max_size: u32,
-    /// Compute dtype in words, such as "f32".
-    pub dtype: String,
-    /// Device in words, such as "cpu".
-    pub device: String,
-    /// What a user should know about a checkpoint that works all the same, one line each.
-    pub notes: Vec<String>,
-    /// What ratios amount to, as measured: one entry per class, or none at all when nothing was measured.
-    pub calibration: Vec<Option<Calibration>>,
-}
-
 /// Down the bounded channel to the worker, handled in order.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// Load a model; answered by `ModelProgress`, then `ModelLoaded` or `Failed`.
     LoadModel {
         /// Which, where it runs and in which precision.
-        key: Box<ModelKey>,
+        key: Box<ModelSettings>,
     },
     /// Something beside the runs, which waits for none of them; answered by `Chore`.
     Chore(Box<Chore>),

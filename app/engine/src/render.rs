@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use mdsd3_model::error::ModelError;
-use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Start, Step};
+use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Start, Step};
+use mdsd3_words::{RenderRequest, Sampling};
 
 use crate::error::EngineError;
 use crate::frames::Decoded;
 use crate::lanes::{LaneOutput, LanesOutput};
 use crate::loaded::{Decoder, Latents};
-use crate::request::RenderRequest;
 
 /// A denoising step that is complete.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl From<LanesOutput> for Option<RenderOutput> {
 /// comparable.
 pub(crate) fn lane_of(request: &RenderRequest) -> Lane {
     Lane {
-        mix: request.mix.clone(),
+        mix: request.sampling.mix.clone(),
         noise_lane: 0,
     }
 }
@@ -133,7 +133,7 @@ pub(crate) type Ended = (Vec<Latents>, Vec<f32>);
 pub(crate) fn sample_batch(
     pipeline: &Pipeline,
     scene: &Scene,
-    (lanes, settings): (&[Lane], &SampleSettings),
+    (lanes, settings): (&[Lane], &Sampling),
     start: Start,
     on_step: &mut dyn FnMut(usize, RenderStep) -> ControlFlow<()>,
 ) -> Result<Option<Ended>, EngineError> {

@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use image::Rgb32FImage;
 use mdsd3_model::io::photo;
-use serde::{Deserialize, Serialize};
+use mdsd3_words::hash::hex;
+use mdsd3_words::scene::DEMO_PHOTO_NAME;
+use mdsd3_words::{CropAt, Fit};
 use sha2::{Digest, Sha256};
 
 use crate::bundled;
 use crate::error::EngineError;
-use crate::metadata;
-use crate::request::Fit;
-
-/// The middle of a [`CropAt`].
-const MIDDLE: u16 = 0x8000;
 
 /// What decides a fitted scene's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,25 +23,6 @@ pub struct SceneKey {
     fit: Fit,
     multiple_px: u32,
     crop: Option<CropAt>,
-}
-
-/// Where a square is cut out of a photo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CropAt {
-    /// Side in pixels.
-    pub side_px: u32,
-    /// Share of the room left of it and above it, in 65535ths: 0 is the edge, 32768 the middle.
-    pub share: [u16; 2],
-}
-
-impl CropAt {
-    /// In the middle.
-    pub fn center(side_px: u32) -> Self {
-        Self {
-            side_px,
-            share: [MIDDLE; 2],
-        }
-    }
 }
 
 /// A photo as the model will see it.
@@ -67,7 +45,7 @@ pub struct SceneLoader {
 impl SceneKey {
     /// SHA-256 of the photo's file in hexadecimal digits.
     pub fn content_sha256(&self) -> String {
-        metadata::hex(&self.content)
+        hex(&self.content)
     }
 }
 
@@ -150,6 +128,6 @@ fn cut_out(rgb: &Rgb32FImage, crop: CropAt, name: &str) -> Result<Rgb32FImage, E
 fn read(path: Option<&Path>) -> Result<(Cow<'static, [u8]>, String), EngineError> {
     match path {
         Some(path) => Ok((photo::read_photo(path)?.into(), path.display().to_string())),
-        None => Ok((bundled::DEMO_PHOTO.into(), bundled::DEMO_PHOTO_NAME.to_owned())),
+        None => Ok((bundled::DEMO_PHOTO.into(), DEMO_PHOTO_NAME.to_owned())),
     }
 }

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mdsd3_model::io::photo::scene_key;
+use mdsd3_words::{CheckedRequest, Fit, ModelSettings, ModelSummary, RenderRequest, SceneSettings};
 
 use crate::degrade;
 use crate::error::EngineError;
 use crate::frames::{self, Decoded};
 use crate::kept_steps::KeptSteps;
 use crate::lanes::{self, LanesOutput};
-use crate::loaded::{LoadedModel, ModelKey};
+use crate::loaded::LoadedModel;
 use crate::render::{RenderObserver, RenderOutput};
-use crate::request::{Fit, RenderRequest};
 use crate::scene::{FittedScene, SceneLoader};
 
 /// The largest side a photo is fitted to for viewing, in pixels.
@@ -41,7 +41,7 @@ impl Session {
     /// Makes the model of `key` the one in memory; true when it had to be loaded.
     ///
     /// When loading fails the model before it is gone too: the two might not fit in memory together.
-    pub fn load_model(&mut self, key: &ModelKey) -> Result<bool, EngineError> {
+    pub fn load_model(&mut self, key: &ModelSettings) -> Result<bool, EngineError> {
         let known = self.model.as_ref().is_some_and(|model| model.key() == key);
         ensure_model(&mut self.model, key)?;
         Ok(!known)
@@ -49,7 +49,7 @@ impl Session {
 
     /// Renders a request; `None` when the observer stopped it.
     ///
-    /// Settings are checked first, then the model is loaded (unless it is the one in memory), then the photo; nothing is
+    /// The model is loaded (unless it is the one in memory), then settings are checked against it, then the photo is loaded; nothing is
     /// computed before all three are found good.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Session {
         request: &RenderRequest,
         observer: &mut dyn RenderObserver,
     ) -> Result<Option<RenderOutput>, EngineError> {
-        let output = self.render_lanes(std::slice::from_ref(request), observer)?;
+        let output = self.render_lanes(&[request], observer)?;
         Ok(output.and_then(Into::into))
     }
 
@@ -70,18 +70,15 @@ impl Session {
     /// As [`Self::render`]; [`EngineError::BadInput`] too when the requests differ in photo, size or model.
     pub fn render_lanes(
         &mut self,
-        requests: &[RenderRequest],
+        requests: &[&RenderRequest],
         observer: &mut dyn RenderObserver,
     ) -> Result<Option<LanesOutput>, EngineError> {
         let first = lanes::check_together(requests)?;
-        let mut kept = std::mem::take(&mut self.kept);
-        let (model, scene) = self.prepare(first)?;
-        for request in requests {
-            request.check(model.summary())?;
-        }
-        let output = lanes::render(requests, model, &scene, &mut kept, observer);
-        self.kept = kept;
-        output
+        let model = ensure_model(&mut self.model, &first.model)?;
+        let checked = requests.iter().map(|request| request.check(model.summary()));
+        let requests: Vec<CheckedRequest<'_>> = checked.collect::<Result<_, _>>()?;
+        let scene = load_scene(&mut self.scenes, requests[0], model.summary())?;
+        lanes::render(&requests, model, &scene, &mut self.kept, observer)
     }
 
     /// Degrades the photo of a request by formulas, at the size of a mix: the physical baseline, and the SHA-256 of the
@@ -90,29 +87,26 @@ impl Session {
     /// # Errors
     /// [`EngineError`] for a photo that can't be read and for classes without a formula.
     pub fn physical_baseline(&mut self, request: &RenderRequest) -> Result<(Decoded, String), EngineError> {
-        let (_, scene) = self.prepare(request)?;
-        let degraded = degrade::baseline(&scene.rgb, scene_key(&scene.rgb), &request.mix, request.seed)?;
+        let (_, scene, _) = self.prepare(request)?;
+        let degraded = degrade::baseline(
+            &scene.rgb,
+            scene_key(&scene.rgb),
+            &request.sampling.mix,
+            request.sampling.seed,
+        )?;
         let decoded = frames::from_rgb(&degraded.image)?;
         Ok((decoded, scene.key.content_sha256()))
     }
 
-    /// Checks a request, loads its model and its photo.
-    pub(crate) fn prepare(
+    /// Loads the model and the photo of a request, and checks it.
+    pub(crate) fn prepare<'a>(
         &mut self,
-        request: &RenderRequest,
-    ) -> Result<(&mut LoadedModel, Arc<FittedScene>), EngineError> {
-        request.check_settings()?;
-        let model = ensure_model(&mut self.model, &request.model_key())?;
-        request.check(model.summary())?;
-        let summary = model.summary();
-        let scene = self.scenes.load(
-            request.scene.as_deref(),
-            request.size,
-            request.fit,
-            summary.size_multiple,
-        )?;
-        check_longer_side(&scene, summary.max_size)?;
-        Ok((model, scene))
+        request: &'a RenderRequest,
+    ) -> Result<(&mut LoadedModel, Arc<FittedScene>, CheckedRequest<'a>), EngineError> {
+        let model = ensure_model(&mut self.model, &request.model)?;
+        let request = request.check(model.summary())?;
+        let scene = load_scene(&mut self.scenes, request, model.summary())?;
+        Ok((model, scene, request))
     }
 
     /// Loads and fits a photo for viewing, without a model.
@@ -128,12 +122,27 @@ impl Session {
 }
 
 /// The model of `key`: the one in `slot`, or a newly loaded one that takes its place.
-fn ensure_model<'a>(slot: &'a mut Option<LoadedModel>, key: &ModelKey) -> Result<&'a mut LoadedModel, EngineError> {
+fn ensure_model<'a>(
+    slot: &'a mut Option<LoadedModel>,
+    key: &ModelSettings,
+) -> Result<&'a mut LoadedModel, EngineError> {
     let model = match slot.take().filter(|model| model.key() == key) {
         Some(model) => model,
         None => LoadedModel::load(key.clone())?,
     };
     Ok(slot.insert(model))
+}
+
+/// The photo of a request, fitted.
+fn load_scene(
+    scenes: &mut SceneLoader,
+    request: CheckedRequest<'_>,
+    model: &ModelSummary,
+) -> Result<Arc<FittedScene>, EngineError> {
+    let SceneSettings { path, size, fit } = &request.request().scene;
+    let scene = scenes.load(path.as_deref(), *size, *fit, model.size_multiple)?;
+    check_longer_side(&scene, model.max_size)?;
+    Ok(scene)
 }
 
 /// With [`Fit::Aspect`] a long photo can outgrow the model though its shorter side fits.

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use mdsd3_model::train;
+use mdsd3_words::device::{ComputeDevice, ComputeDtype};
 
-use crate::device::{ComputeDevice, ComputeDtype};
+use crate::device;
 use crate::error::EngineError;
 
 pub use mdsd3_model::train::adapter::{Budget, Part, Skipped};
@@ -59,7 +60,7 @@ impl Job {
     pub fn budget(&self) -> Result<Option<Budget>, EngineError> {
         match &self.recipe {
             train::Job::Full(_) => Ok(None),
-            train::Job::Adapter(recipe) => Ok(Some(train::adapter::budget(recipe, self.dtype.to_candle())?)),
+            train::Job::Adapter(recipe) => Ok(Some(train::adapter::budget(recipe, device::to_candle(self.dtype))?)),
         }
     }
 
@@ -68,7 +69,7 @@ impl Job {
     /// # Errors
     /// [`EngineError::Model`] for data or a checkpoint that can't be used, and for a loss that is no longer a number.
     pub fn run(&self, observer: &mut dyn TrainObserver) -> Result<Outcome, EngineError> {
-        let (device, dtype): (Device, DType) = (self.device.open()?, self.dtype.to_candle());
+        let (device, dtype): (Device, DType) = (device::open(self.device)?, device::to_candle(self.dtype));
         Ok(self.recipe.run(&device, dtype, observer)?)
     }
 }

@@ -2,7 +2,6 @@
 
 mod analysis;
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +12,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use mdsd3_model::io::progress;
+use mdsd3_words::error::panic_message;
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::lane::{LaneId, LaneKind, RunId};
+use mdsd3_words::made::RunSettings;
+use mdsd3_words::{Fit, ModelSettings, RenderRequest};
 
 use crate::advice::advised;
 use crate::error::EngineError;
@@ -20,13 +24,12 @@ use crate::events::EventSink;
 use crate::frames::{self, Decoded};
 use crate::inspect;
 use crate::lanes;
-use crate::loaded::{Decoder, LazyIdentity, ModelKey};
+use crate::loaded::{Decoder, LazyIdentity};
 use crate::memory;
-use crate::metadata::{self, RunSettings};
+use crate::metadata;
 use crate::preview::Preview;
-use crate::protocol::{CancelReason, Event, LaneBatch, LaneId, LaneKind, LaneRequest, Request, Rgba8, RunId};
+use crate::protocol::{CancelReason, Event, LaneBatch, LaneRequest, Request};
 use crate::render::{Batch, RenderObserver, RenderStep};
-use crate::request::{Fit, RenderRequest};
 use crate::session::Session;
 use crate::stop::{StopSignal, Ticket};
 
@@ -62,7 +65,7 @@ pub(crate) struct Worker {
     stop: Arc<StopSignal>,
     preview: Preview,
     /// Model of the start.
-    options: ModelKey,
+    options: ModelSettings,
     session: Session,
     finished: VecDeque<Finished>,
 }
@@ -73,7 +76,7 @@ impl Worker {
         events: EventSink,
         stop: Arc<StopSignal>,
         preview: Preview,
-        options: ModelKey,
+        options: ModelSettings,
     ) -> Self {
         Self {
             commands,
@@ -166,14 +169,14 @@ impl Worker {
         }
     }
 
-    fn load_model(&mut self, key: &ModelKey, ticket: Ticket) -> Result<(), EngineError> {
+    fn load_model(&mut self, key: &ModelSettings, ticket: Ticket) -> Result<(), EngineError> {
         self.ensure_model(key, ticket)?;
         self.report_model();
         Ok(())
     }
 
     /// Makes the model of `key` the one in memory, with progress; true when it had to be loaded.
-    fn ensure_model(&mut self, key: &ModelKey, ticket: Ticket) -> Result<bool, EngineError> {
+    fn ensure_model(&mut self, key: &ModelSettings, ticket: Ticket) -> Result<bool, EngineError> {
         let known = self.session.model().is_some_and(|model| model.key() == key);
         if known {
             return Ok(false);
@@ -222,12 +225,13 @@ impl Worker {
             });
             return Ok(());
         }
-        let requests: Vec<RenderRequest> = lanes.iter().map(|lane| lane.request.clone()).collect();
+        let requests: Vec<&RenderRequest> = lanes.iter().map(|lane| &lane.request).collect();
         let first = lanes::check_together(&requests)?;
+        // What is wrong with any lane is said before its model is read, which may take minutes.
         for request in &requests {
             request.check_settings()?;
         }
-        if self.ensure_model(&first.model_key(), ticket)? {
+        if self.ensure_model(&first.model, ticket)? {
             self.report_model();
         }
         let mut observer = RunObserver {
@@ -344,17 +348,17 @@ fn run_lanes(
         baselines.push((lane.lane, result));
     }
     observer.baselines = baselines;
-    let sampled: Vec<LaneRequest> = observer.lanes.iter().map(|&lane| lane.clone()).collect();
+    let sampled = observer.lanes.clone();
     if sampled.is_empty() {
         observer.announce();
         return Ok(Some(made));
     }
-    let requests: Vec<RenderRequest> = sampled.iter().map(|lane| lane.request.clone()).collect();
+    let requests: Vec<&RenderRequest> = sampled.iter().map(|lane| &lane.request).collect();
     let Some(output) = session.render_lanes(&requests, observer)? else {
         return Ok(None);
     };
     for (lane, lane_output) in sampled.into_iter().zip(output.lanes) {
-        made.push((lane, lane_output.result.image, output.scene_sha256.clone()));
+        made.push((lane.clone(), lane_output.result.image, output.scene_sha256.clone()));
     }
     Ok(Some(made))
 }
@@ -443,15 +447,9 @@ impl RenderObserver for RunObserver<'_> {
 
     fn lane_done(&mut self, place: usize, result: &Decoded) {
         let LaneRequest { lane, request, .. } = self.lanes[place];
-        self.preview.push_result((self.run, *lane), request.steps, result);
+        self.preview
+            .push_result((self.run, *lane), request.sampling.steps, result);
     }
-}
-
-/// The message that a panic was raised with.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    crate::error::one_line(text.unwrap_or("a panic without a message"))
 }
 
 #[cfg(test)]

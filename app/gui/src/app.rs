@@ -4,7 +4,8 @@ mod carry_out;
 mod incoming;
 
 use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
-use mdsd3_engine::protocol::{Request, Rgba8};
+use mdsd3_engine::protocol::Request;
+use mdsd3_words::image::Rgba8;
 
 use crate::commands::Command;
 use crate::compare::Comparing;
@@ -148,7 +149,7 @@ impl Studio {
             Some(Choice::Save(path)) => self.state.save_result(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
             Some(Choice::Model(field, path)) => {
-                *self.state.desk.draft.field(field) = path.display().to_string();
+                *self.state.desk.draft.path_mut(field) = path.display().to_string();
                 self.layout.focus(Pane::Model);
             }
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),

@@ -1,9 +1,10 @@
 //! How lanes are compared: which images go into a lane's cell, and what is done with them. Nothing is drawn here.
 
-use mdsd3_engine::protocol::{LaneId, LaneKind, Rgba8};
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::lane::{LaneId, LaneKind};
 
 use crate::lane::Lane;
-use crate::state::{LaneSlot, State, same_noise};
+use crate::state::{LaneSlot, State};
 
 /// Seconds that each image of a flicker is shown at first: slow enough for eyes that tire, fast enough to see what moves.
 pub const FLICKER_SECS: f64 = 0.6;
@@ -221,7 +222,7 @@ fn reference(
 fn clean(state: &State, lane: &Lane) -> Result<Rgba8, &'static str> {
     let waiting = "The clean branch is made as soon as the lanes are done.";
     let clean = state.clean_lane().ok_or(waiting)?;
-    if lane.steps() > 0 && !same_noise(&clean.request, &lane.request) {
+    if lane.steps() > 0 && !clean.request.starts_as(&lane.request) {
         return Err("The clean branch is on other noise: press Mix.");
     }
     Ok(state.frame_of(clean).ok_or(waiting)?.image.clone())
@@ -238,18 +239,18 @@ fn interaction(state: &State, slot: &LaneSlot, lane: &Lane, image: &Rgba8) -> Ce
         Err(missing) => return Cell::Missing(missing),
     };
     let name = |lane: &Lane| {
-        let mut classes: Vec<&str> = lane.request.mix.active().map(|(class, _)| class).collect();
+        let mut classes: Vec<&str> = lane.request.sampling.mix.active().map(|(class, _)| class).collect();
         classes.sort_unstable();
         classes.join(" + ")
     };
-    let classes = lane.request.mix.active().count();
+    let classes = lane.request.sampling.mix.active().count();
     if classes < 2 {
         let parts = vec![(image.clone(), 1.0), (clean, -1.0)];
         return Cell::Map(WeightedSum { parts }, format!("{} − clean branch", name(lane)));
     }
     let mut parts = vec![(image.clone(), 1.0)];
     let mut formula = format!("({})", name(lane));
-    for (class, ratio) in lane.request.mix.active() {
+    for (class, ratio) in lane.request.sampling.mix.active() {
         let Some(alone) = alone(state, lane, class, ratio) else {
             return Cell::Missing(
                 "A lane with each class alone at the same ratio is needed: choose Each class, together, physical.",
@@ -269,7 +270,7 @@ fn alone(state: &State, lane: &Lane, class: &str, ratio: f32) -> Option<Rgba8> {
     let is_it = |slot: &&LaneSlot| {
         slot.setup.kind == LaneKind::Sampled
             && slot.result.as_ref().is_some_and(|other| {
-                other.request.mix.active().eq([(class, ratio)]) && same_noise(&other.request, &lane.request)
+                other.request.sampling.mix.active().eq([(class, ratio)]) && other.request.starts_as(&lane.request)
             })
     };
     let found = state.lanes().iter().find(is_it)?.result.as_ref()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
 use egui::{PaintCallbackInfo, Rect, Shape};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use crate::colormap::difference_table;
 use crate::gpu::{self, Drawn, TextureData};

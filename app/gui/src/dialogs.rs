@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use egui::{Align, Context, Id, Key, Layout, Modal, RichText, TextEdit, Ui};
+use mdsd3_words::model::ModelPath;
 
 use mdsd3_engine::figure;
 
-use crate::state::model::ModelField;
 use crate::state::{file_name, typed_path};
 use crate::theme;
 use crate::widgets::{caption, focus_ring};
@@ -35,7 +35,7 @@ pub enum Purpose {
     /// A checkpoint's file.
     ModelFile,
     /// Another part of a model: what the Model pane calls it.
-    ModelPart(ModelField),
+    ModelPart(ModelPath),
     /// A plan of a dataset.
     OpenPlan,
     /// A recipe of a training.
@@ -82,7 +82,7 @@ impl Purpose {
             Self::SaveImage => Choice::Save(path),
             Self::SaveFigure => Choice::SaveFigure(path),
             Self::SaveSteps => Choice::SaveSteps(path),
-            Self::ModelFolder | Self::ModelFile => Choice::Model(ModelField::Model, path),
+            Self::ModelFolder | Self::ModelFile => Choice::Model(ModelPath::Model, path),
             Self::ModelPart(field) => Choice::Model(field, path),
             Self::OpenPlan => Choice::Plan(path),
             Self::Recipe => Choice::Recipe(path),
@@ -103,7 +103,7 @@ pub enum Choice {
     /// Save all steps into this folder.
     SaveSteps(PathBuf),
     /// Write this into a field of the Model pane.
-    Model(ModelField, PathBuf),
+    Model(ModelPath, PathBuf),
     /// Make the dataset of this plan.
     Plan(PathBuf),
     /// Write this into the Training pane's field.

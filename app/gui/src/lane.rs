@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mdsd3_engine::protocol::{RunId, StepFrame, StepView};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::{StepFrame, StepView};
+use mdsd3_words::RenderRequest;
+use mdsd3_words::lane::RunId;
 
 /// Which step is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use eframe::Storage;
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::RenderRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::colormap::ColorMap;
@@ -131,6 +131,8 @@ fn read<T: serde::de::DeserializeOwned>(storage: Option<&dyn Storage>, key: &str
 
 #[cfg(test)]
 mod tests {
+    use mdsd3_words::Sampling;
+
     use super::*;
 
     #[derive(Default)]
@@ -158,7 +160,7 @@ mod tests {
             seed_locked: false,
             ..Prefs::default()
         };
-        prefs.settings.beta = 0.4;
+        prefs.settings.sampling.beta = 0.4;
         prefs.lanes = vec![LaneSetup::new(1), LaneSetup::new(2)];
         prefs.recent.push("a.png".into());
         prefs.queue_form.seeds = 7;
@@ -166,15 +168,15 @@ mod tests {
             plan: "rain.toml".into(),
             folder: "rain-1a2b3c4d".into(),
         });
-        prefs.presets.push(Preset {
-            name: "Drizzle".to_owned(),
+        let mine = Sampling {
             mix: "rain=0.3".parse().expect("well formed"),
             curves: vec!["rain=1:1,0.5:0".parse().expect("well formed")],
             head_ratios: vec!["2=0.5".parse().expect("well formed")],
-            alpha: 1.0,
             beta: 0.2,
             start_at_noise_share: true,
-        });
+            ..Sampling::default()
+        };
+        prefs.presets.push(Preset::new("Drizzle", &mine));
         let mut memory = Memory::default();
         prefs.store(&Layout::default(), &mut memory);
         let loaded = Prefs::load(Some(&memory));
@@ -197,7 +199,10 @@ mod tests {
     fn impossible_settings_are_dropped() {
         let prefs = Prefs {
             settings: RenderRequest {
-                steps: 0,
+                sampling: Sampling {
+                    steps: 0,
+                    ..Sampling::default()
+                },
                 ..RenderRequest::default()
             },
             flicker_secs: 0.0,

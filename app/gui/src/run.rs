@@ -1,6 +1,7 @@
 //! Progress of the run that is going on.
 
-use mdsd3_engine::protocol::{LaneBatch, LaneId, LaneRequest, RunId};
+use mdsd3_engine::protocol::{LaneBatch, LaneRequest};
+use mdsd3_words::lane::{LaneId, RunId};
 
 use crate::lane::Lane;
 
@@ -64,7 +65,7 @@ impl ActiveRun {
         if self.has_started {
             self.batches.iter().map(LaneBatch::steps_to_do).sum()
         } else {
-            self.lanes.first().map_or(0, |lane| lane.request.steps)
+            self.lanes.first().map_or(0, |lane| lane.request.sampling.steps)
         }
     }
 
@@ -140,8 +141,8 @@ pub fn duration_text(secs: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mdsd3_engine::protocol::LaneKind;
-    use mdsd3_engine::request::RenderRequest;
+    use mdsd3_words::lane::LaneKind;
+    use mdsd3_words::{RenderRequest, Sampling};
 
     use super::*;
 
@@ -158,7 +159,10 @@ mod tests {
             lane,
             kind: LaneKind::Sampled,
             request: RenderRequest {
-                steps: 20,
+                sampling: Sampling {
+                    steps: 20,
+                    ..Sampling::default()
+                },
                 ..RenderRequest::default()
             },
         };

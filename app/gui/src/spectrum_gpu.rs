@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
 use egui::{PaintCallbackInfo, Rect, Shape};
-use mdsd3_engine::protocol::SpectrumFrame;
+use mdsd3_words::image::SpectrumFrame;
 
 use crate::colormap::ColorMap;
 use crate::gpu::{self, Drawn, TextureData};

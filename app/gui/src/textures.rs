@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureId, TextureOptions, TextureWrapMode};
-use mdsd3_engine::protocol::{Rgba8, SpectrumFrame};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 use crate::colormap::{ColorMap, difference_color};
 use crate::compare::WeightedSum;

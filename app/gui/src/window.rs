@@ -101,11 +101,9 @@ fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<St
     } = Prefs::load(cc.storage);
     let kept_aside = config_file::keep_aside_if_damaged(APP_ID, is_damaged || !Prefs::are_in(cc.storage));
     prefs.settings.model.clone_from(&options.engine_options.model);
-    prefs.settings.device.clone_from(&options.engine_options.device);
-    prefs.settings.dtype.clone_from(&options.engine_options.dtype);
     // A photo that has been moved since the last session is not worth an error on start.
-    let last = prefs.settings.scene.take().filter(|path| path.is_file());
-    prefs.settings.scene = options.scene.or(last);
+    let last = prefs.settings.scene.path.take().filter(|path| path.is_file());
+    prefs.settings.scene.path = options.scene.or(last);
     let ctx = cc.egui_ctx.clone();
     let engine = Engine::start(EngineOptions {
         wake: Some(Arc::new(move || ctx.request_repaint())),

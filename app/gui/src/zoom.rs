@@ -1,7 +1,7 @@
 //! Magnification and position of images, the same for all that are shown side by side.
 
 use egui::{Pos2, Rect, Vec2, pos2, vec2};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 /// Largest magnification, in screen pixels per image pixel.
 const MAX_SCALE: f32 = 32.0;

@@ -5,7 +5,7 @@
 //! class): the rain of seed 5 is the same rain with or without haze, and at severity 0.5 it is a part of the rain at
 //! severity 1.
 //!
-//! Severity 0 is off and 1 is strong; values up to [`MAX_RATIO`](crate::mix::MAX_RATIO) extrapolate.
+//! Severity 0 is off and 1 is strong; values up to [`MAX_RATIO`](mdsd3_words::MAX_RATIO) extrapolate.
 //!
 //! # Calibration
 //! Means over twelve photos at 256 px that no model was trained on, two seeds each. *Veil* is the share of
@@ -33,11 +33,11 @@ mod snow;
 mod stream;
 
 use image::Rgb32FImage;
+use mdsd3_words::{MAX_RATIO, Mix};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::ModelError;
-use crate::mix::{MAX_RATIO, Mix};
 pub use haze::HazeParameters;
 pub use noise::NoiseParameters;
 pub use rain::RainParameters;

@@ -18,11 +18,11 @@ mod sd3;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_words::ModelParts;
 
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
-use crate::io::layout::ModelParts;
 use crate::pipeline::Pipeline;
 pub use context::LearnedContext;
 pub use mini::files as own_files;
@@ -116,12 +116,11 @@ impl Pipeline {
     }
 }
 
+/// An error about input, with the path in front unless what read the file named it already.
 fn at_path(path: &Path, error: ModelError) -> ModelError {
-    match error {
-        // What the file's reader reports names the file already.
-        ModelError::BadInput(message) if !message.starts_with(&*path.to_string_lossy()) => {
-            ModelError::BadInput(format!("{}: {message}", path.display()))
-        }
-        other => other,
+    let message = error.to_string();
+    if error.is_bad_input() && !message.starts_with(&*path.to_string_lossy()) {
+        return ModelError::BadInput(format!("{}: {message}", path.display()));
     }
+    error
 }

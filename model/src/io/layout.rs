@@ -10,7 +10,8 @@
 //!
 //! ```no_run
 //! # use std::path::Path;
-//! use mdsd3_model::io::layout::{ModelParts, Sd3Checkpoint};
+//! use mdsd3_model::io::layout::Sd3Checkpoint;
+//! use mdsd3_words::ModelParts;
 //! // A diffusers folder, with everything in it:
 //! let folder = Sd3Checkpoint::open(Path::new("pipeline"), &ModelParts::default())?;
 //! // The same weights as one file, text encoders and tokenizers from the folder:
@@ -29,6 +30,7 @@ mod parts;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::ModelParts;
 use serde_json::Value;
 
 use crate::config::MmditConfig;
@@ -42,23 +44,6 @@ pub use parts::{AutoencoderKind, AutoencoderSource, PartSource, TEXT_PARTS, Text
 const SD3_SHIFT: f64 = 3.0;
 /// What a single file puts before the transformer's names.
 const TRANSFORMER_PREFIX: &str = "model.diffusion_model.";
-
-/// Parts of a model that come from their own paths, and what its files don't tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ModelParts {
-    /// Autoencoder, in place of the model's own.
-    pub vae: Option<PathBuf>,
-    /// Tiny autoencoder for previews.
-    pub preview_vae: Option<PathBuf>,
-    /// Text encoders, in place of the model's own.
-    pub text_encoder: Option<PathBuf>,
-    /// Folder of the tokenizers.
-    pub tokenizer: Option<PathBuf>,
-    /// MDSD3 adapter over the model.
-    pub adapter: Option<PathBuf>,
-    /// Attention heads, where neither config nor shapes tell.
-    pub heads: Option<usize>,
-}
 
 /// How a checkpoint is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use candle_core::{Result, Tensor};
-
-use crate::mix::Mix;
+use mdsd3_words::Mix;
 
 /// The heads that each class owns: classes in order, `heads / classes` each; left-over heads belong to nobody.
 pub fn class_heads(classes: usize, heads: usize) -> Vec<Range<usize>> {

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `embed` | patch, position, timestep and pooled embeddings |
 //! | `mask` | which heads a class owns; ratios to head masks |
-//! | `head_ratio` | ratios of single heads, in place of their class's |
 //! | `clean_path` | the scene's own stream; its zero-projected q, k, v are computed once per scene and grid ([`CleanCache`]) |
 //! | `grid` | where the grid of tokens lies, and how it moves between steps in models of this program that ask for it |
 //! | `neighbours` | convolutions over the grid of tokens, in models of this program that have them |
@@ -17,7 +16,6 @@ mod block;
 mod clean_path;
 mod embed;
 mod grid;
-mod head_ratio;
 mod mask;
 mod neighbours;
 mod segments;
@@ -25,7 +23,6 @@ mod segments;
 use candle_core::{Result, Tensor};
 
 pub use clean_path::{CleanCache, CleanProjections};
-pub use head_ratio::{HeadRatio, check_head_ratios, set_heads};
 pub use mask::{class_heads, head_mask};
 pub use neighbours::is_neighbours;
 pub use segments::{Streams, Unchanging};

@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use mdsd3_words::ModelParts;
 use serde::Deserialize;
 
 use super::{Errors, Goldens, bad, compare, golden, max_abs_error, read_json};
 use crate::autoencoder::{KlAutoencoder, KlConfig};
 use crate::error::ModelError;
-use crate::io::layout::{AutoencoderKind, ModelParts, Sd3Checkpoint};
+use crate::io::layout::{AutoencoderKind, Sd3Checkpoint};
 use crate::mmdit::{Conditioning, Mmdit};
 use crate::sampler::{euler_step, schedule};
 use crate::text::{EncodedPrompt, TextEncoders};

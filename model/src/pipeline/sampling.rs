@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
+use mdsd3_words::curves::{check_curves, mix_at};
+use mdsd3_words::heads::{check_head_ratios, set_heads};
+use mdsd3_words::{Mix, SamplerAid, Sampling};
 
-use super::{Conditions, Lane, Pipeline, SampleSettings, Scene, Start, Step};
+use super::{Conditions, Lane, Pipeline, Scene, Start, Step};
 use crate::error::ModelError;
-use crate::mix::Mix;
-use crate::mmdit::{check_head_ratios, head_mask, set_heads};
-use crate::sampler::curves::{check_curves, mix_at};
+use crate::mmdit::head_mask;
 use crate::sampler::follow::{At, Course, follow};
 use crate::sampler::initial::initial_latents;
 use crate::sampler::noise::gaussian;
@@ -31,7 +32,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Bad input when there is no step, or no noise to start from.
-    pub fn sigmas(&self, settings: &SampleSettings) -> Result<Vec<f32>, ModelError> {
+    pub fn sigmas(&self, settings: &Sampling) -> Result<Vec<f32>, ModelError> {
         if settings.steps == 0 {
             return Err(ModelError::BadInput("steps is 0: a run takes at least 1 step".into()));
         }
@@ -51,7 +52,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// A device that has no memory left.
-    pub fn initial(&self, scene: &Scene, lanes: &[Lane], settings: &SampleSettings) -> Result<Tensor, ModelError> {
+    pub fn initial(&self, scene: &Scene, lanes: &[Lane], settings: &Sampling) -> Result<Tensor, ModelError> {
         let (_, channels, height, width) = scene.latents.dims4()?;
         let values: Vec<f32> = lanes
             .iter()
@@ -81,7 +82,7 @@ impl Pipeline {
         &self,
         scene: &Scene,
         lanes: &[Lane],
-        settings: &SampleSettings,
+        settings: &Sampling,
         observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Option<Tensor>, ModelError> {
         let start = Start::at_first_step(self.initial(scene, lanes, settings)?);
@@ -100,7 +101,7 @@ impl Pipeline {
         start: Start,
         scene: &Scene,
         lanes: &[Lane],
-        settings: &SampleSettings,
+        settings: &Sampling,
         observer: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Option<Tensor>, ModelError> {
         let (info, denoiser) = (&self.parts.info, &self.parts.denoiser);
@@ -115,8 +116,8 @@ impl Pipeline {
         }
         let course = Course {
             sigmas: &self.sigmas(settings)?,
-            integrator: settings.integrator,
-            moving_average: settings.moving_average,
+            sampler: settings.sampler,
+            moving_average: settings.sampler_aid == SamplerAid::MovingAverage,
         };
         let words = &denoiser.words(&prompts(lanes, settings, masked))?;
         let predict = |x: &Tensor, at: At| {
@@ -134,7 +135,7 @@ impl Pipeline {
     }
 
     /// Head masks of one batch at a noise level: the lanes, and with guidance as many clean branches behind them.
-    fn branches(&self, lanes: &[Lane], settings: &SampleSettings, sigma: f32) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn branches(&self, lanes: &[Lane], settings: &Sampling, sigma: f32) -> Result<Vec<Vec<f32>>, ModelError> {
         let info = &self.parts.info;
         let mask = |lane: &Lane| {
             let mix = mix_at(&lane.mix, &settings.curves, sigma)?;
@@ -180,7 +181,7 @@ fn prompt_of(prompt: Option<&str>, mix: &Mix) -> String {
 
 /// The prompts of one batch: the lanes', and with guidance as many of clean branches behind them. A checkpoint without classes
 /// has no mask to silence its context, so there the branch is plain classifier-free guidance, whose prompt is empty.
-fn prompts(lanes: &[Lane], settings: &SampleSettings, masked: bool) -> Vec<String> {
+fn prompts(lanes: &[Lane], settings: &Sampling, masked: bool) -> Vec<String> {
     let of_lane = |lane: &Lane| prompt_of(settings.prompt.as_deref(), &lane.mix);
     let mut prompts: Vec<String> = lanes.iter().map(of_lane).collect();
     if is_guided(settings.guidance) {

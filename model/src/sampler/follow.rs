@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
+use mdsd3_words::Sampler;
 
 use super::moving_average::MovingAverage;
-use super::{Integrator, euler_step, heun_velocity, velocity};
+use super::{euler_step, heun_velocity, velocity};
 use crate::error::ModelError;
 
 /// Where an evaluation is: the step that it belongs to, or leads to, and its noise level.
@@ -23,7 +24,7 @@ pub struct Course<'a> {
     /// Noise levels: one per step, and 0 behind the last.
     pub sigmas: &'a [f32],
     /// How one step follows the flow.
-    pub integrator: Integrator,
+    pub sampler: Sampler,
     /// Whether the clean-data prediction is replaced by its moving average per wavelet sub-band.
     pub moving_average: bool,
 }
@@ -95,7 +96,7 @@ pub fn follow<B>(
             x0_hat = average.update(&x0_hat, index, steps)?;
         }
         let mut along = velocity(&x, &x0_hat, sigma)?;
-        if course.integrator == Integrator::Heun && next_sigma > 0.0 {
+        if course.sampler == Sampler::Heun && next_sigma > 0.0 {
             let ahead = At {
                 step: index + 1,
                 sigma: next_sigma,
@@ -132,7 +133,7 @@ pub fn follow_plainly(
 ) -> Result<Tensor, ModelError> {
     let course = Course {
         sigmas,
-        integrator: Integrator::Euler,
+        sampler: Sampler::Euler,
         moving_average: false,
     };
     let unwatched = |_| ControlFlow::<Infallible>::Continue(());

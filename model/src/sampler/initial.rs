@@ -2,13 +2,6 @@
 
 use candle_core::{Result, Tensor};
 
-/// Share of the noise in the initial latents, `alpha / (alpha + beta)`: the sigma at which a run that ends in this scene
-/// has as much noise. 1 when both are 0.
-pub fn noise_share(alpha: f32, beta: f32) -> f32 {
-    let sum = alpha + beta;
-    if sum > 0.0 { alpha / sum } else { 1.0 }
-}
-
 /// Initial latents of a run (the notes' noise equation; with beta > 0 results keep the scene's colour structure).
 ///
 /// # Shapes
@@ -38,15 +31,5 @@ mod tests {
                 .unwrap();
             assert!((x[0] - (alpha + 0.5 * beta)).abs() < 1e-6 && (x[1] - (4.0 * beta - 2.0 * alpha)).abs() < 1e-6);
         }
-    }
-
-    #[test]
-    fn the_noise_share_is_a_sigma() {
-        assert!((noise_share(0.5, 0.5) - 0.5).abs() < 1e-6);
-        assert!((noise_share(1.2, 0.4) - 0.75).abs() < 1e-6);
-        assert_eq!(
-            (noise_share(1.0, 0.0), noise_share(0.0, 1.0), noise_share(0.0, 0.0)),
-            (1.0, 0.0, 1.0)
-        );
     }
 }

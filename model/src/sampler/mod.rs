@@ -6,11 +6,9 @@
 //! | `noise` | Gaussian noise keyed by (seed, scene, lane), the same bits everywhere |
 //! | `initial` | `alpha * noise + beta * scene` and the share of its noise |
 //! | `follow` | the loop over the steps |
-//! | `curves` | a class's ratio as a function of sigma |
 //! | `moving_average` | a sampling aid: averages predictions per wavelet sub-band |
 //! | `prediction` | what the network's output means: velocity, or a correction to the scene residual's posterior mean |
 
-pub mod curves;
 pub mod follow;
 pub mod initial;
 pub mod moving_average;
@@ -42,17 +40,6 @@ pub fn velocity(x: &Tensor, x0_hat: &Tensor, sigma: f32) -> Result<Tensor> {
     (x - x0_hat)? / f64::from(sigma)
 }
 
-/// How the flow is followed from one noise level to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Integrator {
-    /// Along the velocity where the step starts; one evaluation per step.
-    #[default]
-    Euler,
-    /// Along the mean of the velocities where Euler's step starts and ends; two evaluations per step, but one for the last,
-    /// which ends without noise.
-    Heun,
-}
-
 /// The velocity of Heun's step from `sigma` to `next_sigma`, above 0, given the velocity where it starts.
 ///
 /// `predict` makes the clean-data prediction of latents at `next_sigma`. As in diffusers' `FlowMatchHeunDiscreteScheduler`
@@ -77,6 +64,7 @@ pub fn heun_velocity<E: From<candle_core::Error>>(
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
+    use mdsd3_words::Sampler;
 
     use super::*;
 
@@ -87,13 +75,13 @@ mod tests {
     }
 
     /// Results of all steps.
-    fn follow(integrator: Integrator, sigmas: &[f32]) -> Vec<Vec<f32>> {
+    fn follow(sampler: Sampler, sigmas: &[f32]) -> Vec<Vec<f32>> {
         let mut x = Tensor::new(&[0.5f32, -1.25, 2.0], &Device::Cpu).unwrap();
         let mut all = Vec::new();
         for pair in sigmas.windows(2) {
             let (sigma, next) = (pair[0], pair[1]);
             let mut along = velocity(&x, &x0_hat(&x, sigma).unwrap(), sigma).unwrap();
-            if integrator == Integrator::Heun && next > 0.0 {
+            if sampler == Sampler::Heun && next > 0.0 {
                 along = heun_velocity(&x, &along, (sigma, next), |ahead| x0_hat(ahead, next)).unwrap();
             }
             x = euler_step(&x, &along, sigma, next).unwrap();
@@ -118,7 +106,7 @@ mod tests {
             [0.722_751_44, -1.551_812_5, 1.218_338],
             [0.720_499_16, -1.562_483_3, 1.211_791_2],
         ];
-        let found = follow(Integrator::Heun, &schedule::sigmas(5, 3.0));
+        let found = follow(Sampler::Heun, &schedule::sigmas(5, 3.0));
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!((found - expected).abs() < 1e-5, "{found} instead of {expected}");
         }
@@ -131,10 +119,10 @@ mod tests {
                 .map(|i| 1.0 - 0.5 * f32::from(i) / f32::from(steps))
                 .collect()
         };
-        let end = |integrator, steps| follow(integrator, &sigmas(steps)).pop().unwrap()[2];
-        let exact = end(Integrator::Heun, 2000);
-        let gain = |integrator| (end(integrator, 8) - exact).abs() / (end(integrator, 16) - exact).abs();
-        let (euler, heun) = (gain(Integrator::Euler), gain(Integrator::Heun));
+        let end = |sampler, steps| follow(sampler, &sigmas(steps)).pop().unwrap()[2];
+        let exact = end(Sampler::Heun, 2000);
+        let gain = |sampler| (end(sampler, 8) - exact).abs() / (end(sampler, 16) - exact).abs();
+        let (euler, heun) = (gain(Sampler::Euler), gain(Sampler::Heun));
         assert!(
             (1.7..2.3).contains(&euler) && (3.4..4.6).contains(&heun),
             "{euler}, {heun}"

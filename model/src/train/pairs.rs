@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Tensor;
 use image::imageops;
+use mdsd3_words::Mix;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
@@ -15,7 +16,6 @@ use super::{Progress, TrainObserver};
 use crate::autoencoder::MiniAutoencoder;
 use crate::degrade::degrade_with_variety;
 use crate::error::ModelError;
-use crate::mix::Mix;
 use crate::mmdit::head_mask;
 use crate::sampler::noise::{Stream, stream, unit};
 use crate::sampler::prediction::ClassPriors;

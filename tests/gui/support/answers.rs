@@ -1,15 +1,16 @@
 //! What the engine of the tests answers.
 
 use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneFormation};
-use mdsd3_engine::calibration::{Calibration, Figure};
 use mdsd3_engine::chores::Inspection;
 use mdsd3_engine::device::DeviceReport;
 use mdsd3_engine::figure::table::Kind;
 use mdsd3_engine::figure::{self, Table};
-use mdsd3_engine::loaded::ModelKey;
-use mdsd3_engine::protocol::{LaneBatch, LaneKind, LaneRequest, ModelSummary, RunId, StepFrame, StepView};
+use mdsd3_engine::protocol::{LaneBatch, LaneRequest, StepFrame, StepView};
 use mdsd3_model::config::MmditConfig;
 use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
+use mdsd3_words::calibration::{Calibration, Figure};
+use mdsd3_words::lane::{LaneKind, RunId};
+use mdsd3_words::{ModelSettings, ModelSummary};
 
 use super::pictures::{picture, spectrum};
 
@@ -17,7 +18,7 @@ use super::pictures::{picture, spectrum};
 pub fn batches(lanes: &[LaneRequest]) -> Vec<LaneBatch> {
     let mut batches: Vec<LaneBatch> = Vec::new();
     for lane in lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled) {
-        let (sigmas, branch) = (sigmas(lane.request.steps), lane.request.branch.as_ref());
+        let (sigmas, branch) = (sigmas(lane.request.sampling.steps), lane.request.branch.as_ref());
         let first_step = branch.map_or(0, |branch| branch.step);
         let same = |batch: &&mut LaneBatch| batch.sigmas == sigmas && batch.first_step == first_step;
         match batches.iter_mut().find(same) {
@@ -45,12 +46,12 @@ pub fn frame(run: RunId, lane: &LaneRequest, step: usize, view: StepView) -> Ste
     let steps = if lane.kind == LaneKind::Physical {
         0
     } else {
-        request.steps
+        request.sampling.steps
     };
     let sigma = sigmas(steps)[step];
-    let veil = request.mix.ratio("haze") * (1.0 - sigma).max(0.15) * 0.6;
+    let veil = request.sampling.mix.ratio("haze") * (1.0 - sigma).max(0.15) * 0.6;
     let noise = if view == StepView::XT { sigma } else { sigma * 0.05 };
-    let rain = request.mix.ratio("rain") * (1.0 - sigma);
+    let rain = request.sampling.mix.ratio("rain") * (1.0 - sigma);
     StepFrame {
         run,
         lane: lane.lane,
@@ -59,7 +60,7 @@ pub fn frame(run: RunId, lane: &LaneRequest, step: usize, view: StepView) -> Ste
         sigma,
         view,
         image: picture(veil, noise, rain),
-        spectrum: spectrum(noise + 0.02 * request.mix.ratio("rain")),
+        spectrum: spectrum(noise + 0.02 * request.sampling.mix.ratio("rain")),
     }
 }
 
@@ -89,7 +90,7 @@ pub fn model() -> ModelSummary {
 }
 
 /// What a look at the model of `key` finds on a machine with room for it.
-pub fn inspection(key: ModelKey) -> Inspection {
+pub fn inspection(key: ModelSettings) -> Inspection {
     let heads = |first: usize| (first..first + 6).collect();
     let memory = |dtype, size_px| MemoryReport {
         dtype,

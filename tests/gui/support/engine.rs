@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use mdsd3_engine::analyze::formation::Formation;
 use mdsd3_engine::chores::{Chore, ChoreEvent, Inspection};
-use mdsd3_engine::loaded::ModelKey;
-use mdsd3_engine::protocol::{
-    CancelReason, Event, LaneKind, LaneRequest, ModelSummary, Request, RunId, StepFrame, StepView,
-};
+use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, Request, StepFrame, StepView};
 use mdsd3_engine::queue::{QueueEntry, QueueRequest};
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
 use mdsd3_engine::{EngineError, metadata};
 use mdsd3_gui::link::EngineLink;
+use mdsd3_words::lane::{LaneKind, RunId};
+use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 
 use super::answers::{batches, device, formation, frame, model, sigmas};
 use super::pictures::{picture, spectrum};
@@ -200,7 +198,7 @@ impl Wire {
     }
 
     /// Knows the bundled model and files that exist.
-    fn load(&mut self, key: &ModelKey) {
+    fn load(&mut self, key: &ModelSettings) {
         let answer = match &key.path {
             Some(path) if !path.exists() => Event::Failed {
                 run: None,
@@ -275,16 +273,20 @@ impl Wire {
         };
         self.wake();
         let sampled: Vec<&LaneRequest> = lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled).collect();
-        let steps = sampled.iter().map(|lane| lane.request.steps).max().unwrap_or(0);
+        let steps = sampled
+            .iter()
+            .map(|lane| lane.request.sampling.steps)
+            .max()
+            .unwrap_or(0);
         let mut stepped = Vec::new();
         for lane in sampled {
             let first = lane.request.branch.as_ref().map_or(0, |branch| branch.step);
-            if (first..=lane.request.steps).contains(&step) {
+            if (first..=lane.request.sampling.steps).contains(&step) {
                 for view in [StepView::X0Hat, StepView::XT] {
                     self.frames.push_back(frame(run, lane, step, view));
                 }
             }
-            if (first..lane.request.steps).contains(&step) {
+            if (first..lane.request.sampling.steps).contains(&step) {
                 stepped.push(lane.lane);
             }
         }

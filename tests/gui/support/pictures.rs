@@ -1,6 +1,5 @@
 //! Pictures and spectra that are drawn rather than computed.
-
-use mdsd3_engine::protocol::{Rgba8, SpectrumFrame};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 /// Side of the pictures, in pixels.
 const SIDE_PX: u32 = 256;

@@ -1,6 +1,6 @@
 //! Which residuals are measured: one per mix, and one per mix for what its classes do to each other.
 
-use mdsd3_model::mix::Mix;
+use mdsd3_words::Mix;
 
 use super::request::AnalyzeRequest;
 use crate::error::EngineError;

@@ -36,14 +36,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use image::Rgb32FImage;
-use mdsd3_model::pipeline::SampleSettings;
+use mdsd3_words::{ModelIdentity, Sampling};
 
 use crate::colormap::spectrum_image;
 use crate::error::EngineError;
 use crate::figure::heat::MeanSpectrum;
 use crate::frames::{self, rgba8_from_rgb};
 use crate::loaded::LoadedModel;
-use crate::metadata::{self, ModelIdentity};
+use crate::metadata;
 use crate::scene::FittedScene;
 use crate::session::Session;
 use lanes::LanePlan;
@@ -137,7 +137,8 @@ pub fn measure(
         })?;
     }
     let first = request.scenes().swap_remove(0);
-    let (model, _) = session.prepare(&request.lane_run(first, &request.lanes[0])?)?;
+    let first = request.lane_run(first, &request.lanes[0])?;
+    let (model, ..) = session.prepare(&first)?;
     observer.planned(planned_steps(request, &plan, scenes.len()));
     let mut analysis = Analysis::empty(request, plan, model)?;
     for (index, scene) in scenes.iter().enumerate() {
@@ -155,8 +156,8 @@ pub fn measure(
 impl Analysis {
     /// Nothing measured yet.
     fn empty(request: &AnalyzeRequest, plan: LanePlan, model: &LoadedModel) -> Result<Self, EngineError> {
-        let mut sigmas = model.pipeline().sigmas(&request.run.sample_settings())?;
-        sigmas.truncate(request.run.steps);
+        let mut sigmas = model.pipeline().sigmas(&request.run.batch_sampling())?;
+        sigmas.truncate(request.run.sampling.steps);
         Ok(Self {
             request: request.clone(),
             model: model.identity().resolve()?,
@@ -182,7 +183,7 @@ impl Analysis {
         steps_folder: Option<&Path>,
         observer: &mut dyn AnalyzeObserver,
     ) -> Result<ControlFlow<()>, EngineError> {
-        model.set_adapter_strength(self.request.run.adapter_strength)?;
+        model.set_adapter_strength(self.request.run.sampling.adapter_strength)?;
         let (encoded, _) = model.encode(scene)?;
         self.latent_factor = latent_factor(&scene.rgb, encoded.latents().dims().last().copied());
         let input = SceneInput {
@@ -190,9 +191,13 @@ impl Analysis {
             rgb: &scene.rgb,
             encoded: &encoded,
         };
-        let mut sums = SeedSums::new(scene.rgb.dimensions(), self.lanes.names.len(), self.request.run.steps);
+        let mut sums = SeedSums::new(
+            scene.rgb.dimensions(),
+            self.lanes.names.len(),
+            self.request.run.sampling.steps,
+        );
         for seed in self.request.seeds() {
-            let images = steps_folder.filter(|_| index == 0 && seed == self.request.run.seed);
+            let images = steps_folder.filter(|_| index == 0 && seed == self.request.run.sampling.seed);
             let plan = &self.lanes;
             let mut on_step = |step: &StepImages<'_>| {
                 if let Some(folder) = images {
@@ -219,15 +224,15 @@ impl Analysis {
             self.grid.extend(grid);
         }
         self.trajectories
-            .extend(sums.trajectories(index, self.request.run.seed)?);
+            .extend(sums.trajectories(index, self.request.run.sampling.seed)?);
         Ok(ControlFlow::Continue(()))
     }
 }
 
-fn sample_settings(request: &AnalyzeRequest, seed: u64) -> SampleSettings {
-    SampleSettings {
+fn sample_settings(request: &AnalyzeRequest, seed: u64) -> Sampling {
+    Sampling {
         seed,
-        ..request.run.sample_settings()
+        ..request.run.batch_sampling()
     }
 }
 
@@ -236,7 +241,7 @@ fn load_scenes(session: &mut Session, request: &AnalyzeRequest) -> Result<Vec<Ar
     for photo in request.scenes() {
         for lane in &request.lanes {
             let run = request.lane_run(photo.clone(), lane)?;
-            let (_, scene) = session.prepare(&run)?;
+            let (_, scene, _) = session.prepare(&run)?;
             if std::ptr::eq(lane, &raw const request.lanes[0]) {
                 scenes.push(scene);
             }
@@ -266,7 +271,7 @@ fn scene_names(request: &AnalyzeRequest) -> Vec<String> {
 }
 
 fn planned_steps(request: &AnalyzeRequest, plan: &LanePlan, scenes: usize) -> usize {
-    let per_seed = |seed| request.run.steps * (1 + variants::runs_per_seed(request, plan, seed));
+    let per_seed = |seed| request.run.sampling.steps * (1 + variants::runs_per_seed(request, plan, seed));
     scenes * request.seeds().map(per_seed).sum::<usize>()
 }
 

@@ -310,7 +310,7 @@ fn settings(analysis: &Analysis) -> Result<String, EngineError> {
          <pre>{}</pre>\n",
         escaped(&analysis.model.name),
         analysis.model.sha256,
-        crate::VERSION,
+        mdsd3_words::VERSION,
         escaped(&json)
     ))
 }

@@ -5,13 +5,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use mdsd3_model::mix::Mix;
+use mdsd3_words::{Mix, RenderRequest, Sampling, SceneSettings};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::EngineError;
-use crate::request::RenderRequest;
 
 /// The most seeds of an analysis; intervals shrink with their root only.
 const MAX_SEEDS: u64 = 1000;
@@ -111,6 +110,7 @@ impl AnalyzeRequest {
     /// Bad input when the mix has no class above 0.
     pub fn of_run(run: &RenderRequest, seeds: u64) -> Result<Self, EngineError> {
         let classes: Vec<(String, Option<f32>)> = run
+            .sampling
             .mix
             .active()
             .map(|(class, ratio)| (class.to_owned(), Some(ratio)))
@@ -131,7 +131,7 @@ impl AnalyzeRequest {
             lanes.push(lane(classes));
         }
         Ok(Self {
-            photos: run.scene.clone().into_iter().collect(),
+            photos: run.scene.path.clone().into_iter().collect(),
             lanes,
             ratio: 1.0,
             seeds,
@@ -146,7 +146,7 @@ impl AnalyzeRequest {
     /// # Errors
     /// Bad input that names the setting.
     pub fn check_settings(&self) -> Result<(), EngineError> {
-        if !(1..=MAX_SEEDS).contains(&self.seeds) || self.run.seed.checked_add(self.seeds).is_none() {
+        if !(1..=MAX_SEEDS).contains(&self.seeds) || self.run.sampling.seed.checked_add(self.seeds).is_none() {
             return Err(bad(format!("seeds {} is outside 1 to {MAX_SEEDS}", self.seeds)));
         }
         for (index, lane) in self.lanes.iter().enumerate() {
@@ -162,21 +162,27 @@ impl AnalyzeRequest {
                 return Err(bad(format!("lane {lane} is given twice: keep one of them")));
             }
         }
-        self.lane_run(None, &self.lanes[0])?.check_settings()
+        Ok(self.lane_run(None, &self.lanes[0])?.check_settings()?)
     }
 
     /// The run of one lane on one photo, as the render command would describe it.
     pub(super) fn lane_run(&self, photo: Option<PathBuf>, lane: &LaneSpec) -> Result<RenderRequest, EngineError> {
         Ok(RenderRequest {
-            scene: photo,
-            mix: lane.mix(self.ratio)?,
+            scene: SceneSettings {
+                path: photo,
+                ..self.run.scene.clone()
+            },
+            sampling: Sampling {
+                mix: lane.mix(self.ratio)?,
+                ..self.run.sampling.clone()
+            },
             ..self.run.clone()
         })
     }
 
     /// The seeds, first to last.
     pub(super) fn seeds(&self) -> Range<u64> {
-        self.run.seed..self.run.seed + self.seeds
+        self.run.sampling.seed..self.run.sampling.seed + self.seeds
     }
 
     /// The photos; `None` stands for the bundled one.
@@ -236,8 +242,11 @@ pub(super) mod tests {
             "0.5",
         ]);
         let run = request.lane_run(None, &request.lanes[0]).expect("in range");
-        assert_eq!((run.mix.to_string(), run.beta), ("rain=0.5".to_owned(), 0.3));
-        assert_eq!(run.vae, Some(PathBuf::from("v.safetensors")));
+        assert_eq!(
+            (run.sampling.mix.to_string(), run.sampling.beta),
+            ("rain=0.5".to_owned(), 0.3)
+        );
+        assert_eq!(run.model.parts.vae, Some(PathBuf::from("v.safetensors")));
         let settings = serde_json::to_value(&request).expect("plain data");
         assert_eq!(
             (&settings["vae"], settings.get("mix")),
@@ -248,9 +257,15 @@ pub(super) mod tests {
     #[test]
     fn a_run_is_analysed_class_by_class_at_its_own_ratios() {
         let run = RenderRequest {
-            mix: "haze=0.8,rain=0.5,snow=0".parse().expect("well formed"),
-            scene: Some("a.png".into()),
-            seed: 7,
+            scene: SceneSettings {
+                path: Some("a.png".into()),
+                ..SceneSettings::default()
+            },
+            sampling: Sampling {
+                mix: "haze=0.8,rain=0.5,snow=0".parse().expect("well formed"),
+                seed: 7,
+                ..Sampling::default()
+            },
             ..RenderRequest::default()
         };
         let request = AnalyzeRequest::of_run(&run, 3).expect("two classes");
@@ -263,8 +278,17 @@ pub(super) mod tests {
             mixes,
             ["haze: haze=0.8", "rain: rain=0.5", "haze+rain: haze=0.8,rain=0.5"]
         );
-        assert_eq!((request.seeds(), request.scenes()), (7..10, vec![run.scene.clone()]));
-        let clean = RenderRequest { mix: Mix::new(), ..run };
+        assert_eq!(
+            (request.seeds(), request.scenes()),
+            (7..10, vec![run.scene.path.clone()])
+        );
+        let clean = RenderRequest {
+            sampling: Sampling {
+                mix: Mix::new(),
+                ..run.sampling
+            },
+            ..run
+        };
         assert!(
             AnalyzeRequest::of_run(&clean, 3)
                 .expect_err("nothing to analyse")

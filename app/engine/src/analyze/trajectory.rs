@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Tensor};
 use image::Rgb32FImage;
 use mdsd3_model::error::ModelError;
-use mdsd3_model::mix::Mix;
-use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings, Scene, Step};
+use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Step};
 use mdsd3_model::spectrum::bands::{BANDS, Banded, channel_mean_energies};
 use mdsd3_model::spectrum::formation::spectral_slope;
 use mdsd3_model::spectrum::measures::{Measures, measure};
 use mdsd3_model::spectrum::{Spectrum, Window, log_power_spectrum, luma_from_rgb, radial_average};
+use mdsd3_words::{Mix, Sampling};
 use rayon::prelude::*;
 
 use super::lanes::LanePlan;
@@ -140,7 +140,7 @@ pub(super) fn run(
     pipeline: &Pipeline,
     scene: &SceneInput<'_>,
     plan: &LanePlan,
-    settings: &SampleSettings,
+    settings: &Sampling,
     sums: &mut SeedSums,
     on_step: &mut OnStep<'_>,
 ) -> Result<Option<Measured>, EngineError> {
@@ -174,7 +174,7 @@ struct Watch<'a> {
     scene: &'a SceneInput<'a>,
     scene_bands: Banded,
     plan: &'a LanePlan,
-    settings: &'a SampleSettings,
+    settings: &'a Sampling,
     sums: &'a mut SeedSums,
     measured: Measured,
 }
@@ -184,7 +184,7 @@ impl<'a> Watch<'a> {
         pipeline: &'a Pipeline,
         scene: &'a SceneInput<'a>,
         plan: &'a LanePlan,
-        settings: &'a SampleSettings,
+        settings: &'a Sampling,
         sums: &'a mut SeedSums,
     ) -> Result<Self, EngineError> {
         let (width, height) = scene.rgb.dimensions();

@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use mdsd3_model::mix::Mix;
-use mdsd3_model::pipeline::{Lane, Pipeline, SampleSettings};
-use mdsd3_model::sampler::curves::RatioCurve;
+use mdsd3_model::pipeline::{Lane, Pipeline};
 use mdsd3_model::spectrum::measures::{Measures, measure};
+use mdsd3_words::{Mix, RatioCurve, SamplerAid, Sampling};
 
 use super::lanes::LanePlan;
 use super::request::AnalyzeRequest;
@@ -61,7 +60,7 @@ type Endings = (Vec<VariantEnding>, Vec<GridEnding>);
 struct Variant {
     name: String,
     curves: Vec<RatioCurve>,
-    moving_average: bool,
+    sampler_aid: SamplerAid,
 }
 
 /// Runs that come on top of the plain one for a seed.
@@ -88,9 +87,9 @@ pub(super) fn run(
     let (mut variants, mut grid) = (Vec::new(), Vec::new());
     for lane in compared_lanes(request, plan) {
         for variant in variants_of(&plan.mixes[lane])? {
-            let settings = SampleSettings {
+            let settings = Sampling {
                 curves: variant.curves,
-                moving_average: variant.moving_average,
+                sampler_aid: variant.sampler_aid,
                 ..plain.clone()
             };
             let Some(ends) = ends(pipeline, scene, &[&plan.mixes[lane]], &settings, step_done)? else {
@@ -113,7 +112,7 @@ pub(super) fn run(
             .into_iter()
             .flat_map(|alpha| GRID_BETAS.map(|beta| (alpha, beta)))
         {
-            let settings = SampleSettings {
+            let settings = Sampling {
                 alpha,
                 beta,
                 ..plain.clone()
@@ -136,7 +135,7 @@ pub(super) fn run(
 }
 
 fn is_on_grid(request: &AnalyzeRequest, seed: u64) -> bool {
-    request.alpha_beta && seed - request.run.seed < GRID_SEEDS
+    request.alpha_beta && seed - request.run.sampling.seed < GRID_SEEDS
 }
 
 /// Mixes of several classes, when a comparison is asked for.
@@ -150,7 +149,7 @@ fn variants_of(mix: &Mix) -> Result<Vec<Variant>, EngineError> {
     let mut variants = vec![Variant {
         name: "moving average".to_owned(),
         curves: Vec::new(),
-        moving_average: true,
+        sampler_aid: SamplerAid::MovingAverage,
     }];
     let classes: Vec<&str> = mix.active().map(|(class, _)| class).collect();
     if let [a, b] = classes[..] {
@@ -163,7 +162,7 @@ fn variants_of(mix: &Mix) -> Result<Vec<Variant>, EngineError> {
             variants.push(Variant {
                 name: format!("{early} early, {late} late"),
                 curves,
-                moving_average: false,
+                sampler_aid: SamplerAid::None,
             });
         }
     }
@@ -175,7 +174,7 @@ fn ends(
     pipeline: &Pipeline,
     scene: &SceneInput<'_>,
     mixes: &[&Mix],
-    settings: &SampleSettings,
+    settings: &Sampling,
     step_done: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Option<Vec<Measures>>, EngineError> {
     let lanes: Vec<Lane> = mixes

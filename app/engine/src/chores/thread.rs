@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mdsd3_words::ModelSettings;
+use mdsd3_words::error::panic_message;
+use mdsd3_words::hash::sha256_hex;
+use mdsd3_words::image::Rgba8;
 
 use super::{Chore, ChoreEvent, Inspection, NamedImage};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::inspect;
-use crate::loaded::ModelKey;
 use crate::metadata;
-use crate::protocol::{Event, Rgba8};
-use crate::worker::panic_message;
+use crate::protocol::Event;
 use crate::{device, memory};
 
 /// Chores that may wait.
@@ -127,7 +129,7 @@ impl ChoreThread {
     }
 }
 
-fn inspected(key: ModelKey) -> ChoreEvent {
+fn inspected(key: ModelSettings) -> ChoreEvent {
     let outcome = inspect::inspect(key.path.as_deref(), &key.parts)
         .map(|report| {
             Box::new(Inspection {
@@ -146,7 +148,7 @@ fn inspected(key: ModelKey) -> ChoreEvent {
 /// Writes the image under a name made of its pixels' hash: pasting it twice gives one file.
 fn keep(image: &Rgba8, folder: &Path) -> Result<ChoreEvent, EngineError> {
     make_folder(folder)?;
-    let hash = metadata::sha256_hex(&image.pixels);
+    let hash = sha256_hex(&image.pixels);
     let path = folder.join(format!("pasted-{hash:.12}.png"));
     if !path.exists() {
         metadata::write_png(&path, image, None)?;
@@ -172,8 +174,9 @@ fn panicked(payload: &(dyn Any + Send)) -> ChoreEvent {
 
 #[cfg(test)]
 mod tests {
+    use mdsd3_words::ModelParts;
+
     use super::*;
-    use crate::loaded::ModelParts;
 
     /// Does the chores on this thread and returns the answers.
     fn done(chores: Vec<Chore>, cancel: bool) -> Vec<ChoreEvent> {
@@ -262,8 +265,8 @@ mod tests {
         assert!(matches!(&events[..], [ChoreEvent::Settings { settings: None, .. }]));
     }
 
-    fn key_of(model: &Path) -> ModelKey {
-        ModelKey {
+    fn key_of(model: &Path) -> ModelSettings {
+        ModelSettings {
             path: Some(model.to_owned()),
             parts: ModelParts::default(),
             device: "cpu".to_owned(),

@@ -1,9 +1,10 @@
 //! Keys and values of a plan: checked by name, so that a slip of the pen is found and not ignored.
 
+use mdsd3_words::error::one_line;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::error::{EngineError, one_line};
+use crate::error::EngineError;
 
 /// Refuses keys that are not among `known`, naming the nearest known one.
 pub(super) fn check_keys(table: &Table, known: &[&str], place: &str) -> Result<(), EngineError> {

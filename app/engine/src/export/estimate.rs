@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
+use mdsd3_words::RenderRequest;
+use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
+
 use super::pair::{self, Maker, SceneInWork};
 use super::plan::{Extra, LqKind};
 use super::sweep::{Job, Sweep};
 use super::work;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
-use crate::metadata::{PairImage, RunSettings};
-use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
 /// Steps that are measured when a run has more; an evaluation costs the same whichever step it is of.
@@ -36,8 +37,8 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
         let loaded = SceneLoader::default().load_cropped(
             Some(&path),
             plan.crop_of(scene),
-            plan.run.size,
-            plan.run.fit,
+            plan.run.scene.size,
+            plan.run.scene.fit,
             maker.size_multiple(),
         );
         let Ok(fitted) = loaded else { continue };
@@ -68,12 +69,13 @@ fn measure_pair(
 ) -> Result<Option<Estimate>, EngineError> {
     let plan = &sweep.plan;
     let fill_to = maker.batch_size(plan);
-    let measured_steps = plan.run.steps.min(MEASURED_STEPS);
+    let measured_steps = plan.run.sampling.steps.min(MEASURED_STEPS);
     let requests: Vec<RenderRequest> = jobs
         .iter()
-        .map(|job| RenderRequest {
-            steps: measured_steps,
-            ..sweep.request(job)
+        .map(|job| {
+            let mut request = sweep.request(job);
+            request.sampling.steps = measured_steps;
+            request
         })
         .collect();
     let (Some(job), Some(request)) = (jobs.first(), requests.first().cloned()) else {
@@ -88,8 +90,8 @@ fn measure_pair(
         return Ok(None);
     };
     let scale = if sweep.needs_model() {
-        let evaluations = |steps| plan.run.sampler.evaluations(steps) as f64;
-        evaluations(plan.run.steps) / evaluations(measured_steps)
+        let evaluations = |steps| plan.run.sampling.sampler.evaluations(steps) as f64;
+        evaluations(plan.run.sampling.steps) / evaluations(measured_steps)
     } else {
         1.0
     };
@@ -100,7 +102,7 @@ fn measure_pair(
         LqKind::Decoded => PairImage::Decoded,
     };
     let mut settings = RunSettings::new(request, sweep.model.clone(), scene.fitted.key.content_sha256());
-    settings.pair = Some(crate::metadata::PairSettings {
+    settings.pair = Some(PairSettings {
         engine: plan.engine,
         image: lq,
         crop: plan.crop_of(job.scene),
@@ -117,7 +119,13 @@ fn measure_pair(
     let images = plan
         .extras
         .iter()
-        .map(|extra| if *extra == Extra::Steps { plan.run.steps } else { 1 })
+        .map(|extra| {
+            if *extra == Extra::Steps {
+                plan.run.sampling.steps
+            } else {
+                1
+            }
+        })
         .sum::<usize>();
     // A kilobyte or two of JSON beside them.
     let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use mdsd3_model::error::ModelError;
+use mdsd3_words::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
 
 use super::check::bad;
 use super::plan::Copies;
 use crate::error::EngineError;
-use crate::metadata;
 
 /// Where a sweep keeps its journal, in the dataset's folder; hidden, so that trainers pass over it.
 pub(super) const STATE: &str = ".mdsd3";
@@ -72,7 +72,7 @@ impl FileRecord {
         Self {
             path: path.to_owned(),
             bytes: content.len() as u64,
-            sha256: metadata::sha256_hex(content),
+            sha256: sha256_hex(content),
         }
     }
 }
@@ -251,9 +251,7 @@ mod tests {
         for text in ["4/4", "1", "a/b", "0/0", "-1/2"] {
             assert!(text.parse::<Shard>().is_err(), "{text}");
         }
-        let keys: Vec<String> = (0..400)
-            .map(|job| metadata::sha256_hex(&[job as u8, (job >> 8) as u8]))
-            .collect();
+        let keys: Vec<String> = (0..400).map(|job| sha256_hex(&[job as u8, (job >> 8) as u8])).collect();
         let sizes: Vec<usize> = (0..4)
             .map(|index| keys.iter().filter(|key| Shard { index, count: 4 }.holds(key)).count())
             .collect();

@@ -11,7 +11,7 @@ use super::journal::{self, FINISHED, Journal, Known, Line, PairRecord};
 use super::layout::{Done, Pack};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
-use crate::metadata;
+use mdsd3_words::hash::sha256_of_file;
 
 /// What a finished dataset holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,7 +209,7 @@ fn pack_if_needed(
         let record = FileRecord {
             path: pack.path.clone(),
             bytes: facts.len(),
-            sha256: metadata::sha256_of_file(&target)?,
+            sha256: sha256_of_file(&target)?,
         };
         // From here on the pairs count as there without their own files.
         Journal::open(folder, shard)?.append(&Line::List(record.clone()))?;

@@ -9,12 +9,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
 
 use super::check::bad;
 use super::files::{FileRecord, STATE, Shard};
 use crate::error::EngineError;
-use crate::metadata;
 
 /// The journal of a finished dataset.
 pub(super) const FINISHED: &str = ".mdsd3/journal.jsonl";
@@ -193,7 +193,7 @@ fn parse(line: &[u8]) -> Option<Line> {
 }
 
 fn check_of(json: &[u8]) -> String {
-    metadata::sha256_hex(json)[..16].to_owned()
+    sha256_hex(json)[..16].to_owned()
 }
 
 #[cfg(test)]

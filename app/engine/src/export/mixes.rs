@@ -1,7 +1,7 @@
 //! Mixes of a plan: numbers, grids and random ranges, expanded to one mix per job.
 
-use mdsd3_model::mix::{MAX_RATIO, Mix};
 use mdsd3_model::sampler::noise;
+use mdsd3_words::{MAX_RATIO, Mix};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::plan::{EngineKind, Plan};
+use super::plan::Plan;
 use super::sweep::Sweep;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
+use mdsd3_words::made::EngineKind;
 
 /// A sweep with the model it needs: `model` when it is the one, else loaded from its files.
 ///

@@ -10,16 +10,18 @@ use mdsd3_model::degrade::Parameters;
 use mdsd3_model::error::ModelError;
 use mdsd3_model::io::photo::scene_key;
 use mdsd3_model::pipeline::{Lane, Start};
+use mdsd3_words::RenderRequest;
+use mdsd3_words::made::ImageFormat;
+use mdsd3_words::made::{PairImage, RunSettings};
 
 use super::check::bad;
-use super::plan::{ImageFormat, Plan};
+use super::plan::Plan;
 use super::{jpeg, picture};
 use crate::degrade;
 use crate::error::EngineError;
 use crate::loaded::{Decoder, Latents, LoadedModel};
-use crate::metadata::{self, PairImage, RunSettings};
+use crate::metadata;
 use crate::render::{self, RenderStep};
-use crate::request::RenderRequest;
 use crate::scene::FittedScene;
 
 /// Tokens of a batch on a GPU.
@@ -103,8 +105,8 @@ impl Maker {
     /// machine: one on a processor, which a single pair keeps busy, and on a GPU as many tokens as do that.
     pub fn batch_size(&self, plan: &Plan) -> usize {
         let Self::Model(model) = self else { return 1 };
-        let side = (plan.run.size / model.summary().size_multiple.max(1)).max(1) as usize;
-        let default = match plan.run.device.as_str() {
+        let side = (plan.run.scene.size / model.summary().size_multiple.max(1)).max(1) as usize;
+        let default = match plan.run.model.device.as_str() {
             "cpu" => 1,
             _ => (GPU_TOKENS / (side * side)).clamp(1, MAX_BATCH),
         };
@@ -137,7 +139,12 @@ impl Maker {
 }
 
 fn physical(request: &RenderRequest, scene: &SceneInWork) -> Result<Made, EngineError> {
-    let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, &request.mix, request.seed)?;
+    let degraded = degrade::baseline(
+        &scene.fitted.rgb,
+        scene.key,
+        &request.sampling.mix,
+        request.sampling.seed,
+    )?;
     Ok(Made::Physical {
         image: degraded.image,
         parameters: degraded.parameters,
@@ -155,7 +162,7 @@ fn sampled(
     let Some(last) = requests.last() else {
         return Ok(Vec::new());
     };
-    model.set_adapter_strength(last.adapter_strength)?;
+    model.set_adapter_strength(last.sampling.adapter_strength)?;
     let (encoded, _) = model.encode(&scene.fitted)?;
     let fill = std::iter::repeat_n(last, fill_to.saturating_sub(requests.len()));
     let batch: Vec<&RenderRequest> = requests.iter().chain(fill).collect();
@@ -164,7 +171,7 @@ fn sampled(
     let starts = batch
         .iter()
         .zip(&lanes)
-        .map(|(request, lane)| pipeline.initial(&encoded, std::slice::from_ref(lane), &request.sample_settings()))
+        .map(|(request, lane)| pipeline.initial(&encoded, std::slice::from_ref(lane), &request.batch_sampling()))
         .collect::<Result<Vec<_>, _>>()?;
     let start = Start::at_first_step(Tensor::cat(&starts, 0).map_err(ModelError::from)?);
     let mut kept = vec![Vec::new(); batch.len()];
@@ -174,7 +181,7 @@ fn sampled(
         }
         ControlFlow::Continue(())
     };
-    let on = (&lanes[..], &last.sample_settings());
+    let on = (&lanes[..], &last.batch_sampling());
     let (latents, _) =
         render::sample_batch(pipeline, &encoded, on, start, &mut on_step)?.ok_or(EngineError::Stopped)?;
     let made = latents.into_iter().zip(kept).take(requests.len());

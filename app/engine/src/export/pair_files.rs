@@ -4,7 +4,9 @@ use std::sync::PoisonError;
 
 use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
-use mdsd3_model::mix::Mix;
+use mdsd3_words::made::{EngineKind, ImageFormat};
+use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
+use mdsd3_words::{CropAt, Mix, ModelIdentity, RenderRequest};
 use serde::Serialize;
 
 use super::check::bad;
@@ -12,13 +14,10 @@ use super::files::{FileRecord, Writer};
 use super::journal::PairRecord;
 use super::pair::{Made, SceneInWork, encode, image};
 use super::picture;
-use super::plan::{Copies, EngineKind, Extra, ImageFormat, LqKind};
+use super::plan::{Copies, Extra, LqKind};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 use crate::loaded::Decoder;
-use crate::metadata::{ModelIdentity, PairImage, PairSettings, RunSettings};
-use crate::request::RenderRequest;
-use crate::scene::CropAt;
 
 /// Turns what was made into files; shared by all encoding threads.
 pub(super) struct Files<'a> {
@@ -177,7 +176,7 @@ impl Files<'_> {
         };
         let info = Info {
             version: 1,
-            program: format!("mdsd3 {}", crate::VERSION),
+            program: format!("mdsd3 {}", mdsd3_words::VERSION),
             plan: self.sweep.hash(),
             key: &job.key,
             index: job.index,
@@ -212,8 +211,8 @@ impl Files<'_> {
         let mut request = self.sweep.request(job);
         if matches!(which, PairImage::Gt | PairImage::VaeGt) {
             let defaults = RenderRequest::default();
-            (request.mix, request.seed) = (Mix::new(), 0);
-            (request.alpha, request.beta) = (defaults.alpha, defaults.beta);
+            (request.sampling.mix, request.sampling.seed) = (Mix::new(), 0);
+            (request.sampling.alpha, request.sampling.beta) = (defaults.sampling.alpha, defaults.sampling.beta);
         }
         let mut settings = RunSettings::new(request, self.sweep.model.clone(), scene.fitted.key.content_sha256());
         settings.pair = Some(PairSettings {

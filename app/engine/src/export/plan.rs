@@ -7,19 +7,18 @@ mod write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::made::{EngineKind, ImageFormat};
+use mdsd3_words::{CropAt, ModelSettings, RenderRequest};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-pub use kinds::{Copies, CropPlace, CropSpec, EngineKind, Extra, ImageFormat, LqKind, Names};
+pub use kinds::{Copies, CropPlace, CropSpec, Extra, LqKind, Names};
 pub use write::{GridRequest, grid_plan, scene_patterns};
 
 use super::check::bad;
 use super::layout::{self, LayoutKind};
 use super::mixes::{self, MixSpec};
 use crate::error::EngineError;
-use crate::loaded::ModelKey;
-use crate::request::RenderRequest;
-use crate::scene::CropAt;
 
 /// The most jobs of a plan; beyond it a slip such as a grid of grids is likelier than a wish.
 const MAX_JOBS: usize = 100_000_000;
@@ -101,9 +100,9 @@ impl Plan {
     }
 
     /// The model, as this process finds it.
-    pub fn model_key(&self) -> ModelKey {
-        let mut key = self.run.model_key();
-        for path in key.paths_mut() {
+    pub fn model_key(&self) -> ModelSettings {
+        let mut key = self.run.model.clone();
+        for path in key.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
             *path = self.folder.join(&path);
         }
         key
@@ -156,7 +155,7 @@ impl Plan {
         if self.bits == 16 && self.lq_format == ImageFormat::Jpeg {
             return wrong("save: JPEG has 8 bits; remove bits, or set lq_format = \"png\"".to_owned());
         }
-        let sides = [Some(self.run.size), self.crop.map(|crop| crop.side)];
+        let sides = [Some(self.run.scene.size), self.crop.map(|crop| crop.side)];
         if sides.into_iter().flatten().any(|side| side == 0 || side > MAX_SIDE_PX) {
             return wrong(format!("size and crop are sides in pixels: give 1 to {MAX_SIDE_PX}"));
         }

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::hash::sha256_of_file;
+use mdsd3_words::made::{PairSettings, RunSettings};
+use mdsd3_words::{ModelSettings, RenderRequest};
+
 use super::check::bad;
 use super::pair::{self, Maker, SceneInWork};
-use crate::branch;
 use crate::error::EngineError;
 use crate::inspect;
-use crate::loaded::{LoadedModel, ModelKey};
-use crate::metadata::{self, PairSettings, RunSettings};
-use crate::request::RenderRequest;
+use crate::loaded::LoadedModel;
 use crate::scene::SceneLoader;
 
 /// Makes the image of a pair again; the bytes of the whole file.
@@ -31,8 +32,13 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
     };
     let photo = scene_of(source, settings)?;
     let multiple_px = maker.size_multiple();
-    let fitted =
-        SceneLoader::default().load_cropped(photo.as_deref(), pair.crop, request.size, request.fit, multiple_px)?;
+    let fitted = SceneLoader::default().load_cropped(
+        photo.as_deref(),
+        pair.crop,
+        request.scene.size,
+        request.scene.fit,
+        multiple_px,
+    )?;
     let scene = SceneInWork::new(fitted);
     let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
     let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
@@ -46,15 +52,15 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
 pub fn run_of(source: &Path, settings: &RunSettings) -> Result<RenderRequest, EngineError> {
     let mut request = settings.request.clone();
     let (scene, model) = (scene_of(source, settings)?, model_of(source, settings)?);
-    branch::lead_to(&mut request, scene.as_deref(), &model);
+    request.lead_to(scene.as_deref(), &model);
     Ok(request)
 }
 
 /// Where the model of a PNG is; hashed, not loaded, as another would only be loaded in vain.
-fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineError> {
-    let wanted = settings.request.model_key();
+fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelSettings, EngineError> {
+    let wanted = &settings.request.model;
     let mut key = wanted.clone();
-    for path in key.paths_mut() {
+    for path in key.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
         *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
     let places = match &wanted.path {
@@ -80,7 +86,7 @@ fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelKey, EngineErr
 }
 
 fn other_model(source: &Path, settings: &RunSettings, here: &str) -> EngineError {
-    let remedy = match settings.request.model {
+    let remedy = match settings.request.model.path {
         Some(_) => "restore its files",
         None => "it is part of the program: use the one that made the image",
     };
@@ -98,12 +104,12 @@ fn other_model(source: &Path, settings: &RunSettings, here: &str) -> EngineError
 /// # Errors
 /// [`EngineError::BadInput`] when it is nowhere, or another photo is in its place.
 fn scene_of(source: &Path, settings: &RunSettings) -> Result<Option<PathBuf>, EngineError> {
-    let Some(path) = &settings.request.scene else {
+    let Some(path) = &settings.request.scene.path else {
         return Ok(None);
     };
     let mut other = None;
     for candidate in candidates(path, source) {
-        if metadata::sha256_of_file(&candidate)? == settings.scene_sha256 {
+        if sha256_of_file(&candidate)? == settings.scene_sha256 {
             return Ok(Some(candidate));
         }
         other.get_or_insert(candidate);

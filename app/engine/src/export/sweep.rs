@@ -1,18 +1,18 @@
 //! Sweeps: a plan's jobs, enumerated in one fixed order without ever being held in memory at once.
 
-use mdsd3_model::mix::Mix;
+use mdsd3_words::hash::{hex, sha256_hex};
+use mdsd3_words::made::EngineKind;
+use mdsd3_words::{Mix, ModelIdentity, RenderRequest, Sampling, SceneSettings, WordsError};
 use sha2::{Digest, Sha256};
 
 use super::check::bad;
 use super::layout::{self, Layout};
 use super::mixes::{self, MixSpec};
-use super::plan::{EngineKind, Names, Plan};
+use super::plan::{Names, Plan};
 use super::scenes;
 use crate::degrade;
 use crate::error::EngineError;
 use crate::loaded::LoadedModel;
-use crate::metadata::{self, ModelIdentity};
-use crate::request::RenderRequest;
 
 /// Part of every key: raised when the same plan begins to give other pixels.
 const FORMAT: &str = "mdsd3 sweep v1";
@@ -81,8 +81,11 @@ impl Sweep {
         }
         for [alpha, beta] in &plan.alpha_beta {
             let request = RenderRequest {
-                alpha: *alpha,
-                beta: *beta,
+                sampling: Sampling {
+                    alpha: *alpha,
+                    beta: *beta,
+                    ..plan.run.sampling.clone()
+                },
                 ..plan.run.clone()
             };
             request.check(model.summary())?;
@@ -101,7 +104,7 @@ impl Sweep {
         let sweep = Self {
             mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
             parts: parts(&plan),
-            hash: metadata::sha256_hex(format!("{FORMAT}\n{}\n{canonical}", model.sha256).as_bytes()),
+            hash: sha256_hex(format!("{FORMAT}\n{}\n{canonical}", model.sha256).as_bytes()),
             labels,
             plan,
             model,
@@ -176,19 +179,26 @@ impl Sweep {
             alpha,
             beta,
             seed,
-            key: metadata::hex(&Sha256::digest(format!("{}\n{words}", self.hash))[..16]),
+            key: hex(&Sha256::digest(format!("{}\n{words}", self.hash))[..16]),
         })
     }
 
     /// The job as a run of the command line.
     pub fn request(&self, job: &Job) -> RenderRequest {
+        let run = &self.plan.run;
         RenderRequest {
-            scene: Some(self.plan.scenes[job.scene].clone().into()),
-            mix: job.mix.clone(),
-            alpha: job.alpha,
-            beta: job.beta,
-            seed: job.seed,
-            ..self.plan.run.clone()
+            scene: SceneSettings {
+                path: Some(self.plan.scenes[job.scene].clone().into()),
+                ..run.scene.clone()
+            },
+            sampling: Sampling {
+                mix: job.mix.clone(),
+                alpha: job.alpha,
+                beta: job.beta,
+                seed: job.seed,
+                ..run.sampling.clone()
+            },
+            ..run.clone()
         }
     }
 
@@ -202,7 +212,7 @@ impl Sweep {
 fn check_each_mix<S: AsRef<str>>(plan: &Plan, known: &[S]) -> Result<(), EngineError> {
     for class in plan.classes() {
         let mut mix = Mix::new();
-        mix.set(&class, 0.0).map_err(mdsd3_model::error::ModelError::from)?;
+        mix.set(&class, 0.0).map_err(WordsError::from)?;
         mix.check_classes(known)?;
     }
     Ok(())
@@ -257,7 +267,7 @@ mod tests {
             "one schedule keeps the order"
         );
         assert_eq!(together.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4]);
-        sweep.plan.run.start_at_noise_share = true;
+        sweep.plan.run.sampling.start_at_noise_share = true;
         let apart = batches(&sweep);
         assert_eq!(apart.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2, 4, 2]);
         for batch in &apart {

@@ -7,7 +7,7 @@ use super::check::bad;
 use super::files::{FileRecord, PLAN_HASH, STAGING, STATE};
 use super::journal::Known;
 use crate::error::EngineError;
-use crate::metadata;
+use mdsd3_words::hash::sha256_of_file;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn check(folder: &Path, file: &FileRecord, report: &mut Report) -> Result<(), En
     let path = folder.join(&file.path);
     match fs::metadata(&path) {
         Err(_) => report.missing.push(file.path.clone()),
-        Ok(facts) if facts.len() == file.bytes && metadata::sha256_of_file(&path)? == file.sha256 => report.good += 1,
+        Ok(facts) if facts.len() == file.bytes && sha256_of_file(&path)? == file.sha256 => report.good += 1,
         Ok(_) => report.differing.push(file.path.clone()),
     }
     Ok(())

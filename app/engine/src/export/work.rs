@@ -8,6 +8,7 @@ use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use mdsd3_words::RenderRequest;
 
 use super::check::bad;
 use super::files;
@@ -18,7 +19,6 @@ use super::plan::Extra;
 use super::run::{DISK_FULL_WAIT, RunOptions, SweepObserver};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
-use crate::request::RenderRequest;
 use crate::scene::SceneLoader;
 
 /// Scenes that wait for the sampler; a scene is a few megabytes.
@@ -150,8 +150,8 @@ impl Work<'_> {
             let loaded = SceneLoader::default().load_cropped(
                 Some(&path),
                 plan.crop_of(scene),
-                plan.run.size,
-                plan.run.fit,
+                plan.run.scene.size,
+                plan.run.scene.fit,
                 multiple_px,
             );
             match loaded {

@@ -3,8 +3,7 @@
 use std::sync::LazyLock;
 
 use mdsd3_model::spectrum::{POWER_FLOOR, Spectrum};
-
-use crate::protocol::SpectrumFrame;
+use mdsd3_words::image::SpectrumFrame;
 
 /// Colours of the palette.
 pub(super) const PALETTE_LEN: usize = 256;

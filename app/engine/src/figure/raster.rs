@@ -1,11 +1,11 @@
 //! Charts as pixels: polygons by scanline at several samples per pixel, text from the embedded font's outlines.
 
+use mdsd3_words::image::Rgba8;
 use skrifa::FontRef;
 
 use super::chart::{Anchor, Figure, INK, Shape};
 use super::glyphs::text_outline;
 use super::heat;
-use crate::protocol::Rgba8;
 
 /// Samples per pixel and direction.
 const SAMPLES: usize = 3;

@@ -1,9 +1,10 @@
 //! Spectra of images as a figure and a table, as the studio exports them.
 
+use mdsd3_words::image::SpectrumFrame;
+
 use super::chart::{ASPECT, Axis, Figure, Panel, Scale, Series};
 use super::heat::{self, MeanSpectrum};
 use super::table::{Cell, Kind, Table};
-use crate::protocol::SpectrumFrame;
 
 /// A spectrum with its name and colour in a figure.
 #[derive(Debug, Clone, Copy)]

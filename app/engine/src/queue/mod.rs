@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use mdsd3_words::image::Rgba8;
+
 use crate::error::EngineError;
 use crate::events::Wake;
 use crate::export::plan::GridRequest;
-use crate::protocol::Rgba8;
 
 /// Identifies an entry of the queue.
 pub type QueueId = u64;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use image::Rgb32FImage;
 use image::imageops::FilterType;
+use mdsd3_words::RenderRequest;
+use mdsd3_words::error::panic_message;
+use mdsd3_words::image::Rgba8;
 
 use super::{List, PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Slot, Source, StopAs, THUMBNAILS};
 use crate::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
@@ -18,9 +21,7 @@ use crate::export::plan::{GridRequest, grid_plan};
 use crate::export::run;
 use crate::export::{Job, Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver};
 use crate::loaded::LoadedModel;
-use crate::protocol::Rgba8;
-use crate::request::RenderRequest;
-use crate::{frames, memory, metadata, worker};
+use crate::{frames, memory, metadata};
 
 /// The least time between two thumbnails: more can't be looked at.
 const THUMBNAIL_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,7 +39,7 @@ pub(super) fn run(shared: &Shared) {
         let result = catch_unwind(AssertUnwindSafe(|| make(shared, id, &source, &mut model)));
         let result = result.unwrap_or_else(|payload| {
             Err(EngineError::Panicked {
-                message: worker::panic_message(payload.as_ref()),
+                message: panic_message(payload.as_ref()),
             })
         });
         end(shared, id, result);
@@ -147,7 +148,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
     }
     make_absolute(&mut grid.run)?;
     let text = grid_plan(&grid)?;
-    let classes: Vec<&str> = grid.run.mix.active().map(|(class, _)| class).collect();
+    let classes: Vec<&str> = grid.run.sampling.mix.active().map(|(class, _)| class).collect();
     let stem = classes.join("-");
     for number in 1..MAX_PLANS {
         let name = if number == 1 {
@@ -173,14 +174,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
 
 /// Paths of a run are from the working folder, those of a plan from its own.
 fn make_absolute(run: &mut RenderRequest) -> Result<(), EngineError> {
-    let paths = [
-        &mut run.model,
-        &mut run.vae,
-        &mut run.text_encoder,
-        &mut run.tokenizer,
-        &mut run.adapter,
-    ];
-    for path in paths.into_iter().flatten() {
+    for path in run.model.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
         *path = std::path::absolute(&path).map_err(|source| EngineError::reading(path, source))?;
     }
     Ok(())

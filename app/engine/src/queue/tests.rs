@@ -2,10 +2,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
+use mdsd3_words::made::EngineKind;
+use mdsd3_words::{RenderRequest, Sampling, SceneSettings};
 
 use super::*;
-use crate::export::plan::EngineKind;
-use crate::request::RenderRequest;
 
 fn project(plan: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -76,8 +76,14 @@ fn a_grid_around_a_mix_is_written_as_a_plan_and_made() {
     let folder = project("");
     let grid = GridRequest {
         run: RenderRequest {
-            mix: "rain=0.8".parse().expect("a mix"),
-            size: 32,
+            scene: SceneSettings {
+                size: 32,
+                ..SceneSettings::default()
+            },
+            sampling: Sampling {
+                mix: "rain=0.8".parse().expect("a mix"),
+                ..Sampling::default()
+            },
             ..RenderRequest::default()
         },
         scenes: vec![folder.path().join("a.png").to_string_lossy().into_owned()],

@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use mdsd3_words::error::panic_message;
+use mdsd3_words::image::Rgba8;
 
 use super::{Job, Outcome, Progress, Report, StepNumbers, TrainObserver, ValidationNumbers};
 use crate::error::EngineError;
 use crate::events::Wake;
 use crate::frames;
-use crate::protocol::Rgba8;
-use crate::worker::panic_message;
 
 /// Events that may wait for the studio. One that finds no room is dropped: a slow window never stalls a training, whose
 /// numbers are all in its files.

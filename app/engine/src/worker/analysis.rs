@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use mdsd3_words::lane::RunId;
+
 use super::Worker;
 use crate::analyze::formation::Formation;
 use crate::analyze::{self, AnalyzeObserver, AnalyzeRequest};
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::protocol::{CancelReason, Event, RunId};
+use crate::protocol::{CancelReason, Event};
 use crate::stop::{StopSignal, Ticket};
 
 impl Worker {
@@ -19,7 +21,7 @@ impl Worker {
             return Ok(());
         }
         request.check_settings()?;
-        if self.session.load_model(&request.run.model_key())? {
+        if self.session.load_model(&request.run.model)? {
             self.report_model();
         }
         let mut watch = Watch {

@@ -169,10 +169,11 @@ impl Studio {
         let stem = lane
             .request
             .scene
+            .path
             .as_ref()
             .and_then(|path| path.file_stem())
             .map_or_else(|| "demo".into(), |stem| stem.to_string_lossy());
-        let classes = lane.request.mix.active();
+        let classes = lane.request.sampling.mix.active();
         let parts: Vec<String> = classes
             .map(|(class, ratio)| format!("_{class}-{:.0}", ratio * 100.0))
             .collect();

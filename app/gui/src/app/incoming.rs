@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use egui::{Color32, ColorImage, Event, Ui};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use super::Studio;
 use crate::config_file;

@@ -1,7 +1,7 @@
 //! Each lane's own colour, the same in every plot and beside its steps.
 
 use egui::Color32;
-use mdsd3_engine::protocol::LaneKind;
+use mdsd3_words::lane::LaneKind;
 
 use crate::state::State;
 use crate::theme::Theme;
@@ -21,7 +21,7 @@ fn base(theme: &Theme, state: &State, index: usize) -> Color32 {
         return theme.physical_line;
     }
     let request = state.request_of(index);
-    let mut active = request.mix.active().map(|(class, _)| class);
+    let mut active = request.sampling.mix.active().map(|(class, _)| class);
     let class = match (active.next(), active.next()) {
         (Some(class), None) if several => state.classes().iter().position(|known| known == class),
         _ => None,

@@ -1,7 +1,7 @@
 //! The line over the Mixer that says which lane it edits, when there are several.
 
 use egui::{Checkbox, Role, Ui, WidgetInfo};
-use mdsd3_engine::protocol::LaneKind;
+use mdsd3_words::lane::LaneKind;
 
 use super::PaneContext;
 use crate::theme::space;

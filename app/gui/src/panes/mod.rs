@@ -15,7 +15,7 @@ pub mod top_bar;
 pub mod training;
 pub mod viewport;
 
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use crate::colormap::ColorMap;
 use crate::commands::Command;

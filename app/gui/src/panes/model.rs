@@ -2,12 +2,13 @@
 
 use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 use mdsd3_engine::chores::Inspection;
+use mdsd3_words::model::ModelPath;
 
 use super::PaneContext;
 use crate::commands::Command;
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
-use crate::state::model::{MemoryVerdict, ModelField};
+use crate::state::model::MemoryVerdict;
 use crate::theme::{self, space};
 use crate::widgets::{LabelledSlider, caption, focus_ring, icon_button, section, segmented};
 
@@ -26,11 +27,11 @@ const DTYPES: [(&str, &str, &str); 3] = [
 const FACT: f32 = 16.0;
 
 /// Parts that may come from their own paths.
-const PARTS: [ModelField; 4] = [
-    ModelField::Vae,
-    ModelField::PreviewVae,
-    ModelField::TextEncoder,
-    ModelField::Tokenizer,
+const PARTS: [ModelPath; 4] = [
+    ModelPath::Vae,
+    ModelPath::PreviewVae,
+    ModelPath::TextEncoder,
+    ModelPath::Tokenizer,
 ];
 
 /// Draws the pane.
@@ -38,8 +39,8 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     studio.state.tend_model_desk();
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         section(ui, "What to load");
-        path_row(ui, studio, ModelField::Model, "Bundled model");
-        path_row(ui, studio, ModelField::Adapter, "None");
+        path_row(ui, studio, ModelPath::Model, "Bundled model");
+        path_row(ui, studio, ModelPath::Adapter, "None");
         strength(ui, studio);
         parts(ui, studio);
         ui.add_space(space::ITEM);
@@ -52,12 +53,12 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
 }
 
-fn path_row(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField, hint: &str) {
+fn path_row(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath, hint: &str) {
     ui.horizontal(|ui| {
         super::mixer::row_label(ui, field.label());
-        let buttons = if field == ModelField::Model { 2.0 } else { 1.0 };
+        let buttons = if field == ModelPath::Model { 2.0 } else { 1.0 };
         let room = buttons * (space::ROW + ui.spacing().item_spacing.x);
-        let text = studio.state.desk.draft.field(field);
+        let text = studio.state.desk.draft.path_mut(field);
         let edit = TextEdit::singleline(text)
             .desired_width((ui.available_width() - room).max(60.0))
             .hint_text(hint);
@@ -76,8 +77,8 @@ fn path_row(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField, hint: 
     });
 }
 
-fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField) {
-    if field == ModelField::Model {
+fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath) {
+    if field == ModelPath::Model {
         for (icon, command) in [
             (Icon::Folder, Command::ChooseModelFolder),
             (Icon::File, Command::ChooseModelFile),
@@ -96,10 +97,10 @@ fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelField) {
 
 /// The adapter's strength, a setting of the mix: no loading is needed for it.
 fn strength(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    if studio.state.settings.adapter.is_none() {
+    if studio.state.settings.model.parts.adapter.is_none() {
         return;
     }
-    let mut value = f64::from(studio.state.settings.adapter_strength);
+    let mut value = f64::from(studio.state.settings.sampling.adapter_strength);
     let slider = LabelledSlider {
         label: "Strength",
         name: "adapter strength",
@@ -110,7 +111,7 @@ fn strength(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         mark: Some(1.0),
     };
     if slider.show(ui, &mut value) {
-        studio.state.settings.adapter_strength = value as f32;
+        studio.state.settings.sampling.adapter_strength = value as f32;
         studio.state.settings_changed();
     }
 }
@@ -184,7 +185,7 @@ fn findings(ui: &mut Ui, studio: &PaneContext<'_>) {
                 caption(ui, format!("Missing {line}"));
             }
             if let Some(verdict) = studio.state.memory_verdict() {
-                memory(ui, &verdict, studio.state.settings.size);
+                memory(ui, &verdict, studio.state.settings.scene.size);
             }
         }
     }
@@ -296,7 +297,7 @@ fn load(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         if ui.add_enabled(can, button).clicked() {
             studio.commands.push(Command::LoadModel);
         }
-        let is_bundled = studio.state.settings.model.is_none() && studio.state.model.is_some();
+        let is_bundled = studio.state.settings.model.path.is_none() && studio.state.model.is_some();
         if !is_bundled && ui.button("Bundled model").clicked() {
             studio.commands.push(Command::LoadBundledModel);
         }

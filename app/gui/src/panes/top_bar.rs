@@ -77,7 +77,7 @@ fn loaded(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     }
 }
 
-fn model_details(model: &mdsd3_engine::protocol::ModelSummary) -> String {
+fn model_details(model: &mdsd3_words::ModelSummary) -> String {
     let heads: Vec<String> = model
         .classes
         .iter()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mdsd3_engine::protocol::{CancelReason, LaneRequest, Request};
 use mdsd3_engine::training::TrainingRequest;
 
-use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, same_noise, sentence_case};
+use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
 use crate::commands::Command;
 use crate::lane::{Cursor, Lane};
 use crate::notice::{Level, Notice};
@@ -50,9 +50,9 @@ impl State {
 
     /// Changes the side of the scene in pixels, for which the photo has to be fitted again.
     pub fn set_size(&mut self, size_px: u32) {
-        if self.settings.size != size_px {
-            self.settings.size = size_px;
-            self.open_scene(self.settings.scene.clone());
+        if self.settings.scene.size != size_px {
+            self.settings.scene.size = size_px;
+            self.open_scene(self.settings.scene.path.clone());
             self.settings_changed();
         }
     }
@@ -74,7 +74,7 @@ impl State {
 
     /// Sets a class's ratio; values outside the accepted range are ignored, since the controls can't produce them.
     pub fn set_ratio(&mut self, class: &str, ratio: f32) {
-        if let Err(error) = self.settings.mix.set(class, ratio) {
+        if let Err(error) = self.settings.sampling.mix.set(class, ratio) {
             self.log.push(self.now_secs, Level::Warning, error.to_string());
         }
     }
@@ -84,7 +84,7 @@ impl State {
         self.outstanding.push_back(Outstanding::Scene(path.clone()));
         self.effects.push(Effect::Send(Request::OpenScene {
             path,
-            size: self.settings.size,
+            size: self.settings.scene.size,
         }));
     }
 
@@ -190,8 +190,7 @@ impl State {
 
     /// Makes the clean branch when it is wanted beside results that are on the same noise and nothing else is to be done.
     pub(super) fn start_missing_clean(&mut self) {
-        let on_same_noise =
-            |lane: &Lane| lane.elapsed_secs.is_some() && same_noise(&lane.request, &self.clean_request());
+        let on_same_noise = |lane: &Lane| lane.elapsed_secs.is_some() && lane.request.starts_as(&self.clean_request());
         let has_results = self
             .lanes()
             .iter()
@@ -225,6 +224,6 @@ impl State {
         self.seed_stream = self.seed_stream.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ self.now_secs.to_bits();
         let mixed = (self.seed_stream ^ (self.seed_stream >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         // Six digits can be read out, typed and remembered.
-        self.settings.seed = (mixed ^ (mixed >> 27)) % 1_000_000;
+        self.settings.sampling.seed = (mixed ^ (mixed >> 27)) % 1_000_000;
     }
 }

@@ -1,6 +1,6 @@
 //! Editing ratio curves: points over sigma, held in order and in range.
 
-use mdsd3_engine::{MAX_RATIO, RatioCurve};
+use mdsd3_words::{MAX_RATIO, RatioCurve};
 
 use super::State;
 use crate::notice::Level;
@@ -14,16 +14,21 @@ const GAP: f32 = 0.01;
 impl State {
     /// The points of a class's curve by ascending sigma; none while its ratio is constant.
     pub fn curve_points(&self, class: &str) -> Vec<Point> {
-        let curve = self.settings.curves.iter().find(|curve| curve.class() == class);
+        let curve = self
+            .settings
+            .sampling
+            .curves
+            .iter()
+            .find(|curve| curve.class() == class);
         curve.map(|curve| curve.points().to_vec()).unwrap_or_default()
     }
 
     /// Sets a class's curve; no points make its ratio constant.
     pub fn set_curve(&mut self, class: &str, points: Vec<Point>) {
-        self.settings.curves.retain(|curve| curve.class() != class);
+        self.settings.sampling.curves.retain(|curve| curve.class() != class);
         if !points.is_empty() {
             match RatioCurve::new(class, points) {
-                Ok(curve) => self.settings.curves.push(curve),
+                Ok(curve) => self.settings.sampling.curves.push(curve),
                 // The controls can't make such a curve; if they could, the ratio would be constant.
                 Err(error) => self.log.push(self.now_secs, Level::Warning, error.to_string()),
             }
@@ -75,7 +80,7 @@ impl State {
 
     /// Makes every ratio constant.
     pub fn clear_curves(&mut self) {
-        self.settings.curves.clear();
+        self.settings.sampling.curves.clear();
         self.settings_changed();
     }
 }
@@ -112,10 +117,10 @@ mod tests {
     fn removing_the_last_point_makes_the_ratio_constant() {
         let mut state = State::default();
         state.set_curve("rain", vec![(0.4, 0.5)]);
-        assert_eq!(state.settings.curves.len(), 1);
+        assert_eq!(state.settings.sampling.curves.len(), 1);
         state.remove_curve_point("rain", 0);
         state.remove_curve_point("rain", 0);
-        assert!(state.settings.curves.is_empty());
+        assert!(state.settings.sampling.curves.is_empty());
     }
 
     #[test]

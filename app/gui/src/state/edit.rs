@@ -1,6 +1,6 @@
 //! Undo and redo, as the studio does them, and which commands can do anything now.
 
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::RenderRequest;
 
 use super::history::Undoable;
 use super::model::ModelDraft;
@@ -69,10 +69,10 @@ impl State {
     /// Puts the settings of a first start back; photo and model stay.
     pub fn reset_settings(&mut self) {
         let mut settings = RenderRequest {
-            scene: self.settings.scene.clone(),
+            model: self.settings.model.clone(),
             ..RenderRequest::default()
         };
-        settings.set_model_key(&self.settings.model_key());
+        settings.scene.path.clone_from(&self.settings.scene.path);
         self.seed_locked = true;
         self.replace_settings(settings);
     }
@@ -85,11 +85,11 @@ impl State {
             selected: self.selected_lane(),
         });
         self.seed_locked = to.seed_locked;
-        if self.settings.scene != before.scene || self.settings.size != before.size {
-            self.open_scene(self.settings.scene.clone());
+        if self.settings.scene.path != before.scene.path || self.settings.scene.size != before.scene.size {
+            self.open_scene(self.settings.scene.path.clone());
         }
-        let key = self.settings.model_key();
-        if key != before.model_key() {
+        let key = self.settings.model.clone();
+        if key != before.model {
             self.desk.draft = ModelDraft::of(&key);
             self.load_model(key);
         }
@@ -119,12 +119,12 @@ impl State {
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::SaveSteps => has_images() && self.writing.is_none(),
             Command::ForgetRecent => !self.recent.is_empty(),
-            Command::ReleaseHeads => !self.settings.head_ratios.is_empty(),
-            Command::ClearCurves => !self.settings.curves.is_empty(),
+            Command::ReleaseHeads => !self.settings.sampling.head_ratios.is_empty(),
+            Command::ClearCurves => !self.settings.sampling.curves.is_empty(),
             Command::FillSeedStrip => self.mix_blocker().is_none() && !self.is_busy(),
             Command::LoadModel => !self.draft_is_loaded() && !self.is_loading_model(),
             Command::LoadBundledModel => !self.is_loading_model(),
-            Command::ClearMix => !self.settings.mix.is_clean(),
+            Command::ClearMix => !self.settings.sampling.mix.is_clean(),
             _ => true,
         }
     }

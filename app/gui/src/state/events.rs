@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::Mix;
-use mdsd3_engine::protocol::{CancelReason, Event, LaneId, LaneKind, LaneRequest, ModelSummary, RunId, StepFrame};
+use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, StepFrame};
 use mdsd3_engine::training::TrainingEvent;
+use mdsd3_words::lane::{LaneId, LaneKind, RunId};
+use mdsd3_words::{Mix, ModelSummary};
 
 use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
@@ -151,12 +152,12 @@ impl State {
             let mut mix = Mix::new();
             for class in &summary.classes {
                 // A class name that a mix can't hold stays off rather than stopping the studio.
-                problems.extend(mix.set(class, settings.mix.ratio(class)).err());
+                problems.extend(mix.set(class, settings.sampling.mix.ratio(class)).err());
             }
-            settings.mix = mix;
-            settings.head_ratios.retain(|one| one.head() < summary.heads);
+            settings.sampling.mix = mix;
+            settings.sampling.head_ratios.retain(|one| one.head() < summary.heads);
             let known = |class: &str| summary.classes.iter().any(|name| name == class);
-            settings.curves.retain(|curve| known(curve.class()));
+            settings.sampling.curves.retain(|curve| known(curve.class()));
         });
         if let Some(problem) = problems.first() {
             self.log.push(self.now_secs, Level::Warning, problem.to_string());
@@ -176,7 +177,7 @@ impl State {
         if let Some(path) = &scene.path {
             remember(&mut self.recent, path);
         }
-        self.settings.scene.clone_from(&scene.path);
+        self.settings.scene.path.clone_from(&scene.path);
         let replaces = self.scene.as_ref().is_some_and(|old| old.path != scene.path);
         self.scene = Some(scene);
         if replaces {
@@ -207,7 +208,11 @@ impl State {
             .map(|active| active.lanes.clone())
             .unwrap_or_default();
         for LaneRequest { lane, kind, request } in &requests {
-            let steps = if *kind == LaneKind::Physical { 0 } else { request.steps };
+            let steps = if *kind == LaneKind::Physical {
+                0
+            } else {
+                request.sampling.steps
+            };
             let known = self
                 .result_mut(*lane)
                 .and_then(|result| result.as_ref())
@@ -230,13 +235,13 @@ impl State {
         let mixes: Vec<String> = lanes
             .iter()
             .map(|lane| {
-                let mix = lane.request.mix.to_string();
+                let mix = lane.request.sampling.mix.to_string();
                 if mix.is_empty() { "no class".to_owned() } else { mix }
             })
             .collect();
         let (seed, steps) = lanes
             .first()
-            .map_or((0, 0), |lane| (lane.request.seed, lane.request.steps));
+            .map_or((0, 0), |lane| (lane.request.sampling.seed, lane.request.sampling.steps));
         self.log.push(
             self.now_secs,
             Level::Success,
@@ -309,7 +314,7 @@ impl State {
     /// A model that can't be loaded leaves none: the one before made room for it.
     fn model_failed(&mut self, message: String) {
         self.model = None;
-        let action = match self.settings.model {
+        let action = match self.settings.model.path {
             Some(_) => (Command::LoadBundledModel, "Load the bundled model"),
             None => (Command::ShowModel, "Choose a model"),
         };

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use mdsd3_engine::chores::{Chore, ChoreEvent, NamedImage};
-use mdsd3_engine::metadata::RunSettings;
-use mdsd3_engine::protocol::{Request, Rgba8, StepView};
+use mdsd3_engine::protocol::{Request, StepView};
+use mdsd3_words::image::Rgba8;
+use mdsd3_words::made::RunSettings;
 
 use super::{Effect, State};
 use crate::commands::Command;
@@ -134,32 +135,32 @@ impl State {
     fn restore_settings(&mut self, path: &Path, settings: RunSettings) {
         let is_by_model = settings.is_by_model();
         let mut request = settings.request;
-        let model_is_there = request.model.as_ref().is_none_or(|model| model.exists());
+        let model_is_there = request.model.path.as_ref().is_none_or(|model| model.exists());
         if !model_is_there {
-            let missing = request.model.take().unwrap_or_default();
+            let missing = request.model.path.take().unwrap_or_default();
             let message = format!(
                 "{} was made with {}, which is not there; the model loaded now is used",
                 path.display(),
                 missing.display()
             );
             self.notify(Level::Warning, message, Some((Command::ShowModel, "Choose a model")));
-            request.set_model_key(&self.settings.model_key());
+            request.model.clone_from(&self.settings.model);
         }
-        let scene_is_there = request.scene.as_ref().is_none_or(|scene| scene.is_file());
+        let scene_is_there = request.scene.path.as_ref().is_none_or(|scene| scene.is_file());
         if !scene_is_there {
-            let missing = request.scene.take().unwrap_or_default();
+            let missing = request.scene.path.take().unwrap_or_default();
             let message = format!(
                 "The photo {} is not there any more; the one shown is used",
                 missing.display()
             );
             self.notify(Level::Warning, message, Some((Command::OpenPhoto, "Find the photo")));
-            request.scene.clone_from(&self.settings.scene);
+            request.scene.path.clone_from(&self.settings.scene.path);
         }
         self.seed_locked = true;
         if model_is_there && is_by_model {
             self.send_chore(Chore::CompareModel {
                 image: path.to_owned(),
-                key: Box::new(request.model_key()),
+                key: Box::new(request.model.clone()),
                 sha256: settings.model.sha256,
             });
         }
@@ -199,8 +200,8 @@ fn step_images(lane: &Lane) -> Vec<NamedImage> {
                     "Step {} of {steps}, sigma {:.4}, {what}\nMix: {}, Seed: {}",
                     (step + 1).min(steps),
                     frame.sigma,
-                    lane.request.mix,
-                    lane.request.seed
+                    lane.request.sampling.mix,
+                    lane.request.sampling.seed
                 ),
             });
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use mdsd3_engine::analyze::AnalyzeRequest;
 use mdsd3_engine::analyze::formation::Formation;
-use mdsd3_engine::protocol::{CancelReason, Request, RunId};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::{CancelReason, Request};
+use mdsd3_words::RenderRequest;
+use mdsd3_words::lane::RunId;
 
 use super::{Effect, State};
 use crate::notice::Level;
@@ -64,11 +65,10 @@ impl ActiveStudy {
 impl State {
     /// The run whose classes would be measured: the selected lane's, with every class that the Mixer shows.
     fn formation_request(&self) -> RenderRequest {
-        RenderRequest {
-            mix: self.settings.mix.clone(),
-            branch: None,
-            ..self.request()
-        }
+        let mut request = self.request();
+        request.sampling.mix.clone_from(&self.settings.sampling.mix);
+        request.branch = None;
+        request
     }
 
     /// Why formation can't be measured now; `None` when it can.

@@ -1,6 +1,6 @@
 //! Single heads: which class owns a head, and ratios of their own.
 
-use mdsd3_engine::HeadRatio;
+use mdsd3_words::HeadRatio;
 
 use super::State;
 use crate::notice::Level;
@@ -14,7 +14,7 @@ impl State {
 
     /// The ratio that a head was given of its own.
     pub fn single_head(&self, head: usize) -> Option<f32> {
-        let single = self.settings.head_ratios.iter().find(|one| one.head() == head);
+        let single = self.settings.sampling.head_ratios.iter().find(|one| one.head() == head);
         single.map(|one| one.ratio())
     }
 
@@ -22,28 +22,28 @@ impl State {
     pub fn head_ratio(&self, head: usize) -> f32 {
         let of_class = || {
             let class = self.owner_of_head(head).and_then(|index| self.classes().get(index));
-            class.map_or(0.0, |class| self.settings.mix.ratio(class))
+            class.map_or(0.0, |class| self.settings.sampling.mix.ratio(class))
         };
         self.single_head(head).unwrap_or_else(of_class)
     }
 
     /// Gives a head a ratio of its own; `None` lets it follow its class.
     pub fn set_head(&mut self, head: usize, ratio: Option<f32>) {
-        let single = &mut self.settings.head_ratios;
+        let single = &mut self.settings.sampling.head_ratios;
         single.retain(|one| one.head() != head);
         if let Some(ratio) = ratio {
             match HeadRatio::new(head, ratio) {
                 Ok(one) => single.push(one),
                 Err(error) => self.log.push(self.now_secs, Level::Warning, error.to_string()),
             }
-            self.settings.head_ratios.sort_by_key(|one| one.head());
+            self.settings.sampling.head_ratios.sort_by_key(|one| one.head());
         }
         self.settings_changed();
     }
 
     /// Lets every head follow its class.
     pub fn release_heads(&mut self) {
-        self.settings.head_ratios.clear();
+        self.settings.sampling.head_ratios.clear();
         self.settings_changed();
     }
 }

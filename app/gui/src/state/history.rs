@@ -3,7 +3,8 @@
 //! Nobody reports changes. [`History::observe`] looks at the settings once per frame and makes an entry when they have come
 //! to rest: a drag, however long, is one entry, and so is a burst of key presses.
 
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::RenderRequest;
+use mdsd3_words::settings::Settings;
 
 use super::LaneSetup;
 
@@ -130,48 +131,32 @@ impl History {
 
 /// What two states differ in, in the Mixer's words.
 fn difference(before: &Undoable, after: &Undoable) -> &'static str {
-    let (a, b) = (&before.settings, &after.settings);
-    let fields: [(&'static str, bool); 15] = [
-        ("photo", a.scene != b.scene),
-        ("ratios", a.mix != b.mix),
-        (
-            "initial noise",
-            (a.alpha, a.beta, a.start_at_noise_share) != (b.alpha, b.beta, b.start_at_noise_share),
-        ),
-        ("steps", a.steps != b.steps),
-        ("guidance", (a.guidance - b.guidance).abs() > 0.0),
-        ("seed", a.seed != b.seed),
-        ("seed lock", before.seed_locked != after.seed_locked),
-        ("curves", a.curves != b.curves),
-        ("heads", a.head_ratios != b.head_ratios),
-        (
-            "adapter strength",
-            (a.adapter_strength - b.adapter_strength).abs() > 0.0,
-        ),
-        ("size", (a.size, a.fit) != (b.size, b.fit)),
-        ("sampler", (a.sampler, a.sampler_aid) != (b.sampler, b.sampler_aid)),
-        (
-            "prompt",
-            (&a.prompt, &a.negative_prompt) != (&b.prompt, &b.negative_prompt),
-        ),
-        ("model", a.model_key() != b.model_key()),
-        ("lanes", before.lanes != after.lanes),
-    ];
-    let mut changed = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name);
-    match (changed.next(), changed.next()) {
-        (Some(one), None) => one,
+    let mut changed = before.settings.differences(&after.settings);
+    if before.seed_locked != after.seed_locked {
+        changed.push("seed lock");
+    }
+    if before.lanes != after.lanes {
+        changed.push("lanes");
+    }
+    match changed[..] {
+        [one] => one,
         _ => "several settings",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mdsd3_words::Sampling;
+
     use super::*;
 
     fn with_steps(steps: usize) -> Undoable {
         Undoable {
             settings: RenderRequest {
-                steps,
+                sampling: Sampling {
+                    steps,
+                    ..Sampling::default()
+                },
                 ..RenderRequest::default()
             },
             seed_locked: true,

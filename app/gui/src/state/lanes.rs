@@ -13,11 +13,10 @@ mod document;
 mod edit;
 mod preset;
 
-use mdsd3_engine::Mix;
-use mdsd3_engine::branch::Branch;
 use mdsd3_engine::degrade;
-use mdsd3_engine::protocol::{LaneId, LaneKind, LaneRequest};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::LaneRequest;
+use mdsd3_words::lane::{LaneId, LaneKind};
+use mdsd3_words::{Branch, Mix, RenderRequest, Sampling};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -160,7 +159,7 @@ impl State {
             }) => with_own(own, &self.settings),
             _ => self.shared(),
         };
-        request.scene = self.scene.as_ref().and_then(|scene| scene.path.clone());
+        request.scene.path = self.scene.as_ref().and_then(|scene| scene.path.clone());
         if let Some(slot) = self.lanes.slots.get(index) {
             limit_mix(&mut request, &slot.setup);
         }
@@ -212,14 +211,13 @@ impl State {
 
     /// The shared settings with every class off.
     pub(super) fn clean_request(&self) -> RenderRequest {
-        RenderRequest {
-            scene: self.scene.as_ref().and_then(|scene| scene.path.clone()),
-            mix: Mix::new(),
-            curves: Vec::new(),
-            head_ratios: Vec::new(),
-            branch: None,
-            ..self.shared()
-        }
+        let mut request = self.shared();
+        request.scene.path = self.scene.as_ref().and_then(|scene| scene.path.clone());
+        request.sampling.mix = Mix::new();
+        request.sampling.curves.clear();
+        request.sampling.head_ratios.clear();
+        request.branch = None;
+        request
     }
 
     /// The result of a lane, to be changed; the clean branch's too.
@@ -247,24 +245,9 @@ impl State {
     }
 }
 
-/// Whether two runs start from the same latents on the same schedule, so that their steps can be compared pixel by pixel.
-#[allow(clippy::float_cmp)] // settings that people type, not results
-pub fn same_noise(a: &RenderRequest, b: &RenderRequest) -> bool {
-    let (a, b) = (a.start(), b.start());
-    a.scene == b.scene
-        && a.size == b.size
-        && a.fit == b.fit
-        && a.seed == b.seed
-        && a.alpha == b.alpha
-        && a.beta == b.beta
-        && a.first_sigma() == b.first_sigma()
-        && a.steps == b.steps
-        && a.model_key() == b.model_key()
-}
-
 /// "haze + rain", or "clean".
 fn mix_name(request: &RenderRequest) -> String {
-    let mut classes: Vec<&str> = request.mix.active().map(|(class, _)| class).collect();
+    let mut classes: Vec<&str> = request.sampling.mix.active().map(|(class, _)| class).collect();
     classes.sort_unstable();
     if classes.is_empty() {
         "clean".to_owned()
@@ -275,40 +258,17 @@ fn mix_name(request: &RenderRequest) -> String {
 
 /// A lane's own mix and sampling settings; seed, photo and model stay `common`'s, also in the runs that it branches from.
 fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
-    let RenderRequest {
-        mix,
-        curves,
-        head_ratios,
-        alpha,
-        beta,
-        start_at_noise_share,
-        steps,
-        guidance,
-        sampler,
-        sampler_aid,
-        prompt,
-        negative_prompt,
-        branch,
-        ..
-    } = own.clone();
+    let from_own = |branch: &Branch| Branch {
+        step: branch.step,
+        from: with_own(&branch.from, common),
+    };
     RenderRequest {
-        mix,
-        curves,
-        head_ratios,
-        alpha,
-        beta,
-        start_at_noise_share,
-        steps,
-        guidance,
-        sampler,
-        sampler_aid,
-        prompt,
-        negative_prompt,
-        branch: branch.map(|branch| {
-            let Branch { step, from } = *branch;
-            let from = with_own(&from, common);
-            Box::new(Branch { step, from })
-        }),
+        sampling: Sampling {
+            seed: common.sampling.seed,
+            adapter_strength: common.sampling.adapter_strength,
+            ..own.sampling.clone()
+        },
+        branch: own.branch.as_deref().map(from_own).map(Box::new),
         ..common.clone()
     }
 }
@@ -317,7 +277,7 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
 fn limit_mix(request: &mut RenderRequest, setup: &LaneSetup) {
     let physical = setup.kind == LaneKind::Physical;
     let mut mix = Mix::new();
-    for (class, ratio) in request.mix.iter() {
+    for (class, ratio) in request.sampling.mix.iter() {
         let listed = setup
             .classes
             .as_ref()
@@ -328,7 +288,7 @@ fn limit_mix(request: &mut RenderRequest, setup: &LaneSetup) {
             mix.set(class, if listed { ratio } else { 0.0 }).ok();
         }
     }
-    request.mix = mix;
+    request.sampling.mix = mix;
     if physical {
         request.branch = None;
     }

@@ -28,10 +28,12 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mdsd3_engine::protocol::{CancelReason, ModelSummary, Request, Rgba8, RunId, SpectrumFrame, StepView};
+use mdsd3_engine::protocol::{CancelReason, Request, StepView};
 use mdsd3_engine::queue::QueueRequest;
-use mdsd3_engine::request::RenderRequest;
 use mdsd3_engine::training::TrainingRequest;
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_words::lane::RunId;
+use mdsd3_words::{ModelSummary, RenderRequest};
 
 use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
@@ -39,7 +41,7 @@ use crate::run::ActiveRun;
 pub use files::typed_path;
 pub use queries::Activity;
 
-pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes, same_noise};
+pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes};
 
 /// How long a slider must rest before a run that it interrupted starts again.
 const RERUN_DELAY_SECS: f64 = 0.2;
@@ -167,16 +169,16 @@ impl ViewChoice {
 }
 
 impl State {
-    /// A studio that waits for the engine's model, which loads by itself, and asks for `settings.scene`.
+    /// A studio that waits for the engine's model, which loads by itself, and asks for `settings.scene.path`.
     pub fn new(settings: RenderRequest) -> Self {
         let mut state = Self {
             settings,
             seed_locked: true,
             ..Self::default()
         };
-        state.desk.draft = model::ModelDraft::of(&state.settings.model_key());
+        state.desk.draft = model::ModelDraft::of(&state.settings.model);
         state.outstanding.push_back(Outstanding::Model);
-        state.open_scene(state.settings.scene.clone());
+        state.open_scene(state.settings.scene.path.clone());
         state
     }
 

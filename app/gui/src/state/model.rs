@@ -1,12 +1,11 @@
 //! The Model pane's behaviour: a draft of what to load, what a look at it found, and loading.
 
-use std::path::PathBuf;
-
 use mdsd3_engine::chores::{Chore, Inspection};
 use mdsd3_engine::device::DeviceReport;
 use mdsd3_engine::inspect::MemoryReport;
-use mdsd3_engine::loaded::{ModelKey, ModelParts};
 use mdsd3_engine::protocol::Request;
+use mdsd3_words::ModelSettings;
+use mdsd3_words::model::ModelPath;
 
 use super::{Effect, Outstanding, State, typed_path};
 use crate::notice::Level;
@@ -17,18 +16,8 @@ const LOOK_DELAY_SECS: f64 = 0.5;
 /// What is written in the Model pane; empty fields mean "none" or "as in the checkpoint".
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelDraft {
-    /// Checkpoint folder or file; empty for the bundled model.
-    pub model: String,
-    /// Adapter file.
-    pub adapter: String,
-    /// Autoencoder.
-    pub vae: String,
-    /// Tiny autoencoder for previews.
-    pub preview_vae: String,
-    /// Text encoders.
-    pub text_encoder: String,
-    /// Tokenizers.
-    pub tokenizer: String,
+    /// Its paths, by [`ModelPath`].
+    paths: [String; 6],
     /// Attention heads, for a file whose shapes do not tell them; 0 when they do.
     pub heads: usize,
     /// Compute device.
@@ -37,85 +26,45 @@ pub struct ModelDraft {
     pub dtype: String,
 }
 
-/// A path of the draft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ModelField {
-    /// The checkpoint.
-    Model,
-    /// The adapter.
-    Adapter,
-    /// The autoencoder.
-    Vae,
-    /// The tiny autoencoder for previews.
-    PreviewVae,
-    /// The text encoders.
-    TextEncoder,
-    /// The tokenizers.
-    Tokenizer,
-}
-
-impl ModelField {
-    /// What the pane calls it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Model => "Checkpoint",
-            Self::Adapter => "Adapter",
-            Self::Vae => "Autoencoder",
-            Self::PreviewVae => "Preview decoder",
-            Self::TextEncoder => "Text encoders",
-            Self::Tokenizer => "Tokenizers",
-        }
-    }
-}
-
 impl ModelDraft {
+    /// A path of the draft.
+    pub fn path(&self, path: ModelPath) -> &str {
+        &self.paths[path as usize]
+    }
+
     /// A path of the draft, to be edited.
-    pub fn field(&mut self, field: ModelField) -> &mut String {
-        match field {
-            ModelField::Model => &mut self.model,
-            ModelField::Adapter => &mut self.adapter,
-            ModelField::Vae => &mut self.vae,
-            ModelField::PreviewVae => &mut self.preview_vae,
-            ModelField::TextEncoder => &mut self.text_encoder,
-            ModelField::Tokenizer => &mut self.tokenizer,
-        }
+    pub fn path_mut(&mut self, path: ModelPath) -> &mut String {
+        &mut self.paths[path as usize]
     }
 
     /// The draft that describes a model.
-    pub fn of(key: &ModelKey) -> Self {
-        let text = |path: &Option<PathBuf>| {
-            path.as_ref()
-                .map_or_else(String::new, |path| path.display().to_string())
-        };
-        Self {
-            model: text(&key.path),
-            adapter: text(&key.parts.adapter),
-            vae: text(&key.parts.vae),
-            preview_vae: text(&key.parts.preview_vae),
-            text_encoder: text(&key.parts.text_encoder),
-            tokenizer: text(&key.parts.tokenizer),
+    pub fn of(key: &ModelSettings) -> Self {
+        let mut draft = Self {
             heads: key.parts.heads.unwrap_or(0),
             device: key.device.clone(),
             dtype: key.dtype.clone(),
+            ..Self::default()
+        };
+        for (path, value) in key.clone().paths_mut() {
+            let text = value.as_ref().map(|value| value.display().to_string());
+            *draft.path_mut(path) = text.unwrap_or_default();
         }
+        draft
     }
 
     /// The model that the draft describes.
-    pub fn key(&self) -> ModelKey {
-        let path = |text: &str| (!text.trim().is_empty()).then(|| typed_path(text));
-        ModelKey {
-            path: path(&self.model),
-            parts: ModelParts {
-                vae: path(&self.vae),
-                preview_vae: path(&self.preview_vae),
-                text_encoder: path(&self.text_encoder),
-                tokenizer: path(&self.tokenizer),
-                adapter: path(&self.adapter),
-                heads: Some(self.heads).filter(|heads| *heads > 0),
-            },
+    pub fn key(&self) -> ModelSettings {
+        let mut key = ModelSettings {
             device: self.device.clone(),
             dtype: self.dtype.clone(),
+            ..ModelSettings::default()
+        };
+        key.parts.heads = Some(self.heads).filter(|heads| *heads > 0);
+        for (path, value) in key.paths_mut() {
+            let text = self.path(path);
+            *value = (!text.trim().is_empty()).then(|| typed_path(text));
         }
+        key
     }
 }
 
@@ -127,8 +76,8 @@ pub struct ModelDesk {
     /// The devices of this machine; empty until they were asked for.
     pub devices: Vec<DeviceReport>,
     /// The newest look at a model, and whether it succeeded.
-    looked: Option<(ModelKey, Result<Box<Inspection>, String>)>,
-    asked: Option<ModelKey>,
+    looked: Option<(ModelSettings, Result<Box<Inspection>, String>)>,
+    asked: Option<ModelSettings>,
     seen: ModelDraft,
     changed_at_secs: f64,
     asked_devices: bool,
@@ -181,7 +130,7 @@ impl State {
 
     /// Whether the draft describes the model that is loaded.
     pub fn draft_is_loaded(&self) -> bool {
-        self.model.is_some() && self.desk.draft.key() == self.settings.model_key()
+        self.model.is_some() && self.desk.draft.key() == self.settings.model
     }
 
     /// Loads the model of the draft.
@@ -194,23 +143,22 @@ impl State {
 
     /// Goes back to the bundled model.
     pub fn load_bundled_model(&mut self) {
-        let key = ModelKey {
-            path: None,
-            parts: ModelParts::default(),
+        let key = ModelSettings {
             device: self.desk.draft.device.clone(),
             dtype: self.desk.draft.dtype.clone(),
+            ..ModelSettings::default()
         };
         self.desk.draft = ModelDraft::of(&key);
         self.load_draft();
     }
 
     /// Loads a model in place of the present one.
-    pub fn load_model(&mut self, key: ModelKey) {
+    pub fn load_model(&mut self, key: ModelSettings) {
         self.stop();
         self.for_each_settings(|settings| {
-            settings.set_model_key(&key);
-            if settings.adapter.is_none() {
-                settings.adapter_strength = 1.0;
+            settings.model.clone_from(&key);
+            if settings.model.parts.adapter.is_none() {
+                settings.sampling.adapter_strength = 1.0;
             }
         });
         self.model = None;
@@ -231,7 +179,11 @@ impl State {
     /// What the draft's model would take at the Mixer's size and the draft's dtype.
     pub fn memory_verdict(&self) -> Option<MemoryVerdict> {
         let inspection = self.look()?.as_ref().ok()?;
-        let row = memory_row(&inspection.report.memory, &self.desk.draft.dtype, self.settings.size)?;
+        let row = memory_row(
+            &inspection.report.memory,
+            &self.desk.draft.dtype,
+            self.settings.scene.size,
+        )?;
         let needed_bytes = row.weights_bytes + row.scene_bytes + row.working_bytes;
         let on_processor = self.desk.draft.device == "cpu";
         let available_bytes = inspection
@@ -258,7 +210,7 @@ impl State {
         format!("It will probably not fit: {}.", ways.join("; "))
     }
 
-    pub(super) fn model_looked_at(&mut self, key: ModelKey, outcome: Result<Box<Inspection>, String>) {
+    pub(super) fn model_looked_at(&mut self, key: ModelSettings, outcome: Result<Box<Inspection>, String>) {
         self.desk.looked = Some((key, outcome));
     }
 
@@ -268,7 +220,7 @@ impl State {
 }
 
 /// What a model is called while it is loaded.
-fn model_name(key: &ModelKey) -> String {
+fn model_name(key: &ModelSettings) -> String {
     key.path
         .as_ref()
         .map_or_else(|| "the bundled model".to_owned(), |path| path.display().to_string())
@@ -287,14 +239,14 @@ mod tests {
 
     #[test]
     fn a_draft_and_the_model_it_describes_agree() {
-        let draft = ModelDraft {
-            model: " /models/sd3 ".to_owned(),
-            adapter: "'/models/rain.safetensors'".to_owned(),
+        let mut draft = ModelDraft {
             heads: 24,
             device: "cuda:0".to_owned(),
             dtype: "bf16".to_owned(),
             ..ModelDraft::default()
         };
+        " /models/sd3 ".clone_into(draft.path_mut(ModelPath::Model));
+        "'/models/rain.safetensors'".clone_into(draft.path_mut(ModelPath::Adapter));
         let key = draft.key();
         assert_eq!(key.path.as_deref(), Some(std::path::Path::new("/models/sd3")));
         assert_eq!((key.parts.heads, key.parts.vae.clone()), (Some(24), None));

@@ -1,7 +1,8 @@
 //! What views ask.
 
-use mdsd3_engine::protocol::{RunId, StepFrame};
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_engine::protocol::StepFrame;
+use mdsd3_words::RenderRequest;
+use mdsd3_words::lane::RunId;
 
 use super::{Outstanding, State};
 use crate::lane::{Cursor, Lane};
@@ -126,7 +127,7 @@ impl State {
         }
         let mut requests = (0..self.lanes().len()).map(|index| self.request_of(index));
         let refused = requests.find_map(|request| request.check(model).err());
-        refused.map(|error| error.one_line())
+        refused.map(|error| error.to_string())
     }
 
     /// The run of the selected lane's result, once it is finished and can be saved.
@@ -143,6 +144,7 @@ impl State {
         };
         let active: Vec<String> = self
             .settings
+            .sampling
             .mix
             .active()
             .map(|(class, ratio)| format!("{class}={ratio}"))
@@ -158,7 +160,7 @@ impl State {
         format!(
             "{progress}{}: {mix}, seed {} · MDSD3 Studio",
             scene.name(),
-            self.settings.seed
+            self.settings.sampling.seed
         )
     }
 

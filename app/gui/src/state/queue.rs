@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use mdsd3_engine::export::layout::LayoutKind;
-use mdsd3_engine::export::plan::{EngineKind, GridRequest, scene_patterns};
+use mdsd3_engine::export::plan::{GridRequest, scene_patterns};
 use mdsd3_engine::queue::{QueueEntry, QueueId, QueueRequest, QueueState};
+use mdsd3_words::made::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, State};
@@ -128,8 +129,8 @@ impl State {
     /// Puts the selected lane's mix, or a grid around it, into the queue.
     pub fn queue_mix(&mut self) {
         let mut run = self.request();
-        let photo = run.scene.take();
-        if run.mix.is_clean() {
+        let photo = run.scene.path.take();
+        if run.sampling.mix.is_clean() {
             let message = "No class is above 0, so there is nothing to export: raise one in the Mixer";
             self.notify(Level::Warning, message, None);
             return;
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn a_grid_is_asked_for_around_the_selected_mix() {
         let mut state = State::default();
-        state.settings.mix = "rain=0.8".parse().expect("a mix");
+        state.settings.sampling.mix = "rain=0.8".parse().expect("a mix");
         state.queue.form.around = Around::Grid;
         state.queue.form.root = "/data/sets".to_owned();
         state.queue_mix();
@@ -257,7 +258,7 @@ mod tests {
         };
         assert_eq!((grid.factors.len(), root.as_path()), (4, Path::new("/data/sets")));
         assert!(grid.scenes.is_empty(), "the demo photo is written by the engine");
-        state.settings.mix = "rain=0".parse().expect("a mix");
+        state.settings.sampling.mix = "rain=0".parse().expect("a mix");
         state.queue_mix();
         assert!(state.take_effects().is_empty() && state.notices[0].message.contains("Mixer"));
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use mdsd3_engine::protocol::Rgba8;
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::RenderRequest;
+use mdsd3_words::image::Rgba8;
 
 use super::State;
 
@@ -38,7 +38,7 @@ pub struct SeedImage {
 impl State {
     /// The strip, the present seed always among it.
     pub fn seed_strip(&mut self) -> Vec<SeedImage> {
-        let seed = self.settings.seed;
+        let seed = self.settings.sampling.seed;
         let strip = &mut self.seeds.seeds;
         if strip.is_empty() {
             strip.extend((0..SEEDS as u64).map(|offset| seed.wrapping_add(offset)));
@@ -63,8 +63,8 @@ impl State {
     /// Uses a seed of the strip.
     pub fn choose_seed(&mut self, seed: u64) {
         self.abandon_strip();
-        if self.settings.seed != seed {
-            self.settings.seed = seed;
+        if self.settings.sampling.seed != seed {
+            self.settings.sampling.seed = seed;
             self.settings_changed();
         }
     }
@@ -74,7 +74,7 @@ impl State {
         let missing = self.seed_strip().into_iter().filter(|one| !one.is_current);
         self.seeds.waiting = missing.map(|one| one.seed).collect();
         if !self.seeds.waiting.is_empty() {
-            self.seeds.return_to.get_or_insert(self.settings.seed);
+            self.seeds.return_to.get_or_insert(self.settings.sampling.seed);
             self.next_of_strip();
         }
     }
@@ -94,7 +94,7 @@ impl State {
     pub(super) fn end_strip(&mut self) {
         self.seeds.waiting.clear();
         if let Some(seed) = self.seeds.return_to.take() {
-            self.settings.seed = seed;
+            self.settings.sampling.seed = seed;
             self.accept_settings();
         }
     }
@@ -106,7 +106,7 @@ impl State {
         }
         match self.seeds.waiting.pop_front() {
             Some(seed) => {
-                self.settings.seed = seed;
+                self.settings.sampling.seed = seed;
                 self.accept_settings();
                 self.start_run();
                 if self.active.is_none() {
@@ -123,10 +123,13 @@ impl State {
             let strip = self.seeds.seeds.clone();
             self.seeds.images.retain(|seed, _| strip.contains(seed));
         }
-        self.seeds.images.insert(request.seed, (request.clone(), image.clone()));
+        self.seeds
+            .images
+            .insert(request.sampling.seed, (request.clone(), image.clone()));
     }
 }
 
-fn with_seed(request: RenderRequest, seed: u64) -> RenderRequest {
-    RenderRequest { seed, ..request }
+fn with_seed(mut request: RenderRequest, seed: u64) -> RenderRequest {
+    request.sampling.seed = seed;
+    request
 }

@@ -1,6 +1,8 @@
 //! The state's behaviour, event by event.
 
-use mdsd3_engine::protocol::{Event, LaneBatch, LaneId, StepFrame};
+use mdsd3_engine::protocol::{Event, LaneBatch, StepFrame};
+use mdsd3_words::Sampling;
+use mdsd3_words::lane::LaneId;
 
 mod lanes;
 
@@ -29,13 +31,19 @@ fn model(classes: &[&str]) -> ModelSummary {
 #[test]
 fn a_preset_holds_where_sampling_starts() {
     let mut state = ready();
-    (state.settings.beta, state.settings.start_at_noise_share) = (0.5, true);
+    (
+        state.settings.sampling.beta,
+        state.settings.sampling.start_at_noise_share,
+    ) = (0.5, true);
     state.save_preset("Late");
     let (saved, built_in) = (state.presets[0].clone(), state.built_in_presets().remove(0));
     state.apply_mix_preset(&built_in);
-    assert!(!state.settings.start_at_noise_share, "built-in presets start at 1");
+    assert!(
+        !state.settings.sampling.start_at_noise_share,
+        "built-in presets start at 1"
+    );
     state.apply_mix_preset(&saved);
-    assert!(state.settings.start_at_noise_share && state.settings.beta > 0.4);
+    assert!(state.settings.sampling.start_at_noise_share && state.settings.sampling.beta > 0.4);
 }
 
 /// The lane that is there from the start.
@@ -91,7 +99,10 @@ fn frame(run: RunId, step: usize, view: StepView) -> StepFrame {
 /// A state with a model and a photo, and nothing left to send.
 pub(super) fn ready() -> State {
     let mut state = State::new(RenderRequest {
-        steps: 3,
+        sampling: Sampling {
+            steps: 3,
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     });
     state.apply(Event::ModelLoaded(model(&["rain", "haze"])));
@@ -132,15 +143,15 @@ fn mix_waits_for_the_model_and_the_photo() {
 #[test]
 fn classes_of_another_checkpoint_are_dropped_from_the_mix() {
     let mut state = State::new(RenderRequest::default());
-    state.settings.mix = "fog=1,rain=0.5".parse().expect("well formed");
+    state.settings.sampling.mix = "fog=1,rain=0.5".parse().expect("well formed");
     state.apply(Event::ModelLoaded(model(&["rain", "haze"])));
-    assert_eq!(state.settings.mix.to_string(), "rain=0.5,haze=0");
+    assert_eq!(state.settings.sampling.mix.to_string(), "rain=0.5,haze=0");
 }
 
 #[test]
 fn an_impossible_size_blocks_the_mix_with_the_engines_words() {
     let mut state = ready();
-    state.settings.size = 250;
+    state.settings.scene.size = 250;
     assert!(
         state
             .mix_blocker()
@@ -350,7 +361,7 @@ fn another_photo_takes_the_old_steps_off_the_screen() {
     state.apply(scene(Some("b.png")));
     assert!(state.lane().is_none());
     assert_eq!(state.recent, [PathBuf::from("b.png")]);
-    assert_eq!(state.request().scene, Some("b.png".into()));
+    assert_eq!(state.request().scene.path, Some("b.png".into()));
 }
 
 #[test]
@@ -380,8 +391,8 @@ fn seeds_differ_and_can_be_read_out() {
     let mut seen = std::collections::HashSet::new();
     for _ in 0..100 {
         state.new_seed();
-        assert!(state.settings.seed < 1_000_000);
-        seen.insert(state.settings.seed);
+        assert!(state.settings.sampling.seed < 1_000_000);
+        seen.insert(state.settings.sampling.seed);
     }
     assert!(seen.len() > 90);
 }

@@ -5,6 +5,7 @@ pub mod report;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_words::{ModelParts, ModelSummary};
 
 use super::context::{Context, LearnedContext};
 use super::masked::MaskedTransformer;
@@ -14,9 +15,8 @@ use crate::config::{MiniConfig, PredictionKind};
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
-use crate::io::layout::ModelParts;
 use crate::mmdit::{Mmdit, class_heads};
-use crate::pipeline::{Codec, Parts, Pipeline, PipelineInfo};
+use crate::pipeline::{Codec, Parts, Pipeline};
 use crate::sampler::prediction::{ClassPriors, Prediction};
 
 /// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
@@ -137,10 +137,10 @@ impl Family for Mini {
     }
 }
 
-fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {
+fn info(config: &MiniConfig, parameters: u64) -> ModelSummary {
     let t = &config.transformer;
     let multiple = config.autoencoder.factor * t.patch_size;
-    PipelineInfo {
+    ModelSummary {
         name: config.name.clone(),
         classes: t.classes.clone(),
         class_heads: class_heads(t.classes.len(), t.num_attention_heads)
@@ -154,5 +154,6 @@ fn info(config: &MiniConfig, parameters: u64) -> PipelineInfo {
         size_multiple: multiple as u32,
         max_size: (multiple * t.pos_embed_max_size) as u32,
         notes: Vec::new(),
+        ..ModelSummary::default()
     }
 }

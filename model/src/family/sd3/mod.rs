@@ -5,6 +5,7 @@ mod report;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_words::{ModelParts, ModelSummary};
 
 use super::context::Context;
 use super::masked::MaskedTransformer;
@@ -14,9 +15,9 @@ use crate::config::MmditConfig;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::{Weights, shortened};
-use crate::io::layout::{ModelParts, Sd3Checkpoint, TEXT_PARTS, transformer_files};
+use crate::io::layout::{Sd3Checkpoint, TEXT_PARTS, transformer_files};
 use crate::mmdit::{Mmdit, class_heads};
-use crate::pipeline::{Codec, Parts, Pipeline, PipelineInfo};
+use crate::pipeline::{Codec, Parts, Pipeline};
 use crate::sampler::prediction::Prediction;
 use crate::text::TextEncoders;
 
@@ -127,7 +128,7 @@ pub fn config_with_classes(config: &MmditConfig, adapter: Option<&Adapter>) -> R
     Ok(config)
 }
 
-fn info(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapter>, factor: usize) -> PipelineInfo {
+fn info(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapter>, factor: usize) -> ModelSummary {
     let multiple = factor.max(FACTOR) * config.patch_size;
     let parts: [Option<&Weights>; 2] = [
         Some(&checkpoint.transformer),
@@ -146,7 +147,7 @@ fn info(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapt
         .chain(text)
         .chain(adapter.map(Adapter::parameters))
         .sum();
-    PipelineInfo {
+    ModelSummary {
         name: checkpoint.name.clone(),
         classes: config.classes.clone(),
         class_heads: class_heads(config.classes.len(), config.num_attention_heads)
@@ -160,6 +161,7 @@ fn info(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapt
         size_multiple: multiple as u32,
         max_size: (multiple * config.pos_embed_max_size) as u32,
         notes: notes(checkpoint, config),
+        ..ModelSummary::default()
     }
 }
 

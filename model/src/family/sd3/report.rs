@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device};
+use mdsd3_words::ModelParts;
 
 use super::config_with_classes;
 use crate::adapter::Adapter;
@@ -10,7 +11,7 @@ use crate::autoencoder::{KlAutoencoder, KlConfig};
 use crate::error::ModelError;
 use crate::inspect::{ModelReport, PartReport, TransformerCheck, classes, compare, dtypes, memory, part_report};
 use crate::io::checkpoint::Weights;
-use crate::io::layout::{AutoencoderKind, ModelParts, Sd3Checkpoint, TEXT_PARTS};
+use crate::io::layout::{AutoencoderKind, Sd3Checkpoint, TEXT_PARTS};
 use crate::io::skeleton::Skeleton;
 use crate::text::TextEncoders;
 

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::ModelParts;
 use serde_json::Value;
 
 use super::files::{bad, first_safetensors, folder_of, json, text, weights_in};
-use super::{ModelParts, infer, keys};
+use super::{infer, keys};
 use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
 

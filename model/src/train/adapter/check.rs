@@ -1,7 +1,8 @@
 //! What a recipe must hold to.
 
+use mdsd3_words::Mix;
+
 use super::recipe::{AdapterRecipe, Timesteps};
-use crate::mix::Mix;
 
 /// The scale beyond which the mode distribution folds back (Esser et al. 2024, equation 20).
 const LARGEST_MODE_SCALE: f64 = 2.0 / (std::f64::consts::PI - 2.0);

@@ -1,6 +1,7 @@
 //! What a step trains on, drawn by (seed, step, sample) alone, so that a resumed run draws what an unbroken one would have.
 
 use candle_core::{Device, Tensor};
+use mdsd3_words::Mix;
 use rand_chacha::rand_core::Rng;
 
 use super::base::Prompts;
@@ -9,7 +10,6 @@ use super::objective::{Batch, Conditions, draw_sigma};
 use super::recipe::{AdapterRecipe, MaskValues};
 use super::{CLEAN_PROMPT, NO_PROMPT};
 use crate::error::ModelError;
-use crate::mix::Mix;
 use crate::mmdit::head_mask;
 use crate::sampler::noise::{gaussian, normals, stream, unit};
 use crate::train::variables::name_key;

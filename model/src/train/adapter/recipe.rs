@@ -5,10 +5,10 @@ mod objective;
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::ModelParts;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
-use crate::io::layout::ModelParts;
 use crate::train::report::Reporting;
 
 pub use data::{Data, DataLayout, Mixes};

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
+use mdsd3_words::Mix;
 
 use super::base::{Autoencoder, BaseModel};
 use super::data::{self, Cache, Prepared};
@@ -18,7 +19,6 @@ use super::{CLEAN_PROMPT, NO_PROMPT};
 use crate::degrade::CLASSES;
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
-use crate::mix::Mix;
 use crate::train::keep::Keeper;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Report;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
+use mdsd3_words::ModelParts;
 
 use super::base::BaseModel;
 use super::gradients::{losses, velocity};
 use super::network::Network;
 use super::objective::{Batch, Conditions};
 use super::recipe::{AdapterRecipe, CleanPathMode};
-use crate::io::layout::ModelParts;
 use crate::mmdit::{Conditioning, Mmdit};
 use crate::pipeline::Pipeline;
 use crate::sampler::noise::gaussian;

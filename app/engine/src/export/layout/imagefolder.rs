@@ -1,12 +1,12 @@
 //! Hugging Face imagefolder: `train/metadata.jsonl` with `file_name` (the image) and `gt_file_name` (the column `gt`), and one
 //! column per parameter; the part is `train` without a split.
 
+use mdsd3_words::made::EngineKind;
 use serde_json::{Map, Value};
 
 use super::{Done, Layout, List, Place, list_per_part, lq_extension, stem, under};
 use crate::error::EngineError;
 use crate::export::check::bad;
-use crate::export::plan::EngineKind;
 use crate::export::sweep::{Job, Sweep};
 
 pub(super) struct Imagefolder;

@@ -12,9 +12,9 @@ mod restormer;
 mod webdataset;
 
 pub use mdsd3_model::pair_layout::LayoutKind;
+use mdsd3_words::made::ImageFormat;
 
 use super::mixes;
-use super::plan::ImageFormat;
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
 

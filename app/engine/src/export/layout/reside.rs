@@ -2,10 +2,11 @@
 //! stands before the first `_`, so here they are the haze ratio and the pair's number. Hazy images are JPEG and clear ones PNG,
 //! as in its outdoor test set: readers take any hazy file and put `.png` behind the clear one's name.
 
+use mdsd3_words::made::ImageFormat;
+
 use super::{Layout, Place, classes_in_order, in_part, lq_extension};
 use crate::error::EngineError;
 use crate::export::check::bad;
-use crate::export::plan::ImageFormat;
 use crate::export::sweep::{Job, Sweep};
 
 pub(super) struct Reside;

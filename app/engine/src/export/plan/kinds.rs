@@ -2,17 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What makes the degraded image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// The network.
-    #[default]
-    Mdsd3,
-    /// The formulas of `mdsd3 degrade`.
-    Physical,
-}
-
 /// What a pair's lq is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,33 +10,6 @@ pub enum LqKind {
     Composited,
     /// `decode(z)`; the physical engine's image, which no autoencoder has touched.
     Decoded,
-}
-
-/// File format of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageFormat {
-    /// Lossless.
-    #[default]
-    Png,
-    /// Smaller, with a faint degradation of its own.
-    Jpeg,
-}
-
-impl ImageFormat {
-    /// The extension of its files.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-        }
-    }
-
-    /// For serde: what is as everywhere else need not be written.
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes the field as it is
-    pub(crate) fn is_png(&self) -> bool {
-        *self == Self::Png
-    }
 }
 
 /// Images that a pair can carry beside gt and lq.

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::error::one_line;
+use mdsd3_words::made::{EngineKind, ImageFormat};
+use mdsd3_words::settings::Settings;
+use mdsd3_words::{Mix, RenderRequest};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{CropSpec, EngineKind, Extra, ImageFormat, LqKind, MAX_JOBS, Plan};
-use crate::Mix;
+use super::{CropSpec, Extra, LqKind, MAX_JOBS, Plan};
 use crate::error::EngineError;
 use crate::export::check::{bad, check_keys, get, typed};
 use crate::export::layout::{self, LayoutKind};
 use crate::export::mixes::{self, MixSpec};
 use crate::export::scenes;
-use crate::request::RenderRequest;
 
 /// Keys of a plan beside those of its runs.
 const PLAN_KEYS: [&str; 13] = [
@@ -32,30 +34,15 @@ const PLAN_KEYS: [&str; 13] = [
     "batch",
 ];
 
-/// Keys that are a [`RenderRequest`]'s; photo, mix, alpha, beta and seed are in the plural here, and nobody looks at
-/// previews.
-pub(super) const RUN_KEYS: [&str; 20] = [
-    "size",
-    "fit",
-    "start_at_noise_share",
-    "steps",
-    "guidance",
-    "sampler",
-    "sampler_aid",
-    "curves",
-    "head_ratios",
-    "prompt",
-    "negative_prompt",
-    "model",
-    "vae",
-    "text_encoder",
-    "tokenizer",
-    "adapter",
-    "adapter_strength",
-    "heads",
-    "device",
-    "dtype",
-];
+/// Settings of a run that a plan doesn't have: photo, mix, alpha, beta and seed are in the plural here, nobody looks at previews,
+/// and no pair branches from another.
+const EACH_JOBS_OWN: [&str; 7] = ["scene", "mix", "alpha", "beta", "seed", "preview_vae", "branch"];
+
+/// Keys that are a [`RenderRequest`]'s: all of its settings but each job's own.
+pub(super) fn run_keys() -> impl Iterator<Item = &'static str> {
+    let keys = RenderRequest::keys().iter().copied();
+    keys.filter(|key| !EACH_JOBS_OWN.contains(key))
+}
 
 /// Keys of the runs that mean something without a network too.
 const PHYSICAL_KEYS: [&str; 2] = ["size", "fit"];
@@ -75,7 +62,7 @@ struct Save {
 /// A plan whose values are not checked against each other yet.
 pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, EngineError> {
     let table: Table = toml::from_str(text).map_err(|error| not_toml(&error, text, shown))?;
-    let known: Vec<&str> = PLAN_KEYS.into_iter().chain(RUN_KEYS).collect();
+    let known: Vec<&str> = PLAN_KEYS.into_iter().chain(run_keys()).collect();
     check_keys(&table, &known, shown)?;
     let engine: EngineKind = get(&table, "engine", shown)?.unwrap_or_default();
     let layout: LayoutKind = get(&table, "layout", shown)?.unwrap_or_default();
@@ -115,20 +102,21 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, En
 /// What the runs share. Each key is tried alone first, so that a message names it.
 fn read_run(table: &Table, shown: &str) -> Result<RenderRequest, EngineError> {
     let mut run = Table::new();
-    for key in RUN_KEYS {
+    for key in run_keys() {
         let Some(value) = table.get(key) else { continue };
         let alone = Table::from_iter([(key.to_owned(), value.clone())]);
         typed::<RenderRequest>(&Value::Table(alone), &format!("{shown}: {key}"))?;
         run.insert(key.to_owned(), value.clone());
     }
     run.entry("size").or_insert(DEFAULT_SIZE_PX.into());
-    let run: RenderRequest = typed(&Value::Table(run), shown)?;
-    Ok(RenderRequest { mix: Mix::new(), ..run })
+    let mut run: RenderRequest = typed(&Value::Table(run), shown)?;
+    run.sampling.mix = Mix::new();
+    Ok(run)
 }
 
 /// Keys that only mean something to the network are mistakes in a plan for the physical engine.
 fn check_physical(table: &Table, save: &Save, shown: &str) -> Result<(), EngineError> {
-    let foreign = RUN_KEYS.into_iter().filter(|key| !PHYSICAL_KEYS.contains(key));
+    let foreign = run_keys().filter(|key| !PHYSICAL_KEYS.contains(key));
     if let Some(key) = foreign
         .chain(["alpha_beta", "batch"])
         .find(|key| table.contains_key(*key))
@@ -242,6 +230,6 @@ fn not_toml(error: &toml::de::Error, text: &str, shown: &str) -> EngineError {
     let line = error
         .span()
         .map_or(1, |span| text.get(..span.start).unwrap_or(text).split('\n').count());
-    let reason = crate::error::one_line(error.message());
+    let reason = one_line(error.message());
     bad(format!("{shown}: line {line}: {reason}"))
 }

@@ -1,5 +1,7 @@
+use mdsd3_words::settings::Settings;
+use mdsd3_words::{Mix, Sampling};
+
 use super::*;
-use crate::Mix;
 
 fn parse(text: &str) -> Result<Plan, EngineError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -48,7 +50,10 @@ fn the_plan_of_the_documentation_is_read() {
 #[test]
 fn few_keys_are_enough() {
     let plan = parse(SMALL).expect("valid");
-    assert_eq!((plan.seeds, plan.run.size, plan.run.steps), (vec![0], 256, 20));
+    assert_eq!(
+        (plan.seeds, plan.run.scene.size, plan.run.sampling.steps),
+        (vec![0], 256, 20)
+    );
     let plan = parse(&format!("{SMALL}seeds = {{ first = 5, count = 3 }}")).expect("valid");
     assert_eq!(plan.seeds, [5, 6, 7]);
 }
@@ -109,8 +114,8 @@ fn a_run_has_every_setting_of_a_single_one() {
         "{SMALL}prompt = \"wet\"\nsampler_aid = \"moving-average\"\ncurves = [\"rain=1:0,0.4:1\"]\nmodel = \"m\"\nvae = \"v\"\ncrop = {{ side = 64, place = \"random\" }}\n"
     ))
     .expect("valid");
-    assert_eq!(plan.run.prompt.as_deref(), Some("wet"));
-    assert_eq!(plan.run.curves[0].to_string(), "rain=1:0,0.4:1");
+    assert_eq!(plan.run.sampling.prompt.as_deref(), Some("wet"));
+    assert_eq!(plan.run.sampling.curves[0].to_string(), "rain=1:0,0.4:1");
     let key = plan.model_key();
     assert_eq!(
         (key.path, key.parts.vae),
@@ -130,13 +135,16 @@ fn settings_at_their_defaults_do_not_change_a_plan() {
 #[test]
 fn a_plan_written_from_a_mix_is_read_as_that_mix() {
     let run = RenderRequest {
-        mix: "haze=0.7,rain=1.2,snow=0".parse().expect("a mix"),
-        alpha: 1.0,
-        beta: 0.3,
-        start_at_noise_share: true,
-        seed: 5,
-        guidance: 2.5,
-        curves: vec!["haze=1:1,0.5:0".parse().expect("a curve")],
+        sampling: Sampling {
+            mix: "haze=0.7,rain=1.2,snow=0".parse().expect("a mix"),
+            alpha: 1.0,
+            beta: 0.3,
+            start_at_noise_share: true,
+            seed: 5,
+            guidance: 2.5,
+            curves: vec!["haze=1:1,0.5:0".parse().expect("a curve")],
+            ..Sampling::default()
+        },
         ..RenderRequest::default()
     };
     let mut request = GridRequest {
@@ -150,8 +158,8 @@ fn a_plan_written_from_a_mix_is_read_as_that_mix() {
     let plan = parse(&grid_plan(&request).expect("written")).expect("read");
     assert_eq!(plan.seeds, [5, 6]);
     assert_eq!(plan.alpha_beta, [[1.0, 0.3]]);
-    assert!(plan.run.start_at_noise_share);
-    assert_eq!((plan.run.guidance, plan.run.curves.len()), (2.5, 1));
+    assert!(plan.run.sampling.start_at_noise_share);
+    assert_eq!((plan.run.sampling.guidance, plan.run.sampling.curves.len()), (2.5, 1));
     let mixes: Vec<String> = mixes::expand(&plan.mixes[0])
         .iter()
         .map(|spec| mixes::mix(spec, "").expect("a mix").to_string())
@@ -162,11 +170,40 @@ fn a_plan_written_from_a_mix_is_read_as_that_mix() {
     request.engine = EngineKind::Physical;
     let plan = parse(&grid_plan(&request).expect("written")).expect("read");
     assert_eq!(plan.engine, EngineKind::Physical);
-    request.run.mix = Mix::new();
+    request.run.sampling.mix = Mix::new();
     assert!(
         grid_plan(&request)
             .expect_err("nothing to make")
             .to_string()
             .contains("Mixer")
     );
+}
+
+#[test]
+fn a_plan_that_is_written_has_every_setting_of_its_run() {
+    let every = include_str!("../../../../../tests/fixtures/every_setting.json");
+    let mut run: RenderRequest = serde_json::from_str(every).expect("a run");
+    run.sampling.seed = 5;
+    let request = GridRequest {
+        run: run.clone(),
+        scenes: vec!["one.jpg".to_owned()],
+        engine: EngineKind::Mdsd3,
+        layout: LayoutKind::Basicsr,
+        factors: vec![1.0],
+        seeds: 1,
+    };
+    let plan = parse(&grid_plan(&request).expect("written")).expect("read");
+    let mut expected = run.clone();
+    // What a plan has in the plural, and what no plan has.
+    let plural = |key: &str| ["scene", "mix", "alpha", "beta", "seed", "preview_vae", "branch"].contains(&key);
+    let none = RenderRequest {
+        sampling: Sampling {
+            mix: Mix::new(),
+            ..Sampling::default()
+        },
+        ..RenderRequest::default()
+    };
+    expected.take(&none, &plural);
+    assert_eq!(plan.run, expected);
+    assert_eq!(plan.alpha_beta, [[run.sampling.alpha, run.sampling.beta]]);
 }

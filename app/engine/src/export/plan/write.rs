@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
+use mdsd3_words::made::EngineKind;
+use mdsd3_words::{MAX_RATIO, Mix, RenderRequest};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::read::RUN_KEYS;
-use super::{EngineKind, LayoutKind};
+use super::LayoutKind;
+use super::read::run_keys;
 use crate::error::EngineError;
 use crate::export::check::bad;
-use crate::request::RenderRequest;
-use crate::{MAX_RATIO, Mix};
 
 /// A dataset around one mix.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,21 +65,21 @@ pub fn grid_plan(request: &GridRequest) -> Result<String, EngineError> {
     table.insert("layout".to_owned(), layout);
     table.insert("scenes".to_owned(), toml_of(&request.scenes)?);
     let seeds: Vec<u64> = (0..request.seeds.max(1))
-        .map(|offset| request.run.seed.saturating_add(offset))
+        .map(|offset| request.run.sampling.seed.saturating_add(offset))
         .collect();
     table.insert("seeds".to_owned(), toml_of(&seeds)?);
-    table.insert("size".to_owned(), toml_of(&request.run.size)?);
+    table.insert("size".to_owned(), toml_of(&request.run.scene.size)?);
     if request.engine == EngineKind::Mdsd3 {
         table.insert(
             "alpha_beta".to_owned(),
             Value::Array(vec![Value::Array(vec![
-                decimal(request.run.alpha)?,
-                decimal(request.run.beta)?,
+                decimal(request.run.sampling.alpha)?,
+                decimal(request.run.sampling.beta)?,
             ])]),
         );
         let changed = changed(&request.run).map_err(|error| bad(format!("the plan can't be written ({error})")))?;
         for (key, value) in changed {
-            if key != "size" && RUN_KEYS.contains(&key.as_str()) {
+            if key != "size" && run_keys().any(|known| known == key) {
                 table.insert(key, toml_of(&value)?);
             }
         }
@@ -87,7 +87,7 @@ pub fn grid_plan(request: &GridRequest) -> Result<String, EngineError> {
     // A list of tables comes last in TOML.
     table.insert(
         "mixes".to_owned(),
-        Value::Array(vec![grid(&request.run.mix, &request.factors)?]),
+        Value::Array(vec![grid(&request.run.sampling.mix, &request.factors)?]),
     );
     toml::to_string(&table).map_err(|error| bad(format!("the plan can't be written ({error})")))
 }

@@ -1,7 +1,7 @@
 //! The head map: which class owns each attention head, and ratios of single heads.
 
 use egui::{Align2, Color32, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2};
-use mdsd3_engine::MAX_RATIO;
+use mdsd3_words::MAX_RATIO;
 
 use crate::commands::Command;
 use crate::panes::PaneContext;
@@ -17,7 +17,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     if heads == 0 || studio.state.classes().is_empty() {
         return;
     }
-    let note = match studio.state.settings.head_ratios.len() {
+    let note = match studio.state.settings.sampling.head_ratios.len() {
         0 => "follow their class".to_owned(),
         count => format!("{count} of {heads} set"),
     };
@@ -32,7 +32,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 );
             }
         }
-        let any_single = !studio.state.settings.head_ratios.is_empty();
+        let any_single = !studio.state.settings.sampling.head_ratios.is_empty();
         if any_single && text_button(ui, "All follow their class", Command::ReleaseHeads.label()).clicked() {
             studio.commands.push(Command::ReleaseHeads);
         }

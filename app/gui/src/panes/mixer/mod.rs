@@ -8,7 +8,7 @@ mod ratios;
 mod seeds;
 
 use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
-use mdsd3_engine::request::{Sampler, SamplerAid};
+use mdsd3_words::{Sampler, SamplerAid};
 
 use super::PaneContext;
 use crate::run::duration_text;
@@ -35,7 +35,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     section(ui, "Sampling");
     let settings = &mut studio.state.settings;
-    let (mut steps, mut guidance) = (settings.steps as f64, f64::from(settings.guidance));
+    let (mut steps, mut guidance) = (settings.sampling.steps as f64, f64::from(settings.sampling.guidance));
     let mut changed = LabelledSlider {
         label: "Steps",
         name: "steps",
@@ -56,7 +56,7 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         mark: Some(1.0),
     }
     .show(ui, &mut guidance);
-    (settings.steps, settings.guidance) = (steps.round().max(1.0) as usize, guidance as f32);
+    (settings.sampling.steps, settings.sampling.guidance) = (steps.round().max(1.0) as usize, guidance as f32);
     changed |= seeds::row(ui, studio);
     if changed {
         studio.state.settings_changed();
@@ -72,16 +72,23 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 /// The prompt of a checkpoint with text encoders; empty, the classes' names are taken.
 fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    if studio.state.settings.model.is_none() {
+    if studio.state.settings.model.path.is_none() {
         return;
     }
-    let active: Vec<&str> = studio.state.settings.mix.active().map(|(class, _)| class).collect();
+    let active: Vec<&str> = studio
+        .state
+        .settings
+        .sampling
+        .mix
+        .active()
+        .map(|(class, _)| class)
+        .collect();
     let hint = if active.is_empty() {
         "clean".to_owned()
     } else {
         active.join(" ")
     };
-    let mut text = studio.state.settings.prompt.clone().unwrap_or_default();
+    let mut text = studio.state.settings.sampling.prompt.clone().unwrap_or_default();
     let changed = ui.horizontal(|ui| {
         row_label(ui, "Prompt");
         let edit = TextEdit::singleline(&mut text)
@@ -93,7 +100,7 @@ fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         response.changed()
     });
     if changed.inner {
-        studio.state.settings.prompt = Some(text).filter(|text| !text.trim().is_empty());
+        studio.state.settings.sampling.prompt = Some(text).filter(|text| !text.trim().is_empty());
         studio.state.settings_changed();
     }
 }
@@ -109,7 +116,7 @@ fn sampler(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ];
     let changed = ui.horizontal(|ui| {
         row_label(ui, "Sampler");
-        segmented(ui, "sampler", &mut studio.state.settings.sampler, &choices)
+        segmented(ui, "sampler", &mut studio.state.settings.sampling.sampler, &choices)
     });
     if changed.inner {
         studio.state.settings_changed();
@@ -118,12 +125,12 @@ fn sampler(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn aid(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let settings = &mut studio.state.settings;
-    let mut average = settings.sampler_aid == SamplerAid::MovingAverage;
+    let mut average = settings.sampling.sampler_aid == SamplerAid::MovingAverage;
     let help =
         "Averages the prediction over steps, each wavelet band by itself (Qian et al. 2024); steadier, a little softer";
     let response = ui.add(Checkbox::new(&mut average, "Moving average of predictions"));
     if response.on_hover_text(help).changed() {
-        settings.sampler_aid = if average {
+        settings.sampling.sampler_aid = if average {
             SamplerAid::MovingAverage
         } else {
             SamplerAid::None
@@ -133,7 +140,7 @@ fn aid(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn size(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let current = studio.state.settings.size;
+    let current = studio.state.settings.scene.size;
     let fits = |side: u32| {
         studio
             .state
@@ -171,12 +178,12 @@ pub(super) fn row_label(ui: &mut Ui, text: &str) {
 fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let state = &studio.state;
     let is_guided = |guidance: f32| (guidance - 1.0).abs() > 1e-6;
-    let sampler = state.settings.sampler;
-    let guided = is_guided(state.settings.guidance);
+    let sampler = state.settings.sampling.sampler;
+    let guided = is_guided(state.settings.sampling.guidance);
     let pace = state.lane().and_then(|lane| {
-        let same_cost = lane.request.size == state.settings.size
-            && is_guided(lane.request.guidance) == guided
-            && lane.request.sampler == sampler;
+        let same_cost = lane.request.scene.size == state.settings.scene.size
+            && is_guided(lane.request.sampling.guidance) == guided
+            && lane.request.sampling.sampler == sampler;
         lane.secs_per_step().filter(|_| same_cost)
     });
     let per_step = match (sampler, guided) {
@@ -187,8 +194,8 @@ fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let text = match pace {
         Some(secs) => format!(
             "{per_step}; about {} for {} steps.",
-            duration_text(secs * state.settings.steps as f32),
-            state.settings.steps
+            duration_text(secs * state.settings.sampling.steps as f32),
+            state.settings.sampling.steps
         ),
         None => format!("{per_step}."),
     };

@@ -1,8 +1,8 @@
 //! What the noise starts from: the pad of alpha and beta, its regime and its signal-to-noise ratio.
 
 use egui::{Align2, Checkbox, Painter, Pos2, Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
-use mdsd3_engine::balance;
-use mdsd3_engine::request::{Regime, RenderRequest};
+use mdsd3_words::RenderRequest;
+use mdsd3_words::balance::{self, Regime};
 
 use crate::panes::PaneContext;
 use crate::theme::{self, Theme, space};
@@ -23,7 +23,10 @@ const SNAP: f32 = 0.03;
 /// Draws the section.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     section(ui, "Initial noise");
-    let before = (studio.state.settings.alpha, studio.state.settings.beta);
+    let before = (
+        studio.state.settings.sampling.alpha,
+        studio.state.settings.sampling.beta,
+    );
     let mut weights = before;
     ui.horizontal_top(|ui| {
         pad(ui, &mut weights);
@@ -32,7 +35,10 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
     sliders(ui, &mut weights);
     if weights != before {
-        (studio.state.settings.alpha, studio.state.settings.beta) = weights;
+        (
+            studio.state.settings.sampling.alpha,
+            studio.state.settings.sampling.beta,
+        ) = weights;
         studio.state.settings_changed();
     }
     start(ui, studio);
@@ -75,13 +81,13 @@ fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
 
 /// What the weights do to a result, or where sampling begins.
 fn what_to_expect(settings: &RenderRequest) -> String {
-    if settings.start_at_noise_share {
+    if settings.sampling.start_at_noise_share {
         let sigma = settings.first_sigma();
         return format!(
             "The first step is at sigma {sigma:.2}, from the scene under that much noise; the ratio of α to β counts."
         );
     }
-    let regime = Regime::of(settings.alpha, settings.beta);
+    let regime = Regime::of(settings.sampling.alpha, settings.sampling.beta);
     format!("{}.", crate::state::sentence_case(regime.explanation()))
 }
 
@@ -90,7 +96,7 @@ fn start(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let settings = &mut studio.state.settings;
     let help = "Starts at sigma = alpha / (alpha + beta), from the scene under that much noise, as SDEdit and img2img do. Less \
                 noise keeps more of the scene; the steps are as many and finer";
-    let check = Checkbox::new(&mut settings.start_at_noise_share, "Start at the noise share");
+    let check = Checkbox::new(&mut settings.sampling.start_at_noise_share, "Start at the noise share");
     let changed = ui.add(check).on_hover_text(help).changed();
     if changed {
         studio.state.settings_changed();

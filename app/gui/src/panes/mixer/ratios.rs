@@ -1,7 +1,7 @@
 //! How much of each class, with what that amounts to in an image.
 
 use egui::Ui;
-use mdsd3_engine::MAX_RATIO;
+use mdsd3_words::MAX_RATIO;
 
 use super::presets;
 use crate::commands::Command;
@@ -11,7 +11,7 @@ use crate::widgets::{LabelledSlider, caption, section_with, text_button};
 
 /// Draws the section.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let any_on = !studio.state.settings.mix.is_clean();
+    let any_on = !studio.state.settings.sampling.mix.is_clean();
     section_with(ui, "Degradations", |ui| {
         let all_off = ui.add_enabled_ui(any_on, |ui| text_button(ui, "All off", Command::ClearMix.label()));
         if all_off.inner.clicked() {
@@ -41,7 +41,7 @@ fn without_classes(studio: &PaneContext<'_>) -> &'static str {
 }
 
 fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, class: &str) {
-    let mut ratio = f64::from(studio.state.settings.mix.ratio(class));
+    let mut ratio = f64::from(studio.state.settings.sampling.mix.ratio(class));
     let slider = LabelledSlider {
         label: class,
         name: &format!("{class} ratio"),

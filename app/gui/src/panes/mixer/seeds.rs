@@ -15,7 +15,7 @@ pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) -> bool {
     let mut changed = false;
     ui.horizontal(|ui| {
         row_label(ui, "Seed");
-        let seed = &mut studio.state.settings.seed;
+        let seed = &mut studio.state.settings.sampling.seed;
         let width = (ui.available_width() - 2.0 * space::ROW - 2.0 * ui.spacing().item_spacing.x).max(60.0);
         let response = ui.add_sized([width, space::ROW], DragValue::new(seed).speed(1.0));
         let value = *seed as f64;
@@ -88,7 +88,7 @@ fn chip(ui: &mut Ui, studio: &mut PaneContext<'_>, one: &SeedImage, side: f32) {
                 .rect_filled(picture, 3.0, theme.surface.gamma_multiply(0.6));
         }
     }
-    let selected = studio.state.settings.seed == one.seed;
+    let selected = studio.state.settings.sampling.seed == one.seed;
     if selected || response.has_focus() || response.hovered() {
         let color = if selected { theme.accent_line } else { theme.text_weak };
         let stroke = Stroke::new(if selected { 2.0 } else { 1.0 }, color);

@@ -2,7 +2,7 @@
 
 use egui::{ComboBox, DragValue, RichText, TextEdit, Ui, WidgetInfo};
 use mdsd3_engine::export::layout::LayoutKind;
-use mdsd3_engine::export::plan::EngineKind;
+use mdsd3_words::made::EngineKind;
 
 use crate::commands::Command;
 use crate::dialogs::Purpose;

@@ -1,7 +1,7 @@
 //! A 2-D log spectrum with its axes, its colour bar and the values under the pointer.
 
 use egui::{Align2, Color32, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2};
-use mdsd3_engine::protocol::SpectrumFrame;
+use mdsd3_words::image::SpectrumFrame;
 
 use crate::colormap::ColorMap;
 use crate::panes::PaneContext;

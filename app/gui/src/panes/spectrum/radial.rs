@@ -2,7 +2,7 @@
 
 use egui::{Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 use egui_plot::{AxisHints, GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoints};
-use mdsd3_engine::protocol::SpectrumFrame;
+use mdsd3_words::image::SpectrumFrame;
 
 use super::source::{AllShown, Shown};
 use crate::panes::plots::{label, quiet_axis, still_plot};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use egui::Color32;
 use mdsd3_engine::frames::difference_spectrum;
-use mdsd3_engine::protocol::{LaneKind, Rgba8, SpectrumFrame};
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_words::lane::LaneKind;
 
 use super::{Minus, SpectrumLook};
 use crate::panes::lane_color::lane_color;

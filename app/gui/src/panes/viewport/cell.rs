@@ -2,7 +2,7 @@
 
 use egui::emath::GuiRounding as _;
 use egui::{CursorIcon, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use super::read_out::Placed;
 use crate::compare::{Cell, WeightedSum};

@@ -5,7 +5,7 @@ use egui::{
     Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
     vec2,
 };
-use mdsd3_engine::protocol::LaneKind;
+use mdsd3_words::lane::LaneKind;
 
 use crate::compare::Cell;
 use crate::icons::{self, Icon};
@@ -108,7 +108,7 @@ fn swatches(ui: &Ui, studio: &PaneContext<'_>, index: usize, strip: Rect) -> f32
     let request = studio.state.request_of(index);
     let mut left = strip.left();
     for (place, class) in studio.state.classes().iter().enumerate() {
-        if request.mix.ratio(class) > 0.0 {
+        if request.sampling.mix.ratio(class) > 0.0 {
             let center = pos2(left + 4.0, strip.center().y);
             ui.painter_at(strip)
                 .circle_filled(center, 4.0, theme::of(ui).class(place));

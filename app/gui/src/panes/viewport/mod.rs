@@ -11,7 +11,7 @@ mod read_out;
 use std::time::Duration;
 
 use egui::{Rect, Role, Sense, Ui, WidgetInfo};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use super::{PaneContext, banners};
 use crate::compare::{Cell, CompareMode};

@@ -1,7 +1,7 @@
 //! Values under the pointer, in all images at once.
 
 use egui::{Align2, Rect, Stroke, Ui, Vec2, pos2, vec2};
-use mdsd3_engine::protocol::Rgba8;
+use mdsd3_words::image::Rgba8;
 
 use crate::compare::WeightedSum;
 use crate::theme::{self, space};

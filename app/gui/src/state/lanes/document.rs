@@ -1,6 +1,6 @@
 //! Everything a user sets, as a value: what undo, and the next session, put back.
 
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::RenderRequest;
 use serde::{Deserialize, Serialize};
 
 use super::{CLEAN_LANE, LaneSetup, LaneSlot};

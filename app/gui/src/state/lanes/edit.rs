@@ -1,8 +1,7 @@
 //! Selecting, adding, naming and removing lanes, and branching from a step.
 
-use mdsd3_engine::branch::Branch;
-use mdsd3_engine::protocol::LaneId;
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::lane::LaneId;
+use mdsd3_words::{Branch, RenderRequest};
 
 use super::{LaneSetup, LaneSlot, with_own};
 use crate::lane::{Cursor, Lane};

@@ -1,8 +1,8 @@
 //! Lanes that are set up at once.
 
 use mdsd3_engine::degrade;
-use mdsd3_engine::protocol::LaneKind;
-use mdsd3_engine::request::RenderRequest;
+use mdsd3_words::Sampling;
+use mdsd3_words::lane::LaneKind;
 
 use super::{LaneSetup, LaneSlot};
 use crate::lane::Cursor;
@@ -71,14 +71,20 @@ impl State {
 
     /// The classes of the shared mix in the order of their names; those of a first start when fewer than two are on.
     fn classes_to_compare(&mut self) -> Vec<String> {
-        if self.settings.mix.active().count() < 2 {
-            for (class, ratio) in RenderRequest::default().mix.active() {
+        if self.settings.sampling.mix.active().count() < 2 {
+            for (class, ratio) in Sampling::default().mix.active() {
                 if self.classes().iter().any(|known| known == class) {
                     self.set_ratio(class, ratio);
                 }
             }
         }
-        let mut classes: Vec<String> = self.settings.mix.active().map(|(class, _)| class.to_owned()).collect();
+        let mut classes: Vec<String> = self
+            .settings
+            .sampling
+            .mix
+            .active()
+            .map(|(class, _)| class.to_owned())
+            .collect();
         classes.sort();
         classes
     }

@@ -1,6 +1,7 @@
 //! Lanes: what is asked for, what is kept, what is shown.
 
-use mdsd3_engine::protocol::{LaneKind, LaneRequest};
+use mdsd3_engine::protocol::LaneRequest;
+use mdsd3_words::lane::LaneKind;
 
 use super::*;
 use crate::lane::Lane;
@@ -59,7 +60,7 @@ fn names(state: &State) -> Vec<String> {
 }
 
 fn mixes(lanes: &[LaneRequest]) -> Vec<String> {
-    lanes.iter().map(|lane| lane.request.mix.to_string()).collect()
+    lanes.iter().map(|lane| lane.request.sampling.mix.to_string()).collect()
 }
 
 #[test]
@@ -78,7 +79,11 @@ fn the_comparison_has_each_class_both_and_the_physical_baseline_on_the_same_nois
         ]
     );
     assert_eq!(lanes[3].kind, LaneKind::Physical);
-    assert!(lanes.iter().all(|lane| lane.request.seed == state.settings.seed));
+    assert!(
+        lanes
+            .iter()
+            .all(|lane| lane.request.sampling.seed == state.settings.sampling.seed)
+    );
     assert!(
         state
             .lanes()
@@ -128,17 +133,20 @@ fn a_lanes_own_settings_are_edited_while_it_is_selected_and_leave_the_others_alo
     state.add_lane();
     assert_eq!(state.selected_lane(), 1);
     state.set_ratio("haze", 1.5);
-    state.settings.steps = 5;
-    state.settings.seed = 42;
+    state.settings.sampling.steps = 5;
+    state.settings.sampling.seed = 42;
     state.select_lane(0);
     assert_eq!(
-        (state.settings.steps, state.settings.seed),
+        (state.settings.sampling.steps, state.settings.sampling.seed),
         (3, 42),
         "the seed is shared"
     );
-    assert_eq!(state.settings.mix.to_string(), "rain=0.7,haze=0.6");
+    assert_eq!(state.settings.sampling.mix.to_string(), "rain=0.7,haze=0.6");
     let own = state.request_of(1);
-    assert_eq!((own.steps, own.mix.to_string()), (5, "rain=0.7,haze=1.5".to_owned()));
+    assert_eq!(
+        (own.sampling.steps, own.sampling.mix.to_string()),
+        (5, "rain=0.7,haze=1.5".to_owned())
+    );
     state.select_lane(1);
     state.set_lane_own(1, false);
     assert_eq!(state.request_of(1), state.request_of(0));
@@ -168,7 +176,7 @@ fn lanes_with_other_steps_show_the_nearest_noise_level() {
     );
     finer.sigmas = vec![1.0, 0.9, 0.68, 0.0];
     assert_eq!(state.step_of(&finer), Some(1), "as many steps count alike");
-    (finer.request.beta, finer.request.start_at_noise_share) = (1.0, true);
+    (finer.request.sampling.beta, finer.request.sampling.start_at_noise_share) = (1.0, true);
     finer.sigmas = vec![0.5, 0.4, 0.3, 0.0];
     assert_eq!(state.step_of(&finer), Some(0), "but not those of another schedule");
     state.show_step(3);
@@ -198,7 +206,7 @@ fn a_branch_keeps_the_steps_before_and_is_a_lane_of_its_own() {
     assert_eq!(lanes.len(), 1, "only the branch is mixed");
     let branch = lanes[0].request.branch.as_ref().expect("a branch");
     assert_eq!((branch.step, &branch.from), (1, &original.request));
-    assert_eq!(lanes[0].request.mix.to_string(), "rain=0.7,haze=0");
+    assert_eq!(lanes[0].request.sampling.mix.to_string(), "rain=0.7,haze=0");
     let made = state.lane().expect("made");
     let known = made.step_secs.iter().flatten();
     assert_eq!(known.count(), 3, "one of them the original's");
@@ -214,11 +222,11 @@ fn a_branch_follows_the_shared_seed() {
     mix_all(&mut state);
     state.show_step(1);
     state.branch_from_here();
-    state.settings.seed = 77;
+    state.settings.sampling.seed = 77;
     let request = state.request();
-    let from = request.branch.as_ref().map(|branch| branch.from.seed);
-    assert_eq!((request.seed, from), (77, Some(77)));
-    assert_eq!(state.request_of(0).seed, 77);
+    let from = request.branch.as_ref().map(|branch| branch.from.sampling.seed);
+    assert_eq!((request.sampling.seed, from), (77, Some(77)));
+    assert_eq!(state.request_of(0).sampling.seed, 77);
 }
 
 #[test]
@@ -263,7 +271,7 @@ fn the_clean_branch_is_made_once_when_it_is_wanted() {
     assert!(state.clean_lane().is_some_and(Lane::has_frames));
     state.tick(4.0);
     assert!(sent_lanes(&mut state).is_empty());
-    state.settings.seed = 5;
+    state.settings.sampling.seed = 5;
     assert_eq!(mix_all(&mut state).len(), 2, "on other noise it comes with the mix");
 }
 

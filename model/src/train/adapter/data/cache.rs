@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use mdsd3_words::hash::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
@@ -28,12 +29,6 @@ pub fn key(parts: &[&[u8]]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What tells one network's weights from another's: all names and shapes, and the values of all but the largest tensors.

@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::Mix;
 use serde_json::{Map, Value};
 
 use super::source::{Item, Source};
 use crate::error::ModelError;
-use crate::mix::Mix;
 
 const TABLES: [&str; 2] = ["metadata.jsonl", "metadata.csv"];
 const DEGRADED: [&str; 3] = ["image", "image_file_name", "file_name"];

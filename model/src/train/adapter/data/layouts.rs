@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::Mix;
+
 use super::super::recipe::DataLayout;
 use super::source::{Item, Source, folders_in, images_in, name_of, stem_of};
 use super::{imagefolder, webdataset};
 use crate::error::ModelError;
-use crate::mix::Mix;
 use crate::pair_layout::LayoutKind;
 
 /// Finds all items of a dataset's folder. Parts of a split (`train/`, `val/` ...) are read when their layouts are inside.

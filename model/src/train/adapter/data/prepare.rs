@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb32FImage, imageops};
+use mdsd3_words::Mix;
 use rand_chacha::rand_core::Rng;
 
 use super::super::recipe::{AdapterRecipe, Mixes};
@@ -12,7 +13,6 @@ use super::source::Item;
 use crate::degrade::degrade;
 use crate::error::ModelError;
 use crate::io::photo::{decode_photo, fit_square};
-use crate::mix::Mix;
 use crate::sampler::noise::{Stream, stream, unit};
 use crate::train::variables::name_key;
 
@@ -105,7 +105,7 @@ pub fn prepare(
 /// Reading fails for the image's sake; writing to the cache doesn't.
 fn is_the_images_fault(error: &ModelError) -> bool {
     match error {
-        ModelError::BadInput(_) => true,
+        ModelError::BadInput(_) | ModelError::Words(_) => true,
         ModelError::Io { path, .. } => path.extension().is_none_or(|e| e != "safetensors"),
         ModelError::Tensor(_) => false,
     }

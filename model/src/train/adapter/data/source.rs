@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::Mix;
+
 use crate::error::ModelError;
 use crate::io::photo::read_photo;
-use crate::mix::Mix;
 
 /// Extensions of images.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "jpe"];

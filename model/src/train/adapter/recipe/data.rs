@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use mdsd3_words::Mix;
 use serde::{Deserialize, Serialize};
 
 use super::one;
-use crate::mix::Mix;
 use crate::pair_layout::LayoutKind;
 
 /// How a folder's pairs are found; names as in dataset plans.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ModelError;
+use crate::error::WordsError;
 use crate::mix::MAX_RATIO;
 
 /// A ratio for one attention head, in every block and at every noise level. Written `3=0.5`.
@@ -24,7 +24,7 @@ impl HeadRatio {
     ///
     /// # Errors
     /// Bad input for a ratio outside `0..=MAX_RATIO`.
-    pub fn new(head: usize, ratio: f32) -> Result<Self, ModelError> {
+    pub fn new(head: usize, ratio: f32) -> Result<Self, WordsError> {
         if (0.0..=MAX_RATIO).contains(&ratio) {
             // -0 would be printed with its sign.
             return Ok(Self {
@@ -32,7 +32,7 @@ impl HeadRatio {
                 ratio: ratio.abs(),
             });
         }
-        Err(ModelError::BadInput(format!(
+        Err(WordsError::BadInput(format!(
             "ratio of head {head} is {ratio}: give 0 (off) to {MAX_RATIO}"
         )))
     }
@@ -61,17 +61,17 @@ pub fn set_heads(mask: &mut [f32], single: &[HeadRatio]) {
 }
 
 /// Refuses heads that a model does not have and heads that are given twice.
-pub fn check_head_ratios(single: &[HeadRatio], heads: usize) -> Result<(), ModelError> {
+pub fn check_head_ratios(single: &[HeadRatio], heads: usize) -> Result<(), WordsError> {
     for (index, one) in single.iter().enumerate() {
         if one.head >= heads {
-            return Err(ModelError::BadInput(format!(
+            return Err(WordsError::BadInput(format!(
                 "head {} does not exist: this model has heads 0 to {}",
                 one.head,
                 heads.saturating_sub(1)
             )));
         }
         if single[..index].iter().any(|earlier| earlier.head == one.head) {
-            return Err(ModelError::BadInput(format!(
+            return Err(WordsError::BadInput(format!(
                 "head {} is given twice: keep one of them",
                 one.head
             )));
@@ -87,10 +87,10 @@ impl fmt::Display for HeadRatio {
 }
 
 impl FromStr for HeadRatio {
-    type Err = ModelError;
+    type Err = WordsError;
 
-    fn from_str(text: &str) -> Result<Self, ModelError> {
-        let bad = || ModelError::BadInput(format!("head {text:?} is not head=ratio, such as 3=0.5"));
+    fn from_str(text: &str) -> Result<Self, WordsError> {
+        let bad = || WordsError::BadInput(format!("head {text:?} is not head=ratio, such as 3=0.5"));
         let (head, ratio) = text.split_once('=').ok_or_else(bad)?;
         let head = head.trim().parse().map_err(|_| bad())?;
         Self::new(head, ratio.trim().parse().map_err(|_| bad())?)
@@ -98,9 +98,9 @@ impl FromStr for HeadRatio {
 }
 
 impl TryFrom<String> for HeadRatio {
-    type Error = ModelError;
+    type Error = WordsError;
 
-    fn try_from(text: String) -> Result<Self, ModelError> {
+    fn try_from(text: String) -> Result<Self, WordsError> {
         text.parse()
     }
 }

@@ -1,11 +1,8 @@
 //! Branches: runs that take over from another at one of its steps.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
-use crate::error::EngineError;
-use crate::loaded::ModelKey;
+use crate::error::WordsError;
 use crate::request::RenderRequest;
 
 /// Where a run takes over from another: steps before [`Self::step`] are the other's, the rest its own.
@@ -37,25 +34,23 @@ impl Branch {
     /// Refuses a branch that `request` can't continue: latents and noise levels must mean the same in both runs.
     ///
     /// # Errors
-    /// [`EngineError::BadInput`] that names what differs.
-    pub(crate) fn check(&self, request: &RenderRequest) -> Result<(), EngineError> {
-        let bad = |message: String| Err(EngineError::BadInput(message));
-        if self.step >= request.steps {
+    /// [`WordsError::BadInput`] that names what differs.
+    pub(crate) fn check(&self, request: &RenderRequest) -> Result<(), WordsError> {
+        let bad = |message: String| Err(WordsError::BadInput(message));
+        if self.step >= request.sampling.steps {
             return bad(format!(
                 "a branch from step {} needs more than {} steps; branch from an earlier one",
                 self.step + 1,
-                request.steps
+                request.sampling.steps
             ));
         }
-        if self.from.steps != request.steps {
+        if self.from.sampling.steps != request.sampling.steps {
             return bad(format!(
                 "a branch has the steps of its run ({}), not {}; mix a new lane to change them",
-                self.from.steps, request.steps
+                self.from.sampling.steps, request.sampling.steps
             ));
         }
-        let same_scene =
-            self.from.scene == request.scene && self.from.size == request.size && self.from.fit == request.fit;
-        if !same_scene || self.from.model_key() != request.model_key() {
+        if self.from.scene != request.scene || self.from.model != request.model {
             return bad("a branch has the photo, size and model of its run; mix a new lane to change them".to_owned());
         }
         self.from.check_settings()
@@ -63,7 +58,7 @@ impl Branch {
 
     /// The run that computed the step before [`Self::step`] by itself, rather than taking it over: a branch taken no later
     /// than where its run began to differ comes from that run's own origin.
-    pub(crate) fn origin(&self) -> &RenderRequest {
+    pub fn origin(&self) -> &RenderRequest {
         let mut origin = &self.from;
         while let Some(inner) = origin.branch.as_ref().filter(|inner| self.step <= inner.step) {
             origin = &inner.from;
@@ -72,18 +67,12 @@ impl Branch {
     }
 }
 
-/// Sets the photo and the model of a run and of all runs that it branches from: where they have moved, they moved for all.
-pub(crate) fn lead_to(request: &mut RenderRequest, scene: Option<&Path>, model: &ModelKey) {
-    request.scene = scene.map(Path::to_owned);
-    request.set_model_key(model);
-    if let Some(branch) = &mut request.branch {
-        lead_to(&mut branch.from, scene, model);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::{ModelSettings, Sampling, SceneSettings};
 
     fn branch(step: usize, from: RenderRequest) -> RenderRequest {
         RenderRequest {
@@ -95,7 +84,10 @@ mod tests {
     #[test]
     fn a_branch_of_a_branch_before_it_comes_from_the_first_run() {
         let first = RenderRequest {
-            seed: 7,
+            sampling: Sampling {
+                seed: 7,
+                ..Sampling::default()
+            },
             ..RenderRequest::default()
         };
         let second = branch(5, first.clone());
@@ -122,21 +114,27 @@ mod tests {
     #[test]
     fn a_branch_is_led_to_photo_and_model_with_all_its_runs() {
         let first = RenderRequest {
-            scene: Some("old.png".into()),
-            model: Some("old".into()),
+            scene: SceneSettings {
+                path: Some("old.png".into()),
+                ..SceneSettings::default()
+            },
+            model: ModelSettings {
+                path: Some("old".into()),
+                ..ModelSettings::default()
+            },
             ..RenderRequest::default()
         };
         let mut third = branch(8, branch(5, first));
-        let model = ModelKey {
+        let model = ModelSettings {
             path: Some("new".into()),
-            ..RenderRequest::default().model_key()
+            ..ModelSettings::default()
         };
-        lead_to(&mut third, Some(Path::new("new.png")), &model);
+        third.lead_to(Some(Path::new("new.png")), &model);
         let mut run = Some(&third);
         let mut runs = 0;
         while let Some(request) = run {
-            assert_eq!(request.scene.as_deref(), Some(Path::new("new.png")));
-            assert_eq!(request.model_key(), model);
+            assert_eq!(request.scene.path.as_deref(), Some(Path::new("new.png")));
+            assert_eq!(request.model, model);
             run = request.branch.as_ref().map(|branch| &branch.from);
             runs += 1;
         }
@@ -151,10 +149,10 @@ mod tests {
             request.check_settings().expect_err("refused").to_string()
         };
         assert!(branch(5, RenderRequest::default()).check_settings().is_ok());
-        assert!(refusal(|request| request.steps = 30).contains("not 30"));
-        assert!(refusal(|request| request.steps = 5).contains("step 6"));
-        assert!(refusal(|request| request.size = 128).contains("photo, size and model"));
-        assert!(refusal(|request| request.model = Some("other".into())).contains("photo, size and model"));
+        assert!(refusal(|request| request.sampling.steps = 30).contains("not 30"));
+        assert!(refusal(|request| request.sampling.steps = 5).contains("step 6"));
+        assert!(refusal(|request| request.scene.size = 128).contains("photo, size and model"));
+        assert!(refusal(|request| request.model.path = Some("other".into())).contains("photo, size and model"));
     }
 
     #[test]

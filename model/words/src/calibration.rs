@@ -76,7 +76,7 @@ fn interpolated(points: &[(f32, f32)], ratio: f32) -> Option<f32> {
 
 /// Calibrations by class, in the order of `classes`, `None` for a class that was not measured; a file that can't be read
 /// is one that is not there, as nothing but a caption depends on it.
-pub(crate) fn of_classes(json: &str, classes: &[String]) -> Vec<Option<Calibration>> {
+pub fn of_classes(json: &str, classes: &[String]) -> Vec<Option<Calibration>> {
     let mut known: BTreeMap<String, Calibration> = serde_json::from_str(json).unwrap_or_else(|error| {
         tracing::warn!("{FILE} is not used: {error}");
         BTreeMap::new()
@@ -85,7 +85,7 @@ pub(crate) fn of_classes(json: &str, classes: &[String]) -> Vec<Option<Calibrati
 }
 
 /// The text of the file beside a model, if there is one.
-pub(crate) fn beside(model: &Path) -> Option<String> {
+pub fn beside(model: &Path) -> Option<String> {
     let folder = if model.is_dir() { model } else { model.parent()? };
     std::fs::read_to_string(folder.join(FILE)).ok()
 }

@@ -7,7 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::ModelError;
+use crate::error::WordsError;
 
 /// The largest ratio the sampler accepts; the studio's sliders span `0..=MAX_RATIO`.
 pub const MAX_RATIO: f32 = 1.5;
@@ -57,12 +57,6 @@ pub enum MixError {
     Duplicate(String),
 }
 
-impl From<MixError> for ModelError {
-    fn from(error: MixError) -> Self {
-        Self::BadInput(error.to_string())
-    }
-}
-
 impl Mix {
     /// The clean mix: no class at all.
     pub fn new() -> Self {
@@ -102,7 +96,7 @@ impl Mix {
     }
 
     /// Refuses classes that are not among `known`, naming the nearest known one when there is a likely slip of the pen.
-    pub fn check_classes<S: AsRef<str>>(&self, known: &[S]) -> Result<(), ModelError> {
+    pub fn check_classes<S: AsRef<str>>(&self, known: &[S]) -> Result<(), WordsError> {
         let unknown = self
             .iter()
             .find(|(name, _)| known.iter().all(|class| class.as_ref() != *name));
@@ -113,7 +107,7 @@ impl Mix {
             .map(|class| format!(", did you mean {class}?"))
             .unwrap_or_default();
         let list = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-        Err(ModelError::BadInput(format!(
+        Err(WordsError::BadInput(format!(
             "unknown class {name}{hint} (known classes: {list})"
         )))
     }

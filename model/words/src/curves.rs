@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ModelError;
+use crate::error::WordsError;
 use crate::mix::{MAX_RATIO, Mix};
 
 /// Factor on one class's ratio over sigma, piecewise linear and constant beyond its outer points.
@@ -28,22 +28,22 @@ impl RatioCurve {
     /// # Errors
     /// Bad input when there is no point, a sigma is outside 0..=1 or given twice, or a factor is outside
     /// `0..=MAX_RATIO`.
-    pub fn new(class: &str, mut points: Vec<(f32, f32)>) -> Result<Self, ModelError> {
+    pub fn new(class: &str, mut points: Vec<(f32, f32)>) -> Result<Self, WordsError> {
         if class.is_empty() || points.is_empty() {
-            return Err(ModelError::BadInput(format!(
+            return Err(WordsError::BadInput(format!(
                 "curve {class:?} has no class or no points: write class=sigma:factor,..."
             )));
         }
         for &(sigma, factor) in &points {
             if !(0.0..=1.0).contains(&sigma) || !(0.0..=MAX_RATIO).contains(&factor) {
-                return Err(ModelError::BadInput(format!(
+                return Err(WordsError::BadInput(format!(
                     "curve of {class}: point {sigma}:{factor} is outside sigma 0 to 1 and factor 0 to {MAX_RATIO}"
                 )));
             }
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         if points.windows(2).any(|pair| pair[1].0 <= pair[0].0) {
-            return Err(ModelError::BadInput(format!(
+            return Err(WordsError::BadInput(format!(
                 "curve of {class}: a sigma is given twice; keep one of them"
             )));
         }
@@ -78,7 +78,7 @@ impl RatioCurve {
 ///
 /// # Errors
 /// None in practice: the scaled ratios stay in range.
-pub fn mix_at(mix: &Mix, curves: &[RatioCurve], sigma: f32) -> Result<Mix, ModelError> {
+pub fn mix_at(mix: &Mix, curves: &[RatioCurve], sigma: f32) -> Result<Mix, WordsError> {
     let mut scaled = mix.clone();
     for curve in curves {
         let ratio = mix.ratio(&curve.class);
@@ -90,11 +90,11 @@ pub fn mix_at(mix: &Mix, curves: &[RatioCurve], sigma: f32) -> Result<Mix, Model
 }
 
 /// Refuses curves of unknown classes and two curves of one class.
-pub fn check_curves<S: AsRef<str>>(curves: &[RatioCurve], known: &[S]) -> Result<(), ModelError> {
+pub fn check_curves<S: AsRef<str>>(curves: &[RatioCurve], known: &[S]) -> Result<(), WordsError> {
     let mut all = Mix::new();
     for curve in curves {
         if all.iter().any(|(class, _)| class == curve.class) {
-            return Err(ModelError::BadInput(format!(
+            return Err(WordsError::BadInput(format!(
                 "class {} has two curves: keep one of them",
                 curve.class
             )));
@@ -116,11 +116,11 @@ impl fmt::Display for RatioCurve {
 }
 
 impl FromStr for RatioCurve {
-    type Err = ModelError;
+    type Err = WordsError;
 
-    fn from_str(text: &str) -> Result<Self, ModelError> {
+    fn from_str(text: &str) -> Result<Self, WordsError> {
         let bad = || {
-            ModelError::BadInput(format!(
+            WordsError::BadInput(format!(
                 "curve {text:?} is not class=sigma:factor,..., such as haze=1:1,0.5:1,0.3:0"
             ))
         };
@@ -135,9 +135,9 @@ impl FromStr for RatioCurve {
 }
 
 impl TryFrom<String> for RatioCurve {
-    type Error = ModelError;
+    type Error = WordsError;
 
-    fn try_from(text: String) -> Result<Self, ModelError> {
+    fn try_from(text: String) -> Result<Self, WordsError> {
         text.parse()
     }
 }

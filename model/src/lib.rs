@@ -11,6 +11,7 @@
 //! | [`pipeline`] | the facade: encode a scene, sample a mix, decode |
 //! | [`family`] | families of models: told apart, opened and described |
 //! | [`adapter`] | clean path, classes and low-rank updates over a base checkpoint |
+//! | [`device`] | devices and number formats, opened |
 //! | [`degrade`] | physical rain, haze, noise and snow |
 //! | [`spectrum`] | 2-D spectra and their radial average |
 //! | [`loss`] | focal frequency loss |
@@ -26,6 +27,7 @@ pub mod autoencoder;
 pub mod bench;
 pub mod config;
 pub mod degrade;
+pub mod device;
 pub mod error;
 pub mod family;
 pub mod inspect;

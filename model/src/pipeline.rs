@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `sampling` | one batch of lanes, from noise or a branch to latents |
+//! | `latents` | latents as they leave this crate |
 //! | `denoiser` | what is asked of a family's network |
 //! | `codec` | the autoencoder, whichever it is |
 //! | `images` | images to tensors and back |
@@ -12,28 +13,31 @@
 mod codec;
 mod denoiser;
 mod images;
+mod latents;
 mod sampling;
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use image::Rgb32FImage;
-use mdsd3_words::{Mix, ModelSummary};
+use mdsd3_words::ModelSummary;
 
 use crate::autoencoder::LatentProjection;
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::photo::scene_key;
-pub use crate::sampler::follow::{Start, Step};
 pub(crate) use codec::Codec;
 pub(crate) use denoiser::{Conditions, Denoiser, SceneMemory, Words};
 pub(crate) use images::first_rgb;
 pub use images::{rgb_from_tensor, tensor_from_rgb};
+pub use latents::Latents;
 pub(crate) use sampling::CLEAN_PROMPT;
+pub use sampling::{Batch, BranchPoint, BranchStart, LaneStep};
 
 /// A scene the model has seen: latents and everything of the clean path, computed once.
 pub struct Scene {
     /// `[1, channels, height/factor, width/factor]`, in f32.
-    latents: Tensor,
+    pub(crate) latents: Tensor,
     /// What the network keeps of it.
     pub(crate) memory: SceneMemory,
     key: u64,
@@ -41,21 +45,9 @@ pub struct Scene {
 
 impl Scene {
     /// The scene's latents.
-    ///
-    /// # Shapes
-    /// `[1, channels, height/factor, width/factor]`, in f32.
-    pub fn latents(&self) -> &Tensor {
-        &self.latents
+    pub fn latents(&self) -> Latents {
+        Latents::of(self.latents.clone())
     }
-}
-
-/// One lane: a mix on its noise.
-#[derive(Debug, Clone)]
-pub struct Lane {
-    /// Class ratios.
-    pub mix: Mix,
-    /// Noise key beside seed and scene; lanes that are compared share it.
-    pub noise_lane: u32,
 }
 
 /// What a family puts a pipeline together from.
@@ -67,8 +59,7 @@ pub(crate) struct Parts {
     /// A faster decoder for previews.
     pub preview: Option<Codec>,
     pub denoiser: Box<dyn Denoiser>,
-    pub device: Device,
-    pub dtype: DType,
+    pub place: Place,
 }
 
 /// A pipeline: autoencoder and denoiser.
@@ -127,8 +118,11 @@ impl Pipeline {
             )));
         }
         let parts = &self.parts;
-        let pixels = tensor_from_rgb(rgb, &parts.device)?;
-        let latents = parts.autoencoder.encode(&pixels, parts.dtype)?.to_dtype(DType::F32)?;
+        let pixels = tensor_from_rgb(rgb, &parts.place.device)?;
+        let latents = parts
+            .autoencoder
+            .encode(&pixels, parts.place.dtype)?
+            .to_dtype(DType::F32)?;
         if parts.preview.is_none() && parts.autoencoder.is_slow() {
             let fitted = LatentProjection::fit(&latents, &pixels)?;
             *self.projection.lock().unwrap_or_else(PoisonError::into_inner) = Some(fitted);
@@ -140,37 +134,37 @@ impl Pipeline {
         })
     }
 
-    /// Decodes latents to one image per batch entry, sRGB in 0..=1.
-    ///
-    /// # Shapes
-    /// `latents: [batch, channels, height/factor, width/factor]`
+    /// Decodes latents in one batch to an image each, sRGB in 0..=1.
     ///
     /// # Errors
     /// Latents of another model's shape.
-    pub fn rgb_from_latents(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
-        rgb_from_tensor(&self.parts.autoencoder.decode(latents, self.parts.dtype)?)
+    pub fn rgb_from_latents<'a>(
+        &self,
+        latents: impl IntoIterator<Item = &'a Latents>,
+    ) -> Result<Vec<Rgb32FImage>, ModelError> {
+        let batch = Latents::join(latents)?;
+        rgb_from_tensor(&self.parts.autoencoder.decode(&batch, self.parts.place.dtype)?)
     }
 
     /// A quick look at latents: through the preview decoder, or as the colours that the last scene's latents had, at
     /// latent resolution; decoded as they are where that is quick.
     ///
-    /// # Shapes
-    /// `latents: [batch, channels, height/factor, width/factor]`
-    ///
     /// # Errors
     /// Latents of another model's shape.
-    pub fn preview_from_latents(&self, latents: &Tensor) -> Result<Vec<Rgb32FImage>, ModelError> {
-        if let Some(preview) = &self.parts.preview {
-            return rgb_from_tensor(&preview.decode(latents, self.parts.dtype)?);
+    pub fn preview_from_latents(&self, latents: &Latents) -> Result<Rgb32FImage, ModelError> {
+        let parts = &self.parts;
+        let latents = latents.tensor();
+        if let Some(preview) = &parts.preview {
+            return first_rgb(&preview.decode(latents, parts.place.dtype)?);
         }
         let projection = self.projection.lock().unwrap_or_else(PoisonError::into_inner);
         match projection.as_ref() {
-            None => self.rgb_from_latents(latents),
+            None => first_rgb(&parts.autoencoder.decode(latents, parts.place.dtype)?),
             Some(projection) => {
                 let small = projection.rgb(&latents.to_dtype(DType::F32)?)?;
                 let (_, _, height, width) = small.dims4()?;
-                let factor = self.parts.autoencoder.factor();
-                rgb_from_tensor(&small.upsample_nearest2d(height * factor, width * factor)?)
+                let factor = parts.autoencoder.factor();
+                first_rgb(&small.upsample_nearest2d(height * factor, width * factor)?)
             }
         }
     }

@@ -8,7 +8,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
+use mdsd3_model::device::Place;
 use mdsd3_model::parity;
 
 fn goldens() -> PathBuf {
@@ -27,7 +27,7 @@ fn copy_of(folder: &str) -> tempfile::TempDir {
 
 #[test]
 fn every_golden_is_within_the_tolerance() {
-    let report = parity::run(&goldens(), &Device::Cpu).unwrap();
+    let report = parity::run(&goldens(), &Place::processor()).unwrap();
     for case in &report.cases {
         println!("{:24} {:20} {:.2e}", case.folder, case.tensor, case.max_abs_error);
         assert!(
@@ -66,6 +66,6 @@ fn an_altered_golden_fails() {
     let last = bytes.len() - 1;
     bytes[last] ^= 0x40; // the exponent of the last value
     std::fs::write(&file, bytes).unwrap();
-    let report = parity::run(copy.path(), &Device::Cpu).unwrap();
+    let report = parity::run(copy.path(), &Place::processor()).unwrap();
     assert!(!report.passed());
 }

@@ -3,11 +3,11 @@
 use mdsd3_model::autoencoder::KlConfig;
 use mdsd3_model::bench::{self, AutoencoderShape, BenchSettings, OperationTime};
 use mdsd3_model::config::MmditConfig;
+use mdsd3_model::device::Place;
 use mdsd3_words::device::{ComputeDevice, ComputeDtype};
 use serde::Serialize;
 
 use crate::bundled;
-use crate::device;
 use crate::error::EngineError;
 use crate::memory;
 
@@ -140,7 +140,7 @@ pub fn run(request: &BenchRequest, stage: &mut dyn FnMut(&'static str)) -> Resul
     if device == ComputeDevice::Cpu {
         check_memory(settings.parameters()?, dtype)?;
     }
-    let measured = bench::run(&settings, &device::open(device)?, device::to_candle(dtype), stage)?;
+    let measured = bench::run(&settings, &Place::open(device, dtype)?, stage)?;
     let per_second = |count: f64| count / measured.evaluation_secs;
     Ok(BenchReport {
         preset: request.preset,
@@ -193,7 +193,7 @@ fn settings(request: &BenchRequest) -> Result<BenchSettings, EngineError> {
 
 /// Refuses weights that would not fit, rather than being killed half way.
 fn check_memory(parameters: u64, dtype: ComputeDtype) -> Result<(), EngineError> {
-    let needed = parameters * device::to_candle(dtype).size_in_bytes() as u64;
+    let needed = parameters * dtype.bytes();
     match memory::machine_bytes() {
         Some((_, available)) if needed > available => Err(EngineError::BadInput(format!(
             "the weights alone take {:.1} GB in {dtype} and {:.1} GB of memory are available; lower --layers",

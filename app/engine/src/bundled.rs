@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
 use mdsd3_model::config::MiniConfig;
+use mdsd3_model::device::Place;
 use mdsd3_model::family::inspect_embedded;
 use mdsd3_model::inspect::ModelReport;
 use mdsd3_model::pipeline::Pipeline;
@@ -41,9 +41,9 @@ pub fn model_bytes() -> Option<u64> {
 }
 
 /// Opens the bundled model.
-pub(crate) fn open_model(device: &Device, dtype: DType) -> Result<Pipeline, EngineError> {
+pub(crate) fn open_model(place: &Place) -> Result<Pipeline, EngineError> {
     let (config, weights) = model()?;
-    Ok(Pipeline::from_parts(config, weights, device, dtype)?)
+    Ok(Pipeline::from_parts(config, weights, place)?)
 }
 
 /// The bundled model's configuration.

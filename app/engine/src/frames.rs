@@ -1,11 +1,12 @@
 //! From float images to what the studio shows and the CLI writes: 8-bit pixels and spectra.
 
 use image::Rgb32FImage;
+use mdsd3_model::pipeline::Latents;
 use mdsd3_model::spectrum::{self, Spectrum, Window};
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 use crate::error::EngineError;
-use crate::loaded::{Decoder, Latents};
+use crate::loaded::Decoder;
 
 /// A decoded image beside its spectrum.
 #[derive(Debug, Clone, PartialEq)]

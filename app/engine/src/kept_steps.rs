@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use mdsd3_model::pipeline::{BranchStart, Latents};
 use mdsd3_words::{Branch, RenderRequest};
 
-use crate::loaded::Latents;
 use crate::scene::SceneKey;
 
 /// Kept latents take at most this many bytes: some thirty lanes of 20 steps at 1024 px with 16 channels.
@@ -23,15 +23,6 @@ pub(crate) struct StepLatents {
     pub x0_hat: Latents,
 }
 
-/// The latents that a branch starts from.
-#[derive(Clone)]
-pub(crate) struct BranchStart {
-    /// Those of its first step.
-    pub x_t: Latents,
-    /// The prediction of the step before; `None` at the first.
-    pub previous_x0_hat: Option<Latents>,
-}
-
 /// One run: the steps from `first_step` on.
 struct Trace {
     request: RenderRequest,
@@ -42,8 +33,10 @@ struct Trace {
 
 impl Trace {
     fn bytes(&self) -> usize {
-        let of = |latents: &Latents| latents.0.elem_count() * latents.0.dtype().size_in_bytes();
-        self.steps.iter().map(|step| of(&step.x_t) + of(&step.x0_hat)).sum()
+        self.steps
+            .iter()
+            .map(|step| step.x_t.bytes() + step.x0_hat.bytes())
+            .sum()
     }
 
     fn step(&self, index: usize) -> Option<&StepLatents> {
@@ -100,14 +93,13 @@ impl KeptSteps {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, Tensor};
     use mdsd3_words::{Fit, Sampling};
 
     use super::*;
     use crate::scene::SceneLoader;
 
     fn latents(value: f32) -> Latents {
-        Latents((Tensor::ones(1, DType::F32, &Device::Cpu).expect("one number") * f64::from(value)).expect("a product"))
+        Latents::new(vec![value], (1, 1, 1)).expect("one number")
     }
 
     fn steps(count: u8) -> Vec<StepLatents> {
@@ -119,7 +111,7 @@ mod tests {
     }
 
     fn value(latents: &Latents) -> f32 {
-        latents.0.to_vec1::<f32>().expect("one number")[0]
+        latents.values().expect("one number")[0]
     }
 
     #[test]

@@ -4,16 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
-use mdsd3_model::error::ModelError;
-use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Start};
+use mdsd3_model::pipeline::{self, BranchPoint, BranchStart, Latents, Pipeline, Scene};
 use mdsd3_words::{Branch, CheckedRequest, RenderRequest};
 
 use crate::error::EngineError;
 use crate::frames::{self, Decoded};
-use crate::kept_steps::{BranchStart, KeptSteps, StepLatents};
+use crate::kept_steps::{KeptSteps, StepLatents};
 use crate::loaded::LoadedModel;
-use crate::render::{Batch, Ended, RenderObserver, RenderStep, lane_of, sample_batch};
+use crate::render::{Batch, RenderObserver, RenderStep, lane_of};
 use crate::scene::{FittedScene, SceneKey};
 
 /// The most lanes in one batch: activations grow with it, and beyond a few lanes a batch is hardly faster than two.
@@ -151,6 +149,9 @@ fn batches(requests: &[CheckedRequest<'_>], pipeline: &Pipeline) -> Result<Vec<B
     Ok(batches)
 }
 
+/// The latents that the lanes of a batch end in, and the seconds of each step.
+type Ended = (Vec<Latents>, Vec<f32>);
+
 /// What the batches of a run share.
 struct Run<'a> {
     requests: &'a [CheckedRequest<'a>],
@@ -165,51 +166,46 @@ impl Run<'_> {
     /// Samples a batch and keeps its steps, also when it is stopped: what was computed can be branched from.
     fn batch(&mut self, batch: &Batch) -> Result<Option<Ended>, EngineError> {
         let requests: Vec<&RenderRequest> = batch.lanes.iter().map(|&lane| self.requests[lane].request()).collect();
-        let Some(start) = self.start(&requests)? else {
+        let Some(lanes) = self.start(&requests)? else {
             return Ok(None);
         };
-        let mut steps: Vec<Vec<StepLatents>> = vec![Vec::new(); requests.len()];
+        let mut step_secs = Vec::new();
+        let mut kept: Vec<Vec<StepLatents>> = vec![Vec::new(); requests.len()];
         let observer = &mut *self.observer;
-        let mut on_step = |place: usize, step: RenderStep| {
-            steps[place].push(kept_part(&step));
-            let lane = batch.lanes[place];
-            observer.step_done(RenderStep { lane, ..step })
+        let on_step = |steps: Vec<RenderStep>| {
+            step_secs.extend(steps.first().map(|step| step.step_secs));
+            let mut flow = ControlFlow::Continue(());
+            // All lanes of a step are reported, also when one of them stops the run.
+            for step in steps {
+                kept[step.lane].push(kept_part(&step));
+                let lane = batch.lanes[step.lane];
+                if observer.step_done(RenderStep { lane, ..step }).is_break() {
+                    flow = ControlFlow::Break(());
+                }
+            }
+            flow
         };
-        let lanes: Vec<Lane> = requests.iter().map(|request| lane_of(request)).collect();
-        let settings = requests[0].batch_sampling();
-        let ended = sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
-        for (request, steps) in requests.iter().zip(steps) {
+        let ended = self.pipeline.sample(self.encoded, &lanes, on_step)?.continue_value();
+        for (request, steps) in requests.iter().zip(kept) {
             self.kept.keep(request, self.scene, batch.first_step, steps);
         }
-        Ok(ended)
+        Ok(ended.map(|latents| (latents, step_secs)))
     }
 
-    /// Where lanes of one batch take up: at their noise, or at the runs they branch from. `None` when it was stopped.
-    fn start(&mut self, requests: &[&RenderRequest]) -> Result<Option<Start>, EngineError> {
-        let lanes: Vec<Lane> = requests.iter().map(|request| lane_of(request)).collect();
-        let mut starts: Vec<BranchStart> = Vec::new();
-        let mut first_step = 0;
+    /// Lanes of one batch where they take up: at their noise, or at the runs they branch from. `None` when it was stopped.
+    fn start(&mut self, requests: &[&RenderRequest]) -> Result<Option<pipeline::Batch>, EngineError> {
+        let mut batch = pipeline::Batch::of(requests.iter().map(|request| lane_of(request)).collect());
         for branch in requests.iter().filter_map(|request| request.branch.as_ref()) {
             let Some(start) = self.branch_start(branch)? else {
                 return Ok(None);
             };
-            first_step = branch.step;
-            starts.push(start);
+            let point = BranchPoint {
+                step: branch.step,
+                starts: Vec::new(),
+            };
+            batch.branch.get_or_insert(point).starts.push(start);
         }
-        if starts.is_empty() {
-            let settings = requests[0].batch_sampling();
-            let latents = self.pipeline.initial(self.encoded, &lanes, &settings)?;
-            return Ok(Some(Start::at_first_step(latents)));
-        }
-        let before: Option<Vec<&Tensor>> = starts
-            .iter()
-            .map(|start| start.previous_x0_hat.as_ref().map(|latents| &latents.0))
-            .collect();
-        Ok(Some(Start {
-            latents: join(&starts.iter().map(|start| &start.x_t.0).collect::<Vec<_>>())?,
-            first_step,
-            previous_x0_hat: before.map(|before| join(&before)).transpose()?,
-        }))
+        Ok(Some(batch))
     }
 
     /// The latents that a branch takes over; computed again when its run is no longer kept.
@@ -218,22 +214,21 @@ impl Run<'_> {
             return Ok(Some(start));
         }
         let origin = branch.origin();
-        let Some(start) = self.start(&[origin])? else {
+        let Some(batch) = self.start(&[origin])? else {
             return Ok(None);
         };
-        let mut steps = Vec::new();
-        let first_step = start.first_step;
+        let mut kept = Vec::new();
         let observer = &mut *self.observer;
-        let mut on_step = |_: usize, step: RenderStep| {
-            steps.push(kept_part(&step));
-            if step.index == branch.step {
+        let on_step = |steps: Vec<RenderStep>| {
+            kept.extend(steps.iter().map(kept_part));
+            if steps.iter().any(|step| step.index == branch.step) {
                 return ControlFlow::Break(());
             }
             observer.poll()
         };
-        let (lanes, settings) = ([lane_of(origin)], origin.batch_sampling());
-        sample_batch(&self.pipeline, self.encoded, (&lanes, &settings), start, &mut on_step)?;
-        self.kept.keep(origin, self.scene, first_step, steps);
+        let _ = self.pipeline.sample(self.encoded, &batch, on_step)?;
+        let first_step = batch.branch.map_or(0, |point| point.step);
+        self.kept.keep(origin, self.scene, first_step, kept);
         Ok(self.kept.start_of(branch, self.scene))
     }
 }
@@ -243,8 +238,4 @@ fn kept_part(step: &RenderStep) -> StepLatents {
         x_t: step.x_t.clone(),
         x0_hat: step.x0_hat.clone(),
     }
-}
-
-fn join(parts: &[&Tensor]) -> Result<Tensor, EngineError> {
-    Ok(Tensor::cat(parts, 0).map_err(ModelError::from)?)
 }

@@ -3,23 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use candle_core::Tensor;
 use image::Rgb32FImage;
+use mdsd3_model::device::Place;
 use mdsd3_model::family::{identity_files, own_files};
-use mdsd3_model::pipeline::{Pipeline, Scene};
+use mdsd3_model::pipeline::{Latents, Pipeline, Scene};
 use mdsd3_words::calibration::{self, Calibration};
 use mdsd3_words::device::{ComputeDevice, ComputeDtype};
 use mdsd3_words::hash::{sha256_hex, sha256_of_file};
 use mdsd3_words::{Mix, ModelIdentity, ModelParts, ModelSettings, ModelSummary};
 
 use crate::bundled;
-use crate::device;
 use crate::error::EngineError;
 use crate::scene::{FittedScene, SceneKey};
-
-/// Latents of one image; opaque outside this crate, [`Decoder`] makes pixels of them.
-#[derive(Clone)]
-pub struct Latents(pub(crate) Tensor);
 
 /// Decodes latents on any thread while the model it comes from is sampling on another.
 #[derive(Clone)]
@@ -28,14 +23,13 @@ pub struct Decoder(Arc<Pipeline>);
 impl Decoder {
     /// The image of some latents, sRGB in `0..=1` but for overshoot.
     pub(crate) fn rgb_from_latents(&self, latents: &Latents) -> Result<Rgb32FImage, EngineError> {
-        let mut images = self.0.rgb_from_latents(&latents.0)?;
+        let mut images = self.0.rgb_from_latents([latents])?;
         Ok(images.swap_remove(0))
     }
 
     /// A quick look at some latents: coarser where the model decodes slowly.
     pub(crate) fn preview_from_latents(&self, latents: &Latents) -> Result<Rgb32FImage, EngineError> {
-        let mut images = self.0.preview_from_latents(&latents.0)?;
-        Ok(images.swap_remove(0))
+        Ok(self.0.preview_from_latents(latents)?)
     }
 }
 
@@ -61,15 +55,15 @@ impl LoadedModel {
     pub fn load(key: ModelSettings) -> Result<Self, EngineError> {
         let compute: ComputeDevice = key.device.parse()?;
         let dtype: ComputeDtype = key.dtype.parse()?;
-        let opened = device::open(compute)?;
+        let place = Place::open(compute, dtype)?;
         let pipeline = match &key.path {
-            Some(path) => Pipeline::open_with(path, &key.parts, &opened, device::to_candle(dtype))?,
+            Some(path) => Pipeline::open_with(path, &key.parts, &place)?,
             None if key.parts != ModelParts::default() => {
                 return Err(EngineError::BadInput(
                     "parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) complete a Stable Diffusion 3 checkpoint: name it with --model".to_owned(),
                 ));
             }
-            None => bundled::open_model(&opened, device::to_candle(dtype))?,
+            None => bundled::open_model(&place)?,
         };
         let summary = summarize(&pipeline, &key, compute, dtype);
         let identity = LazyIdentity {

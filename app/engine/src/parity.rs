@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use mdsd3_model::device::Place;
 use mdsd3_model::parity;
-use mdsd3_words::device::ComputeDevice;
+use mdsd3_words::device::{ComputeDevice, ComputeDtype};
 
-use crate::device;
 use crate::error::EngineError;
 
 pub use mdsd3_model::parity::{Case, Report};
@@ -17,5 +17,5 @@ pub use mdsd3_model::parity::{Case, Report};
 /// in it can't be used.
 pub fn run(goldens: &Path, device: &str) -> Result<Report, EngineError> {
     let device: ComputeDevice = device.parse()?;
-    Ok(parity::run(goldens, &device::open(device)?)?)
+    Ok(parity::run(goldens, &Place::open(device, ComputeDtype::F32)?)?)
 }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use mdsd3_model::pipeline::Latents;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::lane::{LaneId, RunId};
 
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::frames::{self, Decoded};
-use crate::loaded::{Decoder, Latents};
+use crate::loaded::Decoder;
 use crate::protocol::{Event, StepFrame, StepView};
 use crate::render::RenderStep;
 

@@ -7,11 +7,10 @@ mod trainer;
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use mdsd3_model::device::Place;
 use mdsd3_model::train;
 use mdsd3_words::device::{ComputeDevice, ComputeDtype};
 
-use crate::device;
 use crate::error::EngineError;
 
 pub use mdsd3_model::train::adapter::{Budget, Part, Skipped};
@@ -60,7 +59,7 @@ impl Job {
     pub fn budget(&self) -> Result<Option<Budget>, EngineError> {
         match &self.recipe {
             train::Job::Full(_) => Ok(None),
-            train::Job::Adapter(recipe) => Ok(Some(train::adapter::budget(recipe, device::to_candle(self.dtype))?)),
+            train::Job::Adapter(recipe) => Ok(Some(train::adapter::budget(recipe, self.dtype)?)),
         }
     }
 
@@ -69,7 +68,6 @@ impl Job {
     /// # Errors
     /// [`EngineError::Model`] for data or a checkpoint that can't be used, and for a loss that is no longer a number.
     pub fn run(&self, observer: &mut dyn TrainObserver) -> Result<Outcome, EngineError> {
-        let (device, dtype): (Device, DType) = (device::open(self.device)?, device::to_candle(self.dtype));
-        Ok(self.recipe.run(&device, dtype, observer)?)
+        Ok(self.recipe.run(&Place::open(self.device, self.dtype)?, observer)?)
     }
 }

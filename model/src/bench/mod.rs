@@ -16,6 +16,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::autoencoder::{KlAutoencoder, KlConfig, MiniAutoencoder};
 use crate::config::{MiniAutoencoderConfig, MmditConfig};
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::skeleton::Skeleton;
 pub use crate::kernels::OperationTime;
@@ -141,10 +142,10 @@ impl BenchSettings {
 /// Bad input for settings that [`BenchSettings::check`] refuses.
 pub fn run(
     settings: &BenchSettings,
-    device: &Device,
-    dtype: DType,
+    place: &Place,
     stage: &mut dyn FnMut(&'static str),
 ) -> Result<BenchReport, ModelError> {
+    let (device, dtype) = (&place.device, place.dtype);
     settings.check()?;
     stage("making weights");
     let weights = random_weights(settings.clean, dtype, device);

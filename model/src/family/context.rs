@@ -1,8 +1,9 @@
 //! What the context stream hears: learned tokens, or an encoded prompt.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::config::MiniConfig;
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::builder::Builder;
 use crate::pipeline::Words;
@@ -46,11 +47,7 @@ impl Context {
     ///
     /// # Errors
     /// Bad input for text encoders that can't be read.
-    pub fn words(
-        &self,
-        prompts: &[String],
-        (dtype, device): (DType, &Device),
-    ) -> std::result::Result<Words, ModelError> {
+    pub fn words(&self, prompts: &[String], place: &Place) -> std::result::Result<Words, ModelError> {
         match self {
             Self::Learned(learned) => {
                 let (_, tokens, width) = learned.tokens.dims3()?;
@@ -67,8 +64,8 @@ impl Context {
                 let encoded: Vec<EncodedPrompt> = encoded.collect::<std::result::Result<_, _>>()?;
                 let join = |encoded: &[EncodedPrompt], part: fn(&EncodedPrompt) -> &Tensor| -> Result<Tensor> {
                     Tensor::cat(&encoded.iter().map(part).collect::<Vec<_>>(), 0)?
-                        .to_device(device)?
-                        .to_dtype(dtype)
+                        .to_device(&place.device)?
+                        .to_dtype(place.dtype)
                 };
                 let same = prompts.iter().all(|prompt| *prompt == prompts[0]);
                 let pooled = if same {

@@ -1,9 +1,10 @@
 //! The masked transformer as a pipeline's denoiser: what the families have in common.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::context::Context;
 use crate::adapter::Strength;
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::mmdit::{CleanCache, Conditioning, Mmdit};
 use crate::pipeline::{Conditions, Denoiser, SceneMemory, Words};
@@ -18,14 +19,13 @@ pub(super) struct MaskedTransformer {
     /// Whether the grid of tokens moves by half a token every second step.
     pub alternating_grid: bool,
     pub strength: Option<Strength>,
-    pub device: Device,
-    pub dtype: DType,
+    pub place: Place,
 }
 
 impl Denoiser for MaskedTransformer {
     fn look_at(&self, latents: &Tensor) -> Result<SceneMemory> {
         let caches = if self.transformer.has_clean_path() {
-            let latents = latents.to_dtype(self.dtype)?;
+            let latents = latents.to_dtype(self.place.dtype)?;
             self.transformer.clean_caches(&latents, None, self.alternating_grid)?
         } else {
             Vec::new()
@@ -34,7 +34,7 @@ impl Denoiser for MaskedTransformer {
     }
 
     fn words(&self, prompts: &[String]) -> std::result::Result<Words, ModelError> {
-        self.context.words(prompts, (self.dtype, &self.device))
+        self.context.words(prompts, &self.place)
     }
 
     fn x0_hat(&self, x: &Tensor, on: &Conditions) -> Result<Tensor> {
@@ -44,9 +44,9 @@ impl Denoiser for MaskedTransformer {
         let (batch, sigma) = (x.dim(0)?, on.at.sigma);
         let config = self.transformer.config();
         let heads = (batch, config.num_attention_heads);
-        let mask = Tensor::from_vec(on.masks.concat(), heads, &self.device)?.to_dtype(self.dtype)?;
+        let mask = Tensor::from_vec(on.masks.concat(), heads, &self.place.device)?.to_dtype(self.place.dtype)?;
         let conditioning = Conditioning {
-            timestep: &Tensor::full(schedule::timestep(sigma), 1, &self.device)?,
+            timestep: &Tensor::full(schedule::timestep(sigma), 1, &self.place.device)?,
             context: &on.words.tokens,
             pooled: &on.words.pooled,
             mask: (!config.classes.is_empty()).then_some(&mask),
@@ -54,11 +54,13 @@ impl Denoiser for MaskedTransformer {
             origin: None,
         };
         let network = |input: &Tensor| {
-            let output = self.transformer.forward(&input.to_dtype(self.dtype)?, &conditioning)?;
+            let output = self
+                .transformer
+                .forward(&input.to_dtype(self.place.dtype)?, &conditioning)?;
             output.to_dtype(DType::F32)
         };
         self.prediction
-            .x0_hat(x, on.scene.latents(), &vec![sigma; batch], on.masks, network)
+            .x0_hat(x, &on.scene.latents, &vec![sigma; batch], on.masks, network)
     }
 
     fn prompt_note(&self, prompt: &str) -> std::result::Result<Option<String>, ModelError> {

@@ -17,9 +17,9 @@ mod sd3;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
 use mdsd3_words::ModelParts;
 
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
@@ -34,7 +34,7 @@ type Answer<T> = Result<Option<T>, ModelError>;
 /// A family of models.
 trait Family: Sync {
     /// Opens the model at a path that exists.
-    fn open(&self, path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Answer<Pipeline>;
+    fn open(&self, path: &Path, parts: &ModelParts, place: &Place) -> Answer<Pipeline>;
 
     /// Describes the model at a path without loading it.
     fn inspect(&self, path: &Path, parts: &ModelParts) -> Answer<ModelReport>;
@@ -88,31 +88,31 @@ impl Pipeline {
     /// # Errors
     /// Bad input when a file is missing or damaged, tensors are missing, unknown or of the wrong shape, or the checkpoint
     /// is of another family.
-    pub fn open(path: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
-        Self::open_with(path, &ModelParts::default(), device, dtype)
+    pub fn open(path: &Path, place: &Place) -> Result<Self, ModelError> {
+        Self::open_with(path, &ModelParts::default(), place)
     }
 
     /// As [`Self::open`], some parts coming from their own paths.
     ///
     /// # Errors
     /// As [`Self::open`], and for parts that the model has no use for.
-    pub fn open_with(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn open_with(path: &Path, parts: &ModelParts, place: &Place) -> Result<Self, ModelError> {
         if !path.exists() {
             return Err(ModelError::BadInput(format!(
                 "{}: no such model folder or file",
                 path.display()
             )));
         }
-        first(path, |family| family.open(path, parts, device, dtype))
+        first(path, |family| family.open(path, parts, place))
     }
 
     /// Opens a model of this program that is embedded in it.
     ///
     /// # Errors
     /// Bad input as for [`Self::open`].
-    pub fn from_parts(config_json: &str, weights: &[u8], device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn from_parts(config_json: &str, weights: &[u8], place: &Place) -> Result<Self, ModelError> {
         let weights = Weights::parse(weights, "the bundled model")?;
-        mini::build(config_json, &weights, device, dtype)
+        mini::build(config_json, &weights, place)
     }
 }
 

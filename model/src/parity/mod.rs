@@ -29,6 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
 
@@ -81,7 +82,8 @@ type Errors = Vec<(String, f64)>;
 ///
 /// # Errors
 /// [`ModelError`] when there is no case, or a file of one can't be used.
-pub fn run(goldens: &Path, device: &Device) -> Result<Report, ModelError> {
+pub fn run(goldens: &Path, place: &Place) -> Result<Report, ModelError> {
+    let device = &place.device;
     let mut folders: Vec<_> = if goldens.join("case.safetensors").is_file() {
         vec![goldens.to_owned()]
     } else {

@@ -41,12 +41,11 @@ pub(crate) mod variables;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
-
 pub use adapter::AdapterRecipe;
 pub use recipe::Recipe;
 pub use report::Report;
 
+use crate::device::Place;
 use crate::error::ModelError;
 
 /// A moment of a training run.
@@ -120,10 +119,10 @@ impl Job {
     ///
     /// # Errors
     /// Bad input for photos or a checkpoint that can't be used, and when the loss is not a number.
-    pub fn run(&self, device: &Device, dtype: DType, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
+    pub fn run(&self, place: &Place, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
         match self {
             Self::Full(recipe) => run_full(recipe, observer),
-            Self::Adapter(recipe) => adapter::run(recipe, device, dtype, observer),
+            Self::Adapter(recipe) => adapter::run(recipe, place, observer),
         }
     }
 }
@@ -133,7 +132,7 @@ impl Job {
 /// # Errors
 /// As [`Job::open`] and [`Job::run`].
 pub fn run(recipe: &Path, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
-    Job::open(recipe)?.run(&Device::Cpu, DType::F32, observer)
+    Job::open(recipe)?.run(&Place::processor(), observer)
 }
 
 fn run_full(recipe: &Recipe, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {

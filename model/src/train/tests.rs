@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use image::{Rgb32FImage, RgbImage};
 
 use super::autoencoder::{self, batch_tensor};
@@ -15,6 +15,7 @@ use super::transformer::{self, Network};
 use super::variables::Variables;
 use super::{Job, Outcome, Progress, Report, TrainObserver, optimizer};
 use crate::autoencoder::MiniAutoencoder;
+use crate::device::Place;
 use crate::mmdit::is_neighbours;
 use crate::sampler::noise::gaussian;
 
@@ -185,7 +186,7 @@ fn a_trained_folder_opens_as_a_model_and_its_run_is_documented() {
     super::run(&folder.path().join("recipe.toml"), &mut watch).unwrap();
     let out = folder.path().join("out");
     for weights in [out.clone(), out.join("best.safetensors")] {
-        let pipeline = crate::pipeline::Pipeline::open(&weights, &Device::Cpu, candle_core::DType::F32).unwrap();
+        let pipeline = crate::pipeline::Pipeline::open(&weights, &Place::processor()).unwrap();
         assert_eq!(pipeline.info().classes, ["rain", "haze", "noise", "snow"]);
     }
     let phases = [
@@ -244,7 +245,7 @@ fn further(folder: &Path, learning_rate: f64) -> Recipe {
 }
 
 fn finish(recipe: Recipe) -> Result<Outcome, crate::error::ModelError> {
-    Job::Full(Box::new(recipe)).run(&Device::Cpu, candle_core::DType::F32, &mut Watch::default())
+    Job::Full(Box::new(recipe)).run(&Place::processor(), &mut Watch::default())
 }
 
 /// The tensors of a model folder by name.
@@ -325,7 +326,7 @@ fn a_run_from_a_model_resumes_to_the_same_bits() {
         }
     };
     let begun = Job::Full(Box::new(further(stopped.path(), 1e-3)));
-    let outcome = begun.run(&Device::Cpu, candle_core::DType::F32, &mut early).unwrap();
+    let outcome = begun.run(&Place::processor(), &mut early).unwrap();
     assert_eq!(outcome, Outcome::Stopped);
     std::fs::remove_dir_all(stopped.path().join("out")).unwrap();
     finish(further(stopped.path(), 1e-3)).unwrap();
@@ -373,7 +374,7 @@ fn a_loss_that_is_no_number_stops_with_its_batch_saved() {
     recipe.stages[0].learning_rate = 1e30;
     let output = recipe.output.clone();
     let error = Job::Full(Box::new(recipe))
-        .run(&Device::Cpu, candle_core::DType::F32, &mut Watch::default())
+        .run(&Place::processor(), &mut Watch::default())
         .unwrap_err()
         .to_string();
     let name = error

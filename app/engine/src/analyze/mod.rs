@@ -35,7 +35,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use image::Rgb32FImage;
 use mdsd3_words::{ModelIdentity, Sampling};
 
 use crate::colormap::spectrum_image;
@@ -185,7 +184,8 @@ impl Analysis {
     ) -> Result<ControlFlow<()>, EngineError> {
         model.set_adapter_strength(self.request.run.sampling.adapter_strength)?;
         let (encoded, _) = model.encode(scene)?;
-        self.latent_factor = latent_factor(&scene.rgb, encoded.latents().dims().last().copied());
+        let (latent_width, _) = encoded.latents().size();
+        self.latent_factor = scene.rgb.width() / latent_width.max(1) as u32;
         let input = SceneInput {
             index,
             rgb: &scene.rgb,
@@ -273,10 +273,6 @@ fn scene_names(request: &AnalyzeRequest) -> Vec<String> {
 fn planned_steps(request: &AnalyzeRequest, plan: &LanePlan, scenes: usize) -> usize {
     let per_seed = |seed| request.run.sampling.steps * (1 + variants::runs_per_seed(request, plan, seed));
     scenes * request.seeds().map(per_seed).sum::<usize>()
-}
-
-fn latent_factor(rgb: &Rgb32FImage, latent_width: Option<usize>) -> u32 {
-    rgb.width() / latent_width.unwrap_or(1).max(1) as u32
 }
 
 /// `steps/LANE/step-000-x0_hat.png`, `-difference.png` (half the difference to the clean branch around grey) and

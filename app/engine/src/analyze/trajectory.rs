@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Tensor};
 use image::Rgb32FImage;
 use mdsd3_model::error::ModelError;
-use mdsd3_model::pipeline::{Lane, Pipeline, Scene, Step};
+use mdsd3_model::pipeline::{Batch, LaneStep, Pipeline, Scene};
 use mdsd3_model::spectrum::bands::{BANDS, Banded, channel_mean_energies};
 use mdsd3_model::spectrum::formation::spectral_slope;
 use mdsd3_model::spectrum::measures::{Measures, measure};
@@ -145,27 +144,19 @@ pub(super) fn run(
     on_step: &mut OnStep<'_>,
 ) -> Result<Option<Measured>, EngineError> {
     let mut watch = Watch::new(pipeline, scene, plan, settings, sums)?;
-    let lanes: Vec<Lane> = plan
-        .mixes
-        .iter()
-        .chain([&Mix::new()])
-        .map(|mix| Lane {
-            mix: mix.clone(),
-            noise_lane: 0,
-        })
-        .collect();
-    let mut failure = None;
-    let mut observer = |step: &Step| match watch.step_done(step, on_step) {
-        Ok(flow) => flow,
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
+    let clean = Mix::new();
+    let lanes = plan.mixes.iter().chain([&clean]).map(|mix| Sampling {
+        mix: mix.clone(),
+        ..settings.clone()
+    });
+    let on_step = |steps: Vec<LaneStep>| match watch.step_done(&steps, on_step) {
+        Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+        Ok(ControlFlow::Break(())) => ControlFlow::Break(Ok(None)),
+        Err(error) => ControlFlow::Break(Err(error)),
     };
-    let finished = pipeline.sample(scene.encoded, &lanes, settings, &mut observer)?;
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(finished.map(|_| watch.measured)),
+    match pipeline.sample(scene.encoded, &Batch::of(lanes.collect()), on_step)? {
+        ControlFlow::Continue(_) => Ok(Some(watch.measured)),
+        ControlFlow::Break(stopped) => stopped,
     }
 }
 
@@ -214,8 +205,9 @@ impl<'a> Watch<'a> {
     }
 
     /// Measures a step and shows it.
-    fn step_done(&mut self, step: &Step, on_step: &mut OnStep<'_>) -> Result<ControlFlow<()>, EngineError> {
-        let images = self.pipeline.rgb_from_latents(&step.x0_hat)?;
+    fn step_done(&mut self, lanes: &[LaneStep], on_step: &mut OnStep<'_>) -> Result<ControlFlow<()>, EngineError> {
+        let index = lanes[0].index;
+        let images = self.pipeline.rgb_from_latents(lanes.iter().map(|lane| &lane.x0_hat))?;
         let size = (images[0].width() as usize, images[0].height() as usize);
         let lumas: Vec<Vec<f32>> = images.par_iter().map(luma_from_rgb).collect();
         let residuals = self.plan.residuals(&lumas);
@@ -223,17 +215,18 @@ impl<'a> Watch<'a> {
             .par_iter()
             .map(|residual| PixelMeasures::new(residual, &self.scene_bands, size))
             .collect::<Result<Vec<_>, _>>()?;
-        let is_last = step.index + 1 == self.settings.steps;
+        let is_last = index + 1 == self.settings.steps;
         let mut spectra = Vec::new();
         for (lane, (of_pixels, residual)) in measures.into_iter().zip(&residuals).enumerate() {
-            self.sums.add(step.index, lane, residual, &of_pixels.energies);
+            self.sums.add(index, lane, residual, &of_pixels.energies);
             if is_last {
                 self.lane_ended(lane, of_pixels.radial.clone(), &images)?;
             }
             spectra.push(self.pixels_measured(lane, of_pixels));
         }
-        let (latents, width, height) = latent_rows(&step.x0_hat)?;
-        let residuals = self.plan.residuals(&latents);
+        let (width, height) = lanes[0].x0_hat.size();
+        let latents = lanes.iter().map(|lane| lane.x0_hat.values());
+        let residuals = self.plan.residuals(&latents.collect::<Result<Vec<_>, _>>()?);
         let energies = residuals
             .par_iter()
             .map(|residual| channel_mean_energies(residual, width, height))
@@ -243,7 +236,7 @@ impl<'a> Watch<'a> {
             trajectory.energies.push(energies);
         }
         let flow = on_step(&StepImages {
-            step: step.index,
+            step: index,
             x0_hat: &images,
             spectra: &spectra,
         })?;
@@ -276,13 +269,4 @@ impl<'a> Watch<'a> {
         });
         Ok(())
     }
-}
-
-/// Latents of each batch entry as plain numbers, with their width and height.
-fn latent_rows(latents: &Tensor) -> Result<(Vec<Vec<f32>>, usize, usize), EngineError> {
-    let read = || {
-        let (_, _, height, width) = latents.dims4()?;
-        Ok((latents.to_dtype(DType::F32)?.flatten_from(1)?.to_vec2()?, width, height))
-    };
-    read().map_err(|error: candle_core::Error| ModelError::from(error).into())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use mdsd3_model::pipeline::{Lane, Pipeline};
+use mdsd3_model::pipeline::{Batch, Pipeline};
 use mdsd3_model::spectrum::measures::{Measures, measure};
 use mdsd3_words::{Mix, RatioCurve, SamplerAid, Sampling};
 
@@ -177,14 +177,12 @@ fn ends(
     settings: &Sampling,
     step_done: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Option<Vec<Measures>>, EngineError> {
-    let lanes: Vec<Lane> = mixes
-        .iter()
-        .map(|mix| Lane {
-            mix: (*mix).clone(),
-            noise_lane: 0,
-        })
-        .collect();
-    let Some(latents) = pipeline.sample(scene.encoded, &lanes, settings, &mut |_| step_done())? else {
+    let lanes = mixes.iter().map(|mix| Sampling {
+        mix: (*mix).clone(),
+        ..settings.clone()
+    });
+    let ended = pipeline.sample(scene.encoded, &Batch::of(lanes.collect()), |_| step_done())?;
+    let ControlFlow::Continue(latents) = ended else {
         return Ok(None);
     };
     let images = pipeline.rgb_from_latents(&latents)?;

@@ -1,15 +1,14 @@
 //! One pair: from a scene and a job to images.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::Tensor;
 use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
-use mdsd3_model::error::ModelError;
 use mdsd3_model::io::photo::scene_key;
-use mdsd3_model::pipeline::{Lane, Start};
+use mdsd3_model::pipeline::{Batch, Latents};
 use mdsd3_words::RenderRequest;
 use mdsd3_words::made::ImageFormat;
 use mdsd3_words::made::{PairImage, RunSettings};
@@ -19,7 +18,7 @@ use super::plan::Plan;
 use super::{jpeg, picture};
 use crate::degrade;
 use crate::error::EngineError;
-use crate::loaded::{Decoder, Latents, LoadedModel};
+use crate::loaded::{Decoder, LoadedModel};
 use crate::metadata;
 use crate::render::{self, RenderStep};
 use crate::scene::FittedScene;
@@ -151,7 +150,6 @@ fn physical(request: &RenderRequest, scene: &SceneInWork) -> Result<Made, Engine
     })
 }
 
-/// Each request starts from latents of its own, made alone, so that its noise knows nothing of its neighbours.
 fn sampled(
     model: &mut LoadedModel,
     requests: &[RenderRequest],
@@ -164,32 +162,24 @@ fn sampled(
     };
     model.set_adapter_strength(last.sampling.adapter_strength)?;
     let (encoded, _) = model.encode(&scene.fitted)?;
-    let fill = std::iter::repeat_n(last, fill_to.saturating_sub(requests.len()));
-    let batch: Vec<&RenderRequest> = requests.iter().chain(fill).collect();
-    let lanes: Vec<Lane> = batch.iter().map(|request| render::lane_of(request)).collect();
-    let pipeline = model.pipeline();
-    let starts = batch
-        .iter()
-        .zip(&lanes)
-        .map(|(request, lane)| pipeline.initial(&encoded, std::slice::from_ref(lane), &request.batch_sampling()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let start = Start::at_first_step(Tensor::cat(&starts, 0).map_err(ModelError::from)?);
-    let mut kept = vec![Vec::new(); batch.len()];
-    let mut on_step = |place: usize, step: RenderStep| {
-        if keeps_steps {
-            kept[place].push(step.x0_hat);
-        }
-        ControlFlow::Continue(())
+    let batch = Batch {
+        fill_to,
+        ..Batch::of(requests.iter().map(render::lane_of).collect())
     };
-    let on = (&lanes[..], &last.batch_sampling());
-    let (latents, _) =
-        render::sample_batch(pipeline, &encoded, on, start, &mut on_step)?.ok_or(EngineError::Stopped)?;
-    let made = latents.into_iter().zip(kept).take(requests.len());
+    let mut kept = vec![Vec::new(); requests.len()];
+    let on_step = |steps: Vec<RenderStep>| {
+        for step in steps.into_iter().filter(|_| keeps_steps) {
+            kept[step.lane].push(step.x0_hat);
+        }
+        ControlFlow::<Infallible>::Continue(())
+    };
+    let ControlFlow::Continue(latents) = model.pipeline().sample(&encoded, &batch, on_step)?;
+    let made = latents.into_iter().zip(kept);
     Ok(made
         .map(|(latents, steps)| Made::Sampled {
             latents,
             steps,
-            scene: Latents(encoded.latents().clone()),
+            scene: encoded.latents(),
         })
         .collect())
 }

@@ -12,6 +12,7 @@ use super::masked::MaskedTransformer;
 use super::{Answer, Family, at_path};
 use crate::autoencoder::MiniAutoencoder;
 use crate::config::{MiniConfig, PredictionKind};
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
@@ -69,9 +70,9 @@ pub fn priors(config: &MiniConfig, weights: &Weights) -> Result<ClassPriors, Mod
     )?)
 }
 
-pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
+pub fn build(config_json: &str, weights: &Weights, place: &Place) -> Result<Pipeline, ModelError> {
     let config = MiniConfig::parse(config_json)?;
-    let vb = weights.builder(dtype, device);
+    let vb = weights.builder(place.dtype, &place.device);
     // What the builder reports is about the file's tensors, so it is the input that is at fault.
     let bad = |e: candle_core::Error| ModelError::BadInput(e.to_string());
     let autoencoder = MiniAutoencoder::new(&config.autoencoder, vb.pp("autoencoder")).map_err(bad)?;
@@ -101,11 +102,9 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
             prediction,
             alternating_grid: config.alternating_grid,
             strength: None,
-            device: device.clone(),
-            dtype,
+            place: place.clone(),
         }),
-        device: device.clone(),
-        dtype,
+        place: place.clone(),
     }))
 }
 
@@ -113,11 +112,11 @@ pub fn build(config_json: &str, weights: &Weights, device: &Device, dtype: DType
 pub struct Mini;
 
 impl Family for Mini {
-    fn open(&self, path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Answer<Pipeline> {
+    fn open(&self, path: &Path, parts: &ModelParts, place: &Place) -> Answer<Pipeline> {
         let Some((json, weights)) = find(path)? else {
             return Ok(None);
         };
-        let model = build(&json, &weights, device, dtype).map_err(|e| at_path(path, e))?;
+        let model = build(&json, &weights, place).map_err(|e| at_path(path, e))?;
         if *parts != ModelParts::default() {
             return Err(ModelError::BadInput(format!(
                 "{}: this model is complete in itself; parts and adapters (--vae, --text-encoder, --tokenizer, --adapter, --heads) are for Stable Diffusion 3 checkpoints",

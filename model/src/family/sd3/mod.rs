@@ -4,7 +4,6 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
 use mdsd3_words::{ModelParts, ModelSummary};
 
 use super::context::Context;
@@ -12,6 +11,7 @@ use super::masked::MaskedTransformer;
 use super::{Answer, Family, at_path};
 use crate::adapter::{Adapter, LoraMode};
 use crate::config::MmditConfig;
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::{Weights, shortened};
@@ -28,8 +28,8 @@ const FACTOR: usize = 8;
 pub struct Sd3;
 
 impl Family for Sd3 {
-    fn open(&self, path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Answer<Pipeline> {
-        open(path, parts, device, dtype).map(Some)
+    fn open(&self, path: &Path, parts: &ModelParts, place: &Place) -> Answer<Pipeline> {
+        open(path, parts, place).map(Some)
     }
 
     fn inspect(&self, path: &Path, parts: &ModelParts) -> Answer<ModelReport> {
@@ -42,7 +42,8 @@ impl Family for Sd3 {
 }
 
 /// Opens a checkpoint and its parts. The text encoders stay on disk until a prompt needs them.
-fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Result<Pipeline, ModelError> {
+fn open(path: &Path, parts: &ModelParts, place: &Place) -> Result<Pipeline, ModelError> {
+    let (device, dtype) = (&place.device, place.dtype);
     let checkpoint = Sd3Checkpoint::open(path, parts)?;
     let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
     let config = config_with_classes(&checkpoint.config, adapter.as_ref())?;
@@ -65,7 +66,7 @@ fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Resul
             config.in_channels
         )));
     }
-    let text = open_text(&checkpoint, &config, device, dtype).map_err(|e| at_path(path, e))?;
+    let text = open_text(&checkpoint, &config, place).map_err(|e| at_path(path, e))?;
     let preview = checkpoint
         .preview
         .as_ref()
@@ -92,22 +93,16 @@ fn open(path: &Path, parts: &ModelParts, device: &Device, dtype: DType) -> Resul
             prediction: Prediction::Velocity,
             alternating_grid: false,
             strength,
-            device: device.clone(),
-            dtype,
+            place: place.clone(),
         }),
-        device: device.clone(),
-        dtype,
+        place: place.clone(),
     }))
 }
 
 /// The text encoders, which must fit the transformer.
-fn open_text(
-    checkpoint: &Sd3Checkpoint,
-    config: &MmditConfig,
-    device: &Device,
-    dtype: DType,
-) -> Result<TextEncoders, ModelError> {
-    let text = TextEncoders::open(&checkpoint.text, config.joint_attention_dim, dtype, device)?;
+fn open_text(checkpoint: &Sd3Checkpoint, config: &MmditConfig, place: &Place) -> Result<TextEncoders, ModelError> {
+    let width = config.joint_attention_dim;
+    let text = TextEncoders::open(&checkpoint.text, width, place.dtype, &place.device)?;
     if text.pooled_width() == config.pooled_projection_dim {
         return Ok(text);
     }

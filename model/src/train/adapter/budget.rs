@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use candle_core::DType;
+use mdsd3_words::device::ComputeDtype;
 
 use super::base::BaseModel;
 use super::network::{Start, starts};
 use super::recipe::AdapterRecipe;
 use crate::config::MmditConfig;
+use crate::device::format_of;
 use crate::error::ModelError;
 
 /// Bytes of an f32.
@@ -67,7 +69,8 @@ impl Budget {
 ///
 /// # Errors
 /// Bad input as for a training of the recipe: files that are missing or don't fit.
-pub fn budget(recipe: &AdapterRecipe, dtype: DType) -> Result<Budget, ModelError> {
+pub fn budget(recipe: &AdapterRecipe, dtype: ComputeDtype) -> Result<Budget, ModelError> {
+    let dtype = format_of(dtype);
     let base = BaseModel::open(recipe)?;
     let starts = starts(recipe, &base.config, &base.checkpoint.transformer)?;
     let encoders = base.checkpoint.text.encoders.iter().flatten();

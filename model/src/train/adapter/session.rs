@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::{DType, Device};
 use mdsd3_words::Mix;
 
 use super::base::{Autoencoder, BaseModel};
@@ -17,6 +16,7 @@ use super::recipe::AdapterRecipe;
 use super::training::AdapterTraining;
 use super::{CLEAN_PROMPT, NO_PROMPT};
 use crate::degrade::CLASSES;
+use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
 use crate::train::keep::Keeper;
@@ -35,12 +35,8 @@ const PREPARING: &str = "preparing data";
 ///
 /// # Errors
 /// Bad input for a checkpoint or data that can't be used, and for a loss that is no longer a number.
-pub fn run(
-    recipe: &AdapterRecipe,
-    device: &Device,
-    dtype: DType,
-    observer: &mut dyn TrainObserver,
-) -> Result<Outcome, ModelError> {
+pub fn run(recipe: &AdapterRecipe, place: &Place, observer: &mut dyn TrainObserver) -> Result<Outcome, ModelError> {
+    let (device, dtype) = (&place.device, place.dtype);
     let export = |optimizer: &Optimizer, path: &Path| Network::export(recipe, optimizer, path);
     let mut keeper = Keeper::open(&recipe.output, ADAPTER, recipe.report.keep, Box::new(export))?;
     let base = BaseModel::open(recipe)?;

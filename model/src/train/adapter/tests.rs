@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 use mdsd3_words::ModelParts;
+use mdsd3_words::device::ComputeDtype;
 
 use super::base::BaseModel;
 use super::gradients::{losses, velocity};
 use super::network::Network;
 use super::objective::{Batch, Conditions};
 use super::recipe::{AdapterRecipe, CleanPathMode};
+use crate::device::Place;
 use crate::mmdit::{Conditioning, Mmdit};
 use crate::pipeline::Pipeline;
 use crate::sampler::noise::gaussian;
@@ -98,7 +100,7 @@ fn run(recipe: &AdapterRecipe, stop_before: Option<usize>) -> (Outcome, Watch) {
         stop_before,
         ..Watch::default()
     };
-    let outcome = super::run(recipe, &Device::Cpu, DType::F32, &mut watch).unwrap();
+    let outcome = super::run(recipe, &Place::processor(), &mut watch).unwrap();
     (outcome, watch)
 }
 
@@ -278,7 +280,7 @@ fn a_trained_adapter_renders_and_its_run_is_documented() {
         adapter: Some(adapter),
         ..ModelParts::default()
     };
-    let pipeline = Pipeline::open_with(&base_folder(), &parts, &Device::Cpu, DType::F32).unwrap();
+    let pipeline = Pipeline::open_with(&base_folder(), &parts, &Place::processor()).unwrap();
     assert_eq!(pipeline.info().classes, ["rain", "haze"]);
     let skipped = watch.reports.iter().find_map(|r| match r {
         Report::Prepared {
@@ -344,7 +346,7 @@ fn a_loss_that_is_no_number_stops_with_its_batch_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = recipe(folder.path(), "");
     recipe.training.learning_rate = 1e30;
-    let error = super::run(&recipe, &Device::Cpu, DType::F32, &mut Watch::default()).unwrap_err();
+    let error = super::run(&recipe, &Place::processor(), &mut Watch::default()).unwrap_err();
     assert!(error.is_bad_input(), "{error}");
     let message = error.to_string();
     let path = message
@@ -399,9 +401,9 @@ fn an_unbroken_budget_counts_what_is_trained() {
     let recipe = recipe(folder.path(), "");
     let (_, _, optimizer) = network(&recipe, DType::F32);
     let trained: usize = optimizer.slots.iter().map(|s| s.value.len()).sum();
-    let budget = super::budget(&recipe, DType::F32).unwrap();
+    let budget = super::budget(&recipe, ComputeDtype::F32).unwrap();
     assert_eq!(budget.trained, trained as u64);
     let mut without = recipe.clone();
     without.training.checkpointing = false;
-    assert!(super::budget(&without, DType::F32).unwrap().device_bytes() > budget.device_bytes());
+    assert!(super::budget(&without, ComputeDtype::F32).unwrap().device_bytes() > budget.device_bytes());
 }

@@ -110,6 +110,27 @@ imports_run_one_way() {
     imports mdsd3-gui mdsd3-words mdsd3-engine && imports mdsd3 mdsd3-words mdsd3-engine mdsd3-gui
 }
 
+# A public function of the model that takes or gives tensors says of which shapes.
+tensors_have_shapes() {
+  local places
+  places=$(find model/src -name '*.rs' | sort | xargs awk '
+    FNR == 1 { doc = ""; signature = ""; tests = 0 }
+    /^mod tests {/ { tests = 1 }
+    tests { next }
+    signature == "" && /^ *\/\/\// { doc = doc $0; next }
+    signature == "" && /^ *#\[/ { next }
+    signature == "" && /^ *pub (const |unsafe )*fn / { signature = " "; line = FNR }
+    signature == "" { doc = ""; next }
+    {
+      signature = signature $0
+      if ($0 !~ /[{;]$/) next
+      gsub(/(HashMap|BTreeMap)<String, Tensor>|\(&str, Tensor\)/, "", signature)
+      if (signature ~ /[^A-Za-z]Tensor[^A-Za-z]/ && doc !~ /# Shapes/) print FILENAME ":" line
+      doc = ""; signature = ""
+    }')
+  [ -z "$places" ] || { printf 'no "# Shapes" in the documentation of\n%s\n' "$places"; return 1; }
+}
+
 # Paths of one person's machine in a committed file work nowhere else.
 no_machine_paths() {
   git -c safe.directory="$PWD" rev-parse --git-dir >/dev/null 2>&1 || { echo "not a git checkout: nothing to look at"; return 0; }
@@ -183,6 +204,7 @@ fi
 step "Cargo.lock is up to date" lock_is_current
 step "Format" cargo fmt --all --check -- --color never
 step "Imports run one way" imports_run_one_way
+step "Tensors have shapes" tensors_have_shapes
 step "No machine paths" no_machine_paths
 step "Spelling" with_tool typos
 # Advisories are looked up before a release: their database is on the network.

@@ -45,6 +45,9 @@ impl Strength {
     }
 
     /// Sets it; 0 leaves the updates out, 1 is as trained.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn set(&self, strength: f32) -> Result<(), ModelError> {
         let value = Tensor::full(strength, (), self.0.device())?.to_dtype(self.0.dtype())?;
         Ok(self.0.set(&value)?)
@@ -77,6 +80,9 @@ impl Adapter {
     }
 
     /// Opens an adapter in memory; `name` is for messages.
+    ///
+    /// # Errors
+    /// Bad input that names what is wrong with the file.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
         Self::from_weights(&Weights::parse(bytes, name)?)
     }
@@ -146,6 +152,9 @@ impl Adapter {
     }
 
     /// Low-rank updates of modules that such a transformer doesn't have.
+    ///
+    /// # Errors
+    /// Shapes that no transformer can have.
     pub fn homeless(&self, config: &MmditConfig) -> Result<Vec<String>, ModelError> {
         let skeleton = Skeleton::new(None);
         Mmdit::with_clean_path(config, skeleton.builder(), true)?;
@@ -160,6 +169,9 @@ impl Adapter {
     }
 
     /// Puts the adapter over a base whose tensors have diffusers' names.
+    ///
+    /// # Errors
+    /// Bad input for updates that don't fit the base, and names that neither has.
     pub fn over(
         &self,
         base: &Weights,
@@ -305,6 +317,9 @@ impl Adapted {
     }
 
     /// Refuses tensors that nobody asked for.
+    ///
+    /// # Errors
+    /// Bad input that names the tensors that nothing asked for.
     pub fn check_all_used(&self) -> Result<(), ModelError> {
         let unused = self.unused();
         if unused.is_empty() {
@@ -418,6 +433,9 @@ impl StoredMatrices for Adapted {
 
 /// Writes an adapter file, atomically. `tensors` have the reference's names; updates are `MODULE.lora_A.weight` and
 /// `MODULE.lora_B.weight`.
+///
+/// # Errors
+/// A file that can't be written; classes that can't be written as JSON.
 #[allow(clippy::implicit_hasher)] // what safetensors hands out and takes
 pub fn write(
     path: &Path,

@@ -22,6 +22,8 @@
 //! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
 
+#![warn(clippy::missing_errors_doc)] // what fails here is worth more than the one line of an enum
+
 pub mod adapter;
 pub mod autoencoder;
 pub mod bench;

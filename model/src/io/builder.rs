@@ -43,6 +43,9 @@ impl Builder {
     }
 
     /// The weight of a linear layer, `[outputs, inputs]`, named `weight`.
+    ///
+    /// # Errors
+    /// Tensors that are missing or of another shape.
     pub fn matrix(&self, shape: (usize, usize), init: Init) -> Result<Weight> {
         let name = match self.held.prefix() {
             prefix if prefix.is_empty() => "weight".to_owned(),
@@ -92,6 +95,9 @@ impl Weight {
     ///
     /// # Shapes
     /// `x: [.., inputs]`, `bias: [outputs]`, result `[.., outputs]`.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn linear(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         match self {
             Self::Held(weight) => kernels::linear(x, weight, bias),

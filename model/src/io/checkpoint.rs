@@ -87,6 +87,9 @@ impl Weights {
     }
 
     /// Opens bytes in memory; `name` is for messages.
+    ///
+    /// # Errors
+    /// Bad input that says what is wrong with the file.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
         let (source, header) = Source::parse(bytes, name)?;
         Ok(Self::from_source(source, header))
@@ -211,6 +214,9 @@ impl Weights {
     }
 
     /// All tensors as stored, read now.
+    ///
+    /// # Errors
+    /// Files that can't be read.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>, ModelError> {
         self.inner
             .slots
@@ -220,11 +226,23 @@ impl Weights {
     }
 
     /// A tensor that must be there, as stored.
+    ///
+    /// # Shapes
+    /// As the file says.
+    ///
+    /// # Errors
+    /// Bad input when it isn't there; files that can't be read.
     pub fn get(&self, name: &str) -> Result<Tensor, ModelError> {
         self.slot(name)?.load(None, &Device::Cpu)
     }
 
     /// A tensor that must be there, in `dtype` on `device`.
+    ///
+    /// # Shapes
+    /// As the file says.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
     pub fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor, ModelError> {
         let tensor = self.slot(name)?.load(Some(dtype), device)?;
         self.report(tensor.elem_count())?;
@@ -232,6 +250,9 @@ impl Weights {
     }
 
     /// A matrix that stays in its file, for products in `dtype`; `None` when it has to be converted or is small.
+    ///
+    /// # Errors
+    /// Bad input when it isn't there.
     pub fn stored(&self, name: &str, dtype: DType) -> Result<Option<StoredMatrix>, ModelError> {
         let matrix = self.slot(name)?.stored(dtype)?;
         if let Some(matrix) = &matrix {
@@ -275,6 +296,9 @@ impl Weights {
     }
 
     /// Refuses tensors that nobody asked for, so that a wrong or newer checkpoint is noticed.
+    ///
+    /// # Errors
+    /// Bad input that names the tensors that nothing asked for.
     pub fn check_all_used(&self) -> Result<(), ModelError> {
         let extra = self.unused();
         if extra.is_empty() {

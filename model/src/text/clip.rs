@@ -182,6 +182,9 @@ impl ClipEncoder {
     ///
     /// # Shapes
     /// `ids: [batch, tokens]` of u32, at most `max_position_embeddings` tokens.
+    ///
+    /// # Errors
+    /// Tokens that it doesn't know; what the device reports.
     pub fn encode(&self, ids: &Tensor) -> std::result::Result<ClipOutput, ModelError> {
         Ok(self.forward(ids)?)
     }

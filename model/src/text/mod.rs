@@ -121,6 +121,9 @@ impl TextEncoders {
     }
 
     /// Token ids of a prompt.
+    ///
+    /// # Errors
+    /// Bad input for tokenizers that can't be read.
     pub fn token_ids(&self, prompt: &str) -> Result<PromptIds, ModelError> {
         let t5 = self.t5.as_ref().map(|t5| t5.tokenizer.encode(prompt)).transpose()?;
         Ok(PromptIds {
@@ -131,11 +134,17 @@ impl TextEncoders {
     }
 
     /// How many of a prompt's tokens CLIP has no room for.
+    ///
+    /// # Errors
+    /// As [`Self::token_ids`].
     pub fn dropped_tokens(&self, prompt: &str) -> Result<usize, ModelError> {
         Ok(self.clip_l.tokenizer.encode(prompt)?.dropped)
     }
 
     /// Encodes a prompt, or takes it from those encoded last.
+    ///
+    /// # Errors
+    /// Bad input for tokenizers or encoders that can't be read.
     pub fn encode(&self, prompt: &str) -> Result<EncodedPrompt, ModelError> {
         if let Some(kept) = self.recall(prompt) {
             return Ok(kept);

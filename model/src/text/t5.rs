@@ -163,6 +163,9 @@ impl T5Encoder {
     ///
     /// # Shapes
     /// `ids: [batch, tokens]` of u32, result `[batch, tokens, d_model]` in f32.
+    ///
+    /// # Errors
+    /// Tokens that it doesn't know; what the device reports.
     pub fn encode(&self, ids: &Tensor) -> std::result::Result<Tensor, ModelError> {
         Ok(self.forward(ids)?)
     }

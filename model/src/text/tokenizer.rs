@@ -86,6 +86,9 @@ impl PromptTokenizer {
     ///
     /// `length` is the encoder's: 77. Padding is the token that the folder's config names: CLIP-L pads with its end token,
     /// CLIP-G with `!`.
+    ///
+    /// # Errors
+    /// Bad input for a file that is no tokenizer.
     pub fn clip(folder: &Path, length: usize) -> Result<Self, ModelError> {
         let names = SpecialTokens::read(folder)?;
         let (json, vocabulary) = (folder.join("tokenizer.json"), folder.join("vocab.json"));
@@ -109,6 +112,9 @@ impl PromptTokenizer {
     }
 
     /// T5's tokenizer from a folder with `tokenizer.json`; `length` counts the end token and padding.
+    ///
+    /// # Errors
+    /// As [`Self::clip`].
     pub fn t5(folder: &Path, length: usize) -> Result<Self, ModelError> {
         let json = folder.join("tokenizer.json");
         if !json.is_file() {
@@ -175,6 +181,9 @@ impl PromptTokenizer {
     }
 
     /// Tokenizes a prompt: start token, as much of the prompt as fits, end token, padding.
+    ///
+    /// # Errors
+    /// Text that the tokenizer can't take apart.
     pub fn encode(&self, prompt: &str) -> Result<Tokens, ModelError> {
         let encoding = self
             .inner

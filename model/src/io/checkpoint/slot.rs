@@ -68,6 +68,9 @@ impl Slot {
     }
 
     /// The tensor in `dtype`; in its own when that is `None`.
+    ///
+    /// # Shapes
+    /// As the file says.
     pub fn load(&self, dtype: Option<DType>, device: &Device) -> Result<Tensor, ModelError> {
         let Slot {
             source,

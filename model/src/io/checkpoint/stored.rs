@@ -71,6 +71,9 @@ impl StoredMatrix {
     ///
     /// # Shapes
     /// `x: [.., inputs]`, `bias: [outputs]`, result `[.., outputs]` in `x`'s dtype.
+    ///
+    /// # Errors
+    /// Tensors of other shapes.
     pub fn linear(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let mut dims = x.dims().to_vec();
         if dims.pop() != Some(self.inputs) {

@@ -3,10 +3,12 @@
 //! The folder `pipeline/` is diffusers' layout; `single_file.safetensors`, where there is one, holds the same weights in
 //! the single-file layout and takes the text encoders from the folder when it has none. Both must give the goldens.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use mdsd3_words::ModelParts;
+use mdsd3_words::{ModelParts, Sampler};
 use serde::Deserialize;
 
 use super::{Errors, Goldens, bad, compare, golden, max_abs_error, read_json};
@@ -14,7 +16,8 @@ use crate::autoencoder::{KlAutoencoder, KlConfig};
 use crate::error::ModelError;
 use crate::io::layout::{AutoencoderKind, Sd3Checkpoint};
 use crate::mmdit::{Conditioning, Mmdit};
-use crate::sampler::{euler_step, schedule};
+use crate::sampler::follow::{At, Course, Start, Step, follow};
+use crate::sampler::schedule;
 use crate::text::{EncodedPrompt, TextEncoders};
 
 /// The settings of the run.
@@ -113,13 +116,8 @@ fn check_steps(
     checkpoint.transformer.check_all_used()?;
     let context = Tensor::cat(&prompts.map(|p| &p.embeds), 0)?;
     let pooled = Tensor::cat(&prompts.map(|p| &p.pooled), 0)?;
-    let mut latents = golden(case, "noise")?.clone();
-    let mut errors = Errors::new();
-    for (i, pair) in schedule::sigmas(settings.steps, checkpoint.shift)
-        .windows(2)
-        .enumerate()
-    {
-        let timestep = Tensor::new(&[schedule::timestep(pair[0]); 2], &case.device)?;
+    let predict = |x: &Tensor, at: At| {
+        let timestep = Tensor::new(&[schedule::timestep(at.sigma); 2], &case.device)?;
         let on = Conditioning {
             timestep: &timestep,
             context: &context,
@@ -128,14 +126,30 @@ fn check_steps(
             clean: None,
             origin: None,
         };
-        let both = model.forward(&Tensor::cat(&[&latents, &latents], 0)?, &on)?;
+        let both = model.forward(&Tensor::cat(&[x, x], 0)?, &on)?;
         let (without, with) = (both.narrow(0, 0, 1)?, both.narrow(0, 1, 1)?);
         let velocity = (&without + ((with - &without)? * settings.guidance_scale)?)?;
-        latents = euler_step(&latents, &velocity, pair[0], pair[1])?;
+        Ok((x - (velocity * f64::from(at.sigma))?)?)
+    };
+    let course = Course {
+        sigmas: &schedule::sigmas(settings.steps, checkpoint.shift),
+        sampler: Sampler::Euler,
+        moving_average: false,
+    };
+    let mut starts = Vec::new();
+    let watched = |step: Step| {
+        starts.push(step.x_t);
+        ControlFlow::<Infallible>::Continue(())
+    };
+    let noise = golden(case, "noise")?.clone();
+    let ControlFlow::Continue(latents) = follow(Start::at_first_step(noise), &course, predict, watched)?;
+    let ends = starts.iter().skip(1).chain([&latents]);
+    let errors = ends.enumerate().map(|(i, end)| {
         let name = format!("latents_{i}");
-        let error = max_abs_error(&latents, golden(case, &name)?)?;
-        errors.push((name, error));
-    }
+        let error = max_abs_error(end, golden(case, &name)?)?;
+        Ok((name, error))
+    });
+    let errors = errors.collect::<Result<Errors, ModelError>>()?;
     Ok((errors, latents))
 }
 

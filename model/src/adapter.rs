@@ -451,11 +451,28 @@ pub fn write(
     let named = tensors
         .iter()
         .map(|(name, tensor)| (format!("transformer.{name}"), tensor));
-    let bytes = safetensors::serialize(named, Some(metadata)).map_err(|e| ModelError::Io {
+    let failed = |source: std::io::Error| ModelError::Io {
         path: path.to_owned(),
-        source: std::io::Error::other(e),
-    })?;
+        source,
+    };
+    let bytes = safetensors::serialize(named, Some(metadata)).map_err(|e| failed(std::io::Error::other(e)))?;
+    let bytes = with_sorted_header(&bytes).map_err(failed)?;
     write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// The same safetensors file with the keys of its header in order: the library writes metadata in another order each time, and
+/// equal runs must give files of one hash.
+fn with_sorted_header(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let short = || std::io::Error::other("a safetensors file without a header");
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(short)?;
+    let (header, tensors) = rest
+        .split_at_checked(u64::from_le_bytes(*length) as usize)
+        .ok_or_else(short)?;
+    let header: BTreeMap<String, BTreeMap<String, serde_json::Value>> = serde_json::from_slice(header)?;
+    let mut header = serde_json::to_vec(&header)?;
+    // Tensors begin at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat())
 }
 
 #[cfg(test)]

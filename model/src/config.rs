@@ -1,10 +1,12 @@
 //! Configurations as checkpoints store them.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
+use crate::ranges::{all_within, within};
 
 /// QK norm of the attention layers: none in SD3, RMS in SD3.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ pub enum QkNorm {
     /// RMS norm per head.
     RmsNorm,
 }
+
+/// Widest token that is believed; T5-XXL's have 4096 numbers.
+const MOST_WIDTH: usize = 65_536;
 
 /// Shape of an MDSD3 transformer; field names are those of diffusers' `SD3Transformer2DModel` config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +65,38 @@ impl MmditConfig {
         format!("transformer_blocks.{}.attn.add_q_proj", self.num_layers - 1)
     }
 
+    /// Far above what there is, and far below what would end the program for want of memory.
+    fn check_sizes(&self) -> Result<(), String> {
+        within("num_layers", self.num_layers, 1..=1000)?;
+        within("num_attention_heads", self.num_attention_heads, 1..=1024)?;
+        within("patch_size", self.patch_size, 1..=64)?;
+        let sizes = [
+            ("sample_size", self.sample_size),
+            ("pos_embed_max_size", self.pos_embed_max_size),
+        ];
+        all_within(&sizes, 1..=2048)?;
+        let channels = [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("attention_head_dim", self.attention_head_dim),
+        ];
+        all_within(&channels, 1..=4096)?;
+        let widths = [
+            ("joint_attention_dim", self.joint_attention_dim),
+            ("pooled_projection_dim", self.pooled_projection_dim),
+            ("num_attention_heads * attention_head_dim", self.width()),
+        ];
+        all_within(&widths, 1..=MOST_WIDTH)?;
+        match self
+            .dual_attention_layers
+            .iter()
+            .find(|layer| **layer >= self.num_layers)
+        {
+            Some(layer) => within("dual_attention_layers", *layer, 0..=self.num_layers - 1),
+            None => Ok(()),
+        }
+    }
+
     /// Stable Diffusion 3 medium's shape, without classes.
     pub fn sd3_medium() -> Self {
         Self {
@@ -96,35 +133,8 @@ impl MmditConfig {
     /// # Errors
     /// Bad input that names the field.
     pub fn check(&self) -> Result<(), ModelError> {
-        let sizes = [
-            ("sample_size", self.sample_size),
-            ("patch_size", self.patch_size),
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-            ("num_layers", self.num_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("attention_head_dim", self.attention_head_dim),
-            ("pos_embed_max_size", self.pos_embed_max_size),
-        ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(ModelError::BadInput(format!(
-                "transformer config: {name} is 0; is this config.json complete?"
-            )));
-        }
-        let limits = [
-            ("num_layers", self.num_layers, 1000),
-            ("num_attention_heads", self.num_attention_heads, 1024),
-            ("attention_head_dim", self.attention_head_dim, 4096),
-            ("patch_size", self.patch_size, 64),
-            ("in_channels", self.in_channels, 4096),
-            ("out_channels", self.out_channels, 4096),
-            ("pos_embed_max_size", self.pos_embed_max_size, 2048),
-        ];
-        if let Some((name, size, limit)) = limits.iter().find(|(_, size, limit)| size > limit) {
-            return Err(ModelError::BadInput(format!(
-                "transformer config: {name} is {size}, and {limit} is the most that is believed"
-            )));
-        }
+        self.check_sizes()
+            .map_err(|what| ModelError::BadInput(format!("transformer config: {what}")))?;
         if !self.width().is_multiple_of(4) {
             return Err(ModelError::BadInput(format!(
                 "transformer config: width {} is not a multiple of 4",
@@ -172,6 +182,21 @@ impl MiniAutoencoderConfig {
     }
 }
 
+impl MiniAutoencoderConfig {
+    fn check(&self) -> Result<(), String> {
+        within("factor", self.factor, 1..=64)?;
+        if self.lapped && !self.factor.is_multiple_of(2) {
+            return Err(format!("factor is {}, and lapped needs an even one", self.factor));
+        }
+        let channels = [
+            ("latent_channels", self.latent_channels),
+            ("hidden_channels", self.hidden_channels),
+        ];
+        all_within(&channels, 1..=4096)?;
+        within("blocks", self.blocks, 0..=256)
+    }
+}
+
 /// What the transformer's output means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -190,6 +215,9 @@ impl std::fmt::Display for PredictionKind {
         })
     }
 }
+
+/// Sigma shifts that leave a schedule of steps; SD3's is 3.
+pub const SHIFT_RANGE: RangeInclusive<f64> = 0.01..=100.0;
 
 /// Samples are distorted long before this.
 const MOST_PRIOR_GUIDANCE: f64 = 4.0;
@@ -241,6 +269,12 @@ impl MiniConfig {
     /// Bad input that names the field.
     pub fn check(&self) -> Result<(), ModelError> {
         self.transformer.check()?;
+        let bad = ModelError::BadInput;
+        self.autoencoder
+            .check()
+            .map_err(|what| bad(format!("autoencoder: {what}")))?;
+        within("shift", self.shift, SHIFT_RANGE).map_err(bad)?;
+        within("context_tokens", self.context_tokens, 1..=4096).map_err(bad)?;
         if self.alternating_grid && !self.transformer.patch_size.is_multiple_of(2) {
             return Err(ModelError::BadInput(format!(
                 "alternating_grid moves tokens by half a patch, and patch_size is {}; leave it out",
@@ -356,6 +390,60 @@ mod tests {
             let error = config(prediction, guidance).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn every_number_has_a_range() {
+        let bundled = include_str!("../../assets/models/mini/config.json");
+        let good: serde_json::Value = serde_json::from_str(bundled).unwrap();
+        for (path, value, what) in [
+            ("/shift", 0.0.into(), "shift is 0: give 0.01 to 100"),
+            ("/shift", 1e30.into(), "shift is 1000000000000000000000000000000: give"),
+            ("/context_tokens", 0.into(), "context_tokens is 0: give 1 to 4096"),
+            (
+                "/autoencoder/factor",
+                0.into(),
+                "autoencoder: factor is 0: give 1 to 64",
+            ),
+            ("/autoencoder/factor", 1000.into(), "factor is 1000"),
+            ("/autoencoder/factor", (1_u64 << 31).into(), "factor is 2147483648"),
+            ("/autoencoder/factor", 3.into(), "lapped needs an even one"),
+            (
+                "/autoencoder/latent_channels",
+                (1_u64 << 31).into(),
+                "latent_channels is 2147483648",
+            ),
+            ("/autoencoder/hidden_channels", 0.into(), "hidden_channels is 0"),
+            ("/autoencoder/blocks", (1_u64 << 20).into(), "blocks is 1048576"),
+            (
+                "/transformer/num_layers",
+                0.into(),
+                "transformer config: num_layers is 0",
+            ),
+            ("/transformer/sample_size", (1_u64 << 40).into(), "sample_size is"),
+            (
+                "/transformer/joint_attention_dim",
+                0.into(),
+                "joint_attention_dim is 0: give 1 to 65536",
+            ),
+            (
+                "/transformer/pooled_projection_dim",
+                (1_u64 << 31).into(),
+                "pooled_projection_dim is",
+            ),
+        ] {
+            let mut json = good.clone();
+            *json.pointer_mut(path).expect(path) = value;
+            let error = MiniConfig::parse(&json.to_string()).expect_err(path);
+            assert!(
+                error.is_bad_input() && error.to_string().contains(what),
+                "{path}: {error}"
+            );
+        }
+        let mut json = good;
+        json["transformer"]["dual_attention_layers"] = serde_json::json!([99]);
+        let error = MiniConfig::parse(&json.to_string()).expect_err("no such layer");
+        assert!(error.to_string().contains("dual_attention_layers is 99"), "{error}");
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod mmdit;
 pub mod pair_layout;
 pub mod parity;
 pub mod pipeline;
+pub mod ranges;
 pub mod sampler;
 pub mod spectrum;
 pub mod text;

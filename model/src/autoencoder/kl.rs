@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{channels_first, channels_last};
 use super::tiling::Tiling;
 use crate::error::ModelError;
+use crate::ranges::within;
 
 /// Shape of a KL autoencoder; field names are those of diffusers' `AutoencoderKL` config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,23 +60,13 @@ impl KlConfig {
     pub fn from_json(json: &serde_json::Value) -> std::result::Result<Self, ModelError> {
         let bad = |reason: String| ModelError::BadInput(format!("the autoencoder's config can't be used: {reason}"));
         let config: Self = serde_json::from_value(json.clone()).map_err(|e| bad(e.to_string()))?;
+        config.check_ranges().map_err(bad)?;
         let groups = config.norm_num_groups;
-        if config.block_out_channels.is_empty() || config.layers_per_block == 0 || config.latent_channels == 0 {
-            return Err(bad("it has no levels, layers or latent channels".into()));
-        }
-        if groups == 0
-            || config
-                .block_out_channels
-                .iter()
-                .any(|c| *c == 0 || !c.is_multiple_of(groups))
-        {
+        if config.block_out_channels.iter().any(|c| !c.is_multiple_of(groups)) {
             return Err(bad(format!(
                 "channels {:?} don't divide into {groups} groups",
                 config.block_out_channels
             )));
-        }
-        if config.scaling_factor == 0.0 {
-            return Err(bad("scaling_factor is 0".into()));
         }
         if config.use_quant_conv || config.use_post_quant_conv {
             return Err(bad(
@@ -83,6 +74,18 @@ impl KlConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// Far above what there is, and far below what would end the program.
+    fn check_ranges(&self) -> std::result::Result<(), String> {
+        within("the number of block_out_channels", self.block_out_channels.len(), 1..=8)?;
+        let mut channels = self.block_out_channels.iter();
+        channels.try_for_each(|channels| within("block_out_channels", *channels, 1..=8192))?;
+        within("layers_per_block", self.layers_per_block, 1..=64)?;
+        within("latent_channels", self.latent_channels, 1..=4096)?;
+        within("norm_num_groups", self.norm_num_groups, 1..=8192)?;
+        within("scaling_factor", self.scaling_factor, 1e-3..=1e3)?;
+        within("shift_factor", self.shift_factor.unwrap_or_default(), -1e3..=1e3)
     }
 
     /// Pixels per latent pixel side: 8 in SD3.

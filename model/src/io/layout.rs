@@ -33,9 +33,10 @@ use std::path::{Path, PathBuf};
 use mdsd3_words::ModelParts;
 use serde_json::Value;
 
-use crate::config::MmditConfig;
+use crate::config::{MmditConfig, SHIFT_RANGE};
 use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
+use crate::ranges::within;
 pub use family::Family;
 use files::{bad, folder_of, json, text, weights_in};
 pub use parts::{AutoencoderKind, AutoencoderSource, PartSource, TEXT_PARTS, TextSources};
@@ -318,11 +319,11 @@ fn siblings(path: &Path) -> Vec<PathBuf> {
 }
 
 fn shift_of(pipeline: &Path) -> Result<f64, ModelError> {
-    let config = json(&pipeline.join("scheduler").join("scheduler_config.json"))?;
-    Ok(config
-        .and_then(|c| c.get("shift")?.as_f64())
-        .filter(|shift| shift.is_finite() && *shift > 0.0)
-        .unwrap_or(SD3_SHIFT))
+    let path = pipeline.join("scheduler").join("scheduler_config.json");
+    let shift = json(&path)?.and_then(|config| config.get("shift")?.as_f64());
+    let shift = shift.unwrap_or(SD3_SHIFT);
+    within("shift", shift, SHIFT_RANGE).map_err(|what| bad(&path, what))?;
+    Ok(shift)
 }
 
 fn name_of(path: &Path) -> String {

@@ -8,4 +8,5 @@ pub(crate) mod damage;
 pub mod layout;
 pub mod photo;
 pub mod progress;
+pub mod regular;
 pub mod skeleton;

@@ -66,11 +66,17 @@ mod tests {
         fs::write(&path, "12345").expect("written");
         assert_eq!(read_regular(&path, 5).expect("read"), b"12345");
         let error = read_regular(&path, 4).expect_err("too large");
-        assert!(error.kind() == ErrorKind::FileTooLarge && error.to_string().contains("4 bytes"), "{error}");
+        assert!(
+            error.kind() == ErrorKind::FileTooLarge && error.to_string().contains("4 bytes"),
+            "{error}"
+        );
         assert_eq!(read_text(&path).expect("text"), "12345");
         fs::write(&path, [0xff]).expect("written");
         assert_eq!(read_text(&path).expect_err("no text").kind(), ErrorKind::InvalidData);
-        assert_eq!(read_text(folder.path()).expect_err("a folder").kind(), ErrorKind::IsADirectory);
+        assert_eq!(
+            read_text(folder.path()).expect_err("a folder").kind(),
+            ErrorKind::IsADirectory
+        );
         let missing = folder.path().join("none");
         assert_eq!(read_text(&missing).expect_err("missing").kind(), ErrorKind::NotFound);
     }
@@ -81,7 +87,10 @@ mod tests {
     fn pipes_and_devices_are_refused_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .expect("mkfifo runs");
         assert!(made.success());
         for path in [pipe.as_path(), Path::new("/dev/zero")] {
             let error = open_regular(path).expect_err("refused");

@@ -21,7 +21,8 @@ impl Codec {
         let bad = |e: candle_core::Error| ModelError::in_tensors(weights.name(), &e);
         match source.kind {
             AutoencoderKind::Kl => {
-                let config = KlConfig::from_json(&source.part.config)?;
+                let config = KlConfig::from_json(&source.part.config)
+                    .map_err(|e| ModelError::BadInput(format!("{}: {e}", weights.name())))?;
                 let codec = KlAutoencoder::new(&config, &weights.builder(DType::F32, device)).map_err(bad)?;
                 weights.check_all_used()?;
                 Ok(Self::Kl(Box::new(codec)))

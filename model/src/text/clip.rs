@@ -8,6 +8,7 @@ use super::outline;
 use crate::error::ModelError;
 use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
+use crate::ranges::{all_within, within};
 
 /// The end token's id in configs that transformers wrote before it was corrected; see [`end_position`].
 const LEGACY_END_ID: u32 = 2;
@@ -52,6 +53,29 @@ mod defaults {
     }
     pub fn layer_norm_eps() -> f64 {
         1e-5
+    }
+}
+
+impl ClipConfig {
+    fn check(&self) -> std::result::Result<(), String> {
+        within("num_hidden_layers", self.num_hidden_layers, 1..=1000)?;
+        within("num_attention_heads", self.num_attention_heads, 1..=1024)?;
+        let widths = [
+            ("hidden_size", self.hidden_size),
+            ("projection_dim", self.projection_dim),
+        ];
+        all_within(&widths, 1..=65_536)?;
+        within("intermediate_size", self.intermediate_size, 1..=1 << 20)?;
+        within("vocab_size", self.vocab_size, 1..=1 << 24)?;
+        within("max_position_embeddings", self.max_position_embeddings, 2..=65_536)?;
+        within("layer_norm_eps", self.layer_norm_eps, 0.0..=1.0)?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(format!(
+                "hidden_size {} doesn't divide into {} heads",
+                self.hidden_size, self.num_attention_heads
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -142,14 +166,9 @@ impl ClipEncoder {
     /// # Errors
     /// Bad input when a tensor is missing or doesn't fit the config.
     pub fn open(config: &ClipConfig, weights: &Weights, device: &Device) -> std::result::Result<Self, ModelError> {
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || config.num_hidden_layers == 0 || !width.is_multiple_of(heads) {
-            return Err(ModelError::BadInput(format!(
-                "{}: a CLIP encoder of {} layers, {heads} heads and width {width} can't be; is its config.json complete?",
-                weights.name(),
-                config.num_hidden_layers
-            )));
-        }
+        config
+            .check()
+            .map_err(|what| ModelError::BadInput(format!("{}: its config.json: {what}", weights.name())))?;
         let encoder = Self {
             config: config.clone(),
             vb: weights.builder(DType::F32, device),

@@ -9,6 +9,7 @@ use crate::error::ModelError;
 use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
 use crate::kernels::gelu_tanh;
+use crate::ranges::within;
 
 /// Two names of the vocabulary; files hold one of them or both.
 const VOCABULARY_KEYS: [&str; 2] = ["shared.weight", "encoder.embed_tokens.weight"];
@@ -59,12 +60,8 @@ mod defaults {
 
 impl T5Config {
     fn check(&self, name: &str) -> std::result::Result<(), ModelError> {
-        let sizes = [self.d_kv, self.num_heads, self.num_layers];
-        if sizes.contains(&0) || self.relative_attention_num_buckets < 4 {
-            return Err(ModelError::BadInput(format!(
-                "{name}: this T5 config has no heads, layers or distances; is it complete?"
-            )));
-        }
+        self.check_ranges()
+            .map_err(|what| ModelError::BadInput(format!("{name}: its config.json: {what}")))?;
         if self.feed_forward_proj != "gated-gelu" {
             return Err(ModelError::BadInput(format!(
                 "{name}: a T5 with {} layers; SD3's T5 v1.1 has gated-gelu",
@@ -72,6 +69,24 @@ impl T5Config {
             )));
         }
         Ok(())
+    }
+}
+
+impl T5Config {
+    fn check_ranges(&self) -> std::result::Result<(), String> {
+        within("num_layers", self.num_layers, 1..=1000)?;
+        within("num_heads", self.num_heads, 1..=1024)?;
+        within("d_kv", self.d_kv, 1..=4096)?;
+        within("d_model", self.d_model, 1..=65_536)?;
+        within("d_ff", self.d_ff, 1..=1 << 20)?;
+        within("vocab_size", self.vocab_size, 1..=1 << 24)?;
+        let (buckets, farthest) = (
+            self.relative_attention_num_buckets,
+            self.relative_attention_max_distance,
+        );
+        within("relative_attention_num_buckets", buckets, 4..=4096)?;
+        within("relative_attention_max_distance", farthest, 2..=1 << 20)?;
+        within("layer_norm_epsilon", self.layer_norm_epsilon, 0.0..=1.0)
     }
 }
 

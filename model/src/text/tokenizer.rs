@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::ModelError;
+use crate::io::regular::{self, MOST_TEXT_BYTES};
 
 /// What CLIP splits text into before it looks for pairs: endings of English contractions, runs of letters, single digits,
 /// runs of anything else that isn't white space.
@@ -276,7 +277,7 @@ fn load(path: &Path) -> Result<Tokenizer, ModelError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
-    std::fs::read(path).map_err(|e| unreadable(path, e))
+    regular::read_regular(path, MOST_TEXT_BYTES).map_err(|e| unreadable(path, e))
 }
 
 fn read_json(path: &Path) -> Result<Value, ModelError> {

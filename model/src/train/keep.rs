@@ -87,7 +87,7 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Notes a validation loss; true, and what is trained kept, when it is the best so far.
+    /// Notes a validation loss, which is a number; true, and what is trained kept, when it is the best so far.
     pub fn judge(&mut self, loss: f32, optimizer: &Optimizer) -> Result<bool, ModelError> {
         if self.best_loss.is_some_and(|best| loss >= best) {
             return Ok(false);

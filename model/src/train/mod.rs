@@ -47,6 +47,7 @@ pub use report::Report;
 
 use crate::device::Place;
 use crate::error::ModelError;
+use crate::io::regular;
 
 /// A moment of a training run.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +104,7 @@ impl Job {
     /// Bad input for a recipe that can't be read, or holds values outside their ranges.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let bad = |message: String| ModelError::BadInput(format!("{}: {message}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot read the recipe ({e})")))?;
+        let text = regular::read_text(path).map_err(|e| bad(format!("cannot read the recipe ({e})")))?;
         let table: toml::Table = toml::from_str(&text).map_err(|e| bad(e.to_string().trim().replace('\n', " ")))?;
         match table.get("mode").map(|mode| mode.as_str().unwrap_or_default()) {
             None => Ok(Self::Full(Box::new(Recipe::open(path)?))),

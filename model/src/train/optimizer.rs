@@ -11,6 +11,8 @@ use super::variables::Variables;
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.99;
 const EPSILON: f32 = 1e-8;
+/// Numbers that one task looks at.
+const CHECKED_AT_ONCE: usize = 1 << 16;
 
 /// A variable with its moments.
 pub struct Slot {
@@ -56,6 +58,17 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
+    /// The first variable that a step has driven out of the numbers.
+    pub fn not_finite(&self) -> Option<&str> {
+        let is_finite = |values: &[f32]| {
+            values
+                .par_chunks(CHECKED_AT_ONCE)
+                .all(|part| part.iter().all(|x| x.is_finite()))
+        };
+        let is_bad = |slot: &&Slot| !is_finite(&slot.value) || !is_finite(&slot.average);
+        self.slots.iter().find(is_bad).map(|slot| slot.name.as_str())
+    }
+
     pub fn new(variables: &Variables) -> Result<Self> {
         Self::of(variables.all())
     }

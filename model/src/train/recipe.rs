@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::report::Reporting;
 use crate::config::{MiniConfig, PredictionKind};
 use crate::error::ModelError;
+use crate::io::regular;
+use crate::ranges::{MOST_STEPS, all_within, within};
 
 /// Everything a run depends on beside the photos. Paths are relative to where the command is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,13 +181,29 @@ pub struct Stage {
     pub warm_up: usize,
 }
 
+impl Stage {
+    fn check(&self) -> Result<(), String> {
+        let steps = [("stage.steps", self.steps), ("stage.warm_up", self.warm_up)];
+        all_within(&steps, 0..=MOST_STEPS)?;
+        within("stage.batch", self.batch, 1..=MOST_BATCH)?;
+        let rates = [
+            ("stage.learning_rate", self.learning_rate),
+            ("stage.final_learning_rate", self.final_learning_rate),
+        ];
+        all_within(&rates, 0.0..=1e6)
+    }
+}
+
+/// Most images of a step.
+const MOST_BATCH: usize = 65_536;
+
 impl Recipe {
     /// Reads and checks a recipe.
     ///
     /// # Errors
     /// Bad input that names the file, and the key where one is wrong.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path)
+        let text = regular::read_text(path)
             .map_err(|e| ModelError::BadInput(format!("{}: cannot read the recipe ({e})", path.display())))?;
         let recipe: Self = toml::from_str(&text)
             .map_err(|e| ModelError::BadInput(format!("{}: {}", path.display(), e.to_string().replace('\n', " "))))?;
@@ -214,11 +232,43 @@ impl Recipe {
                 ));
             }
         }
-        let out_of_range = |(_, share): &(&str, f32)| !(0.0..=1.0).contains(share);
-        if let Some((class, share)) = self.pairs.variety().into_iter().find(out_of_range) {
-            return Err(format!("pairs.{class}_variety is {share}; it goes from 0 to 1"));
-        }
         Ok(())
+    }
+
+    /// Every number by itself; what they must be to each other is looked at behind this.
+    fn check_numbers(&self) -> Result<(), String> {
+        let (autoencoder, pairs, transformer) = (&self.autoencoder, &self.pairs, &self.transformer);
+        within("autoencoder.steps", autoencoder.steps, 0..=MOST_STEPS)?;
+        within("autoencoder.batch", autoencoder.batch, 1..=MOST_BATCH)?;
+        within("pairs.count", pairs.count, 1..=10_000_000)?;
+        let shares = [
+            ("pairs.clean_share", pairs.clean_share),
+            ("pairs.mixed_share", pairs.mixed_share),
+            ("pairs.least_severity", pairs.least_severity),
+            ("transformer.high_sigma_share", transformer.high_sigma_share),
+            ("transformer.ema", transformer.ema),
+        ];
+        all_within(&shares, 0.0..=1.0)?;
+        for (class, share) in pairs.variety() {
+            within(&format!("pairs.{class}_variety"), share, 0.0..=1.0)?;
+        }
+        let mut weights = pairs.class_weights.iter();
+        weights.try_for_each(|weight| within("pairs.class_weights", *weight, 0.0..=1e6))?;
+        if pairs.class_weights.iter().sum::<f32>() <= 0.0 {
+            return Err("pairs.class_weights are all 0: no class would be drawn".into());
+        }
+        within("autoencoder.whitening", autoencoder.whitening, 0.0..=1.0)?;
+        within("transformer.sigma_mean", transformer.sigma_mean, -100.0..=100.0)?;
+        within("transformer.sigma_deviation", transformer.sigma_deviation, 0.0..=100.0)?;
+        within("transformer.weight_decay", transformer.weight_decay, 0.0..=1e3)?;
+        within("transformer.clip", transformer.clip, 1e-6..=1e6)?;
+        let from_zero = [
+            ("autoencoder.learning_rate", autoencoder.learning_rate),
+            ("autoencoder.focal_weight", autoencoder.focal_weight),
+            ("transformer.focal_weight", transformer.focal_weight),
+        ];
+        all_within(&from_zero, 0.0..=1e6)?;
+        self.stages.iter().try_for_each(Stage::check)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -229,6 +279,7 @@ impl Recipe {
             );
         }
         self.model.check().map_err(|e| format!("[model]: {e}"))?;
+        self.check_numbers()?;
         let multiple = (self.model.autoencoder.factor * self.model.transformer.patch_size) as u32;
         let sides = self
             .stages
@@ -236,14 +287,15 @@ impl Recipe {
             .map(|s| s.side)
             .chain([self.pairs.side, self.autoencoder.side]);
         for side in sides {
-            if side == 0 || !side.is_multiple_of(multiple) {
+            within("side", side, 1..=16_384)?;
+            if !side.is_multiple_of(multiple) {
                 return Err(format!("side {side} is not a multiple of {multiple} px"));
             }
         }
-        if let Some(stage) = self.stages.iter().find(|s| s.side > self.pairs.side || s.batch == 0) {
+        if let Some(stage) = self.stages.iter().find(|stage| stage.side > self.pairs.side) {
             return Err(format!(
-                "stage of {} px, batch {}: windows must fit into pairs of {} px",
-                stage.side, stage.batch, self.pairs.side
+                "stage of {} px: windows must fit into pairs of {} px",
+                stage.side, self.pairs.side
             ));
         }
         self.check_frames(multiple)?;
@@ -254,9 +306,6 @@ impl Recipe {
             ));
         }
         self.report.check()?;
-        if self.pairs.count == 0 || self.autoencoder.batch == 0 {
-            return Err("pairs.count and autoencoder.batch must be at least 1".into());
-        }
         Ok(())
     }
 }

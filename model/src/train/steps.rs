@@ -150,7 +150,7 @@ impl<'a, T: Training> Steps<'a, T> {
         for batch in 0..training.batches() {
             let losses = training.losses(step, batch, &mut sums)?;
             if !losses.total.is_finite() {
-                return Err(self.not_a_number(step, batch, "loss"));
+                return Err(self.not_a_number(step, batch, "loss of"));
             }
             self.bins.add(&losses);
             if observer.progress(&self.progress(step)).is_break() {
@@ -167,7 +167,7 @@ impl<'a, T: Training> Steps<'a, T> {
             .watch
             .see(named.map(|(slot, g)| (slot.name.as_str(), g.as_deref())));
         if !norm.is_finite() {
-            return Err(self.not_a_number(step, training.batches() - 1, "gradient"));
+            return Err(self.not_a_number(step, training.batches() - 1, "gradient of"));
         }
         optimizer.apply_values(gradients, training.rates(step))?;
         Ok(ControlFlow::Continue(()))
@@ -236,9 +236,13 @@ impl<'a, T: Training> Steps<'a, T> {
         observer: &mut dyn TrainObserver,
     ) -> Result<ControlFlow<()>, ModelError> {
         let (training, step) = (self.training, optimizer.step);
+        self.check_finite(optimizer)?;
         let samples = self.settings.validation_samples.min(training.held_out());
         let measure = |sample: usize, sigma: f32| training.measured(sample, sigma);
         let (mut numbers, map) = validate(step, &self.settings.sigmas, samples, training.focal(), measure)?;
+        if !numbers.mean.is_finite() {
+            return Err(self.not_a_number(step - 1, training.batches() - 1, "validation behind"));
+        }
         let written = with_room(observer, &self.progress(step), |_| {
             numbers.is_best = keeper.judge(numbers.mean, optimizer)? || numbers.is_best;
             self.logs.validation(&numbers, &self.watch.norms())?;
@@ -275,11 +279,21 @@ impl<'a, T: Training> Steps<'a, T> {
         keeper: &Keeper,
         observer: &mut dyn TrainObserver,
     ) -> Result<ControlFlow<()>, ModelError> {
+        self.check_finite(optimizer)?;
         let saved = with_room(observer, &self.progress(optimizer.step), |_| keeper.save(optimizer))?;
         if saved.is_continue() {
             observer.report(&Report::Saved { step: optimizer.step });
         }
         Ok(saved)
+    }
+
+    /// Refuses to keep weights that are no numbers; the state saved before stays.
+    fn check_finite(&self, optimizer: &Optimizer) -> Result<(), ModelError> {
+        let Some(name) = optimizer.not_finite() else {
+            return Ok(());
+        };
+        let (step, batch) = (optimizer.step.saturating_sub(1), self.training.batches() - 1);
+        Err(self.not_a_number(step, batch, &format!("{name} behind")))
     }
 
     fn not_a_number(&self, step: usize, batch: usize, what: &str) -> ModelError {
@@ -303,6 +317,6 @@ pub fn not_a_number(output: &Path, step: usize, what: &str, batch: Result<SavedB
         Err(error) => format!("its batch can't be saved ({error})"),
     };
     ModelError::BadInput(format!(
-        "the {what} of step {step} is no number{names}; {saved}; lower the learning rate or remove the image, then run again"
+        "the {what} step {step} is no number{names}; {saved}; lower the learning rate or remove the image, then run again"
     ))
 }

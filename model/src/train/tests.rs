@@ -390,6 +390,56 @@ fn a_loss_that_is_no_number_stops_with_its_batch_saved() {
 }
 
 #[test]
+fn every_number_of_a_recipe_has_a_range() {
+    let folder = tempfile::tempdir().unwrap();
+    recipe(folder.path());
+    let path = folder.path().join("recipe.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    for (from, to, what) in [
+        (
+            "learning_rate = 1e-3",
+            "learning_rate = nan",
+            "autoencoder.learning_rate is NaN: give 0 to",
+        ),
+        (
+            "final_learning_rate = 1e-4",
+            "final_learning_rate = inf",
+            "stage.final_learning_rate is inf",
+        ),
+        ("side = 16", "side = 0", "side is 0: give 1 to 16384"),
+        ("count = 6", "count = 9999999999", "pairs.count is 9999999999"),
+        (
+            "least_severity = 0.1",
+            "least_severity = -1.0",
+            "pairs.least_severity is -1: give 0 to 1",
+        ),
+        (
+            "class_weights = [1, 1, 1, 1]",
+            "class_weights = [0, 0, 0, 0]",
+            "class_weights are all 0",
+        ),
+        (
+            "class_weights = [1, 1, 1, 1]",
+            "class_weights = [1, nan, 1, 1]",
+            "class_weights is NaN",
+        ),
+        ("ema = 0.99", "ema = nan", "transformer.ema is NaN"),
+        ("shift = 3.0", "shift = inf", "shift is inf"),
+        ("context_tokens = 3", "context_tokens = 0", "context_tokens is 0"),
+        ("in_channels = 24", "in_channels = 0", "in_channels is 0"),
+        ("factor = 4", "factor = 2147483648", "factor is 2147483648"),
+        ("every = 5", "every = 0", "report.every is 0"),
+        ("batch = 2", "batch = 0", "autoencoder.batch is 0"),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        std::fs::write(&path, text).unwrap();
+        let error = Recipe::open(&path).expect_err(to).to_string();
+        assert!(error.contains("recipe.toml") && error.contains(what), "{to}: {error}");
+    }
+}
+
+#[test]
 fn mixes_follow_the_recipe() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe(folder.path());

@@ -16,6 +16,7 @@ use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
+use crate::io::regular;
 use crate::mmdit::{Mmdit, class_heads};
 use crate::pipeline::{Codec, Parts, Pipeline};
 use crate::sampler::prediction::{ClassPriors, Prediction};
@@ -28,7 +29,7 @@ fn find_config(path: &Path) -> Option<(PathBuf, String)> {
         path.parent().unwrap_or(Path::new("."))
     };
     let config = folder.join("config.json");
-    let json = std::fs::read_to_string(&config).ok()?;
+    let json = regular::read_text(&config).ok()?;
     // Diffusers' config.json has none of these; a damaged one of ours should be named as ours.
     let own = json.contains("\"prediction\"") || json.contains("\"context_tokens\"");
     own.then_some((config, json))

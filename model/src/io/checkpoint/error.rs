@@ -100,12 +100,9 @@ pub enum CheckpointError {
         /// Where, in words.
         place: String,
     },
-    /// The file became shorter after it was opened.
-    #[error("tensor {key} can't be read: the file has changed since it was opened; start again")]
-    Changed {
-        /// The tensor.
-        key: String,
-    },
+    /// The file was written to, or cut off, after it was opened.
+    #[error("the file has changed since it was opened; load the model again")]
+    Changed,
     /// NaN or infinity among the weights.
     #[error("tensor {key} holds NaN or infinite values; the checkpoint is damaged or its training diverged")]
     NotFinite {
@@ -139,6 +136,9 @@ pub(super) fn opening(path: PathBuf, source: std::io::Error) -> ModelError {
     match source.kind() {
         ErrorKind::NotFound => ModelError::BadInput(format!("{}: no such checkpoint file", path.display())),
         ErrorKind::IsADirectory => ModelError::BadInput(format!("{}: is a folder; name a file in it", path.display())),
+        ErrorKind::InvalidInput | ErrorKind::FileTooLarge => {
+            ModelError::BadInput(format!("{}: {source}", path.display()))
+        }
         ErrorKind::PermissionDenied => ModelError::BadInput(format!(
             "{}: may not be read by this user; check its permissions",
             path.display()

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::error::{CheckpointError, opening};
 use crate::error::ModelError;
+use crate::io::regular::{self, MOST_TEXT_BYTES};
 
 /// An index as Hugging Face writes it; `metadata` is of no use here.
 #[derive(Deserialize)]
@@ -46,7 +47,7 @@ impl<'de> Deserialize<'de> for WeightMap {
 /// The files of an index and the tensors that each should hold.
 pub(super) fn files(index: &Path) -> Result<BTreeMap<PathBuf, Vec<String>>, ModelError> {
     let bad = |reason: String| CheckpointError::Index { reason }.at(&index.display().to_string());
-    let json = std::fs::read(index).map_err(|e| opening(index.to_owned(), e))?;
+    let json = regular::read_regular(index, MOST_TEXT_BYTES).map_err(|e| opening(index.to_owned(), e))?;
     let Index {
         weight_map: WeightMap(map),
     } = serde_json::from_slice(&json).map_err(|e| bad(e.to_string()))?;

@@ -97,7 +97,7 @@ impl Slot {
             ))
         })?;
         let (skip, len) = self.range(&shape, stored);
-        let bytes = source.tensor_bytes(key, entry, skip, len)?;
+        let bytes = source.tensor_bytes(entry, skip, len)?;
         let tensor = convert::tensor(&bytes, stored, &shape, wanted, device)?
             .ok_or_else(|| CheckpointError::NotFinite { key: key.clone() }.at(&source.name))?;
         if *part == Part::HalvesSwapped {
@@ -142,10 +142,12 @@ impl Slot {
         };
         let (skip, len) = self.range(&shape, stored);
         let key = &self.stored_key;
-        let TensorBytes::Mapped(map) = self.source.tensor_bytes(key, &self.entry, skip, len)? else {
+        let (TensorBytes::Mapped(map), Some(watched)) =
+            (self.source.tensor_bytes(&self.entry, skip, len)?, self.source.watched())
+        else {
             return Ok(None);
         };
-        let Some(matrix) = StoredMatrix::new(map, stored, shape.into()) else {
+        let Some(matrix) = StoredMatrix::new(map, Arc::clone(watched), stored, shape.into()) else {
             return Ok(None);
         };
         if !matrix.is_finite() {

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memmap2::{Mmap, MmapOptions};
 
 use super::error::{CheckpointError, opening};
 use super::header::{self, Entry, Header, LENGTH_BYTES};
 use crate::error::ModelError;
+use crate::io::regular::open_regular;
 
 /// One safetensors file.
 pub(super) struct Source {
@@ -20,8 +22,41 @@ pub(super) struct Source {
 }
 
 enum Bytes {
-    File { file: File, path: PathBuf },
+    File(Arc<Watched>),
     Memory(Arc<[u8]>),
+}
+
+/// An open file that must stay as it is: what is mapped of it would change with it.
+pub(super) struct Watched {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    /// When it was last written; `None` where the file system doesn't tell.
+    modified: Option<SystemTime>,
+}
+
+impl Watched {
+    fn new(file: File, path: &Path) -> std::io::Result<Self> {
+        let facts = file.metadata()?;
+        Ok(Self {
+            bytes: facts.len(),
+            modified: facts.modified().ok(),
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Refuses a file that was cut off or written to since it was opened.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let facts = self.file.metadata().map_err(|source| ModelError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        if facts.len() == self.bytes && facts.modified().ok() == self.modified {
+            return Ok(());
+        }
+        Err(CheckpointError::Changed.at(&self.path.display().to_string()))
+    }
 }
 
 /// The bytes of one tensor.
@@ -46,12 +81,9 @@ impl Source {
     pub fn open(path: &Path) -> Result<(Self, Header), ModelError> {
         let name = path.display().to_string();
         let failed = |e| opening(path.to_owned(), e);
-        let mut file = File::open(path).map_err(failed)?;
-        let information = file.metadata().map_err(failed)?;
-        if information.is_dir() {
-            return Err(opening(path.to_owned(), std::io::ErrorKind::IsADirectory.into()));
-        }
-        let file_bytes = information.len();
+        let mut file = open_regular(path).map_err(failed)?;
+        let watched = Watched::new(file.try_clone().map_err(failed)?, path).map_err(failed)?;
+        let file_bytes = watched.bytes;
         let mut start = Vec::new();
         file.by_ref().take(64).read_to_end(&mut start).map_err(failed)?;
         let header_bytes = header::header_bytes(&start, file_bytes).map_err(|e| e.at(&name))?;
@@ -63,10 +95,7 @@ impl Source {
         Ok((
             Self {
                 name,
-                bytes: Bytes::File {
-                    file,
-                    path: path.to_owned(),
-                },
+                bytes: Bytes::File(Arc::new(watched)),
             },
             header,
         ))
@@ -90,31 +119,31 @@ impl Source {
 
     /// Whether the bytes are in a file, which can be mapped.
     pub fn is_file(&self) -> bool {
-        matches!(self.bytes, Bytes::File { .. })
+        self.watched().is_some()
+    }
+
+    /// The file that must stay as it is while something of it is mapped.
+    pub fn watched(&self) -> Option<&Arc<Watched>> {
+        match &self.bytes {
+            Bytes::File(watched) => Some(watched),
+            Bytes::Memory(_) => None,
+        }
     }
 
     /// The bytes of a tensor, from `skip` on, `len` of them. A mapping lives only as long as the result: what has been
     /// converted no longer counts as this process's memory.
-    pub fn tensor_bytes(
-        &self,
-        key: &str,
-        entry: &Entry,
-        skip: usize,
-        len: usize,
-    ) -> Result<TensorBytes<'_>, ModelError> {
+    pub fn tensor_bytes(&self, entry: &Entry, skip: usize, len: usize) -> Result<TensorBytes<'_>, ModelError> {
         let start = entry.start + skip as u64;
         match &self.bytes {
             Bytes::Memory(bytes) => Ok(TensorBytes::Memory(&bytes[start as usize..][..len])),
-            Bytes::File { .. } if len == 0 => Ok(TensorBytes::Memory(&[])),
-            Bytes::File { file, path } => {
-                let failed = |source| ModelError::Io {
-                    path: path.clone(),
+            Bytes::File(_) if len == 0 => Ok(TensorBytes::Memory(&[])),
+            Bytes::File(watched) => {
+                watched.check()?;
+                let mapped = map(&watched.file, start, len).map_err(|source| ModelError::Io {
+                    path: watched.path.clone(),
                     source,
-                };
-                if start + len as u64 > file.metadata().map_err(failed)?.len() {
-                    return Err(CheckpointError::Changed { key: key.to_owned() }.at(&self.name));
-                }
-                Ok(TensorBytes::Mapped(map(file, start, len).map_err(failed)?))
+                })?;
+                Ok(TensorBytes::Mapped(mapped))
             }
         }
     }
@@ -122,10 +151,12 @@ impl Source {
 
 /// Maps a range of a file, read-only.
 fn map(file: &File, start: u64, len: usize) -> std::io::Result<Mmap> {
-    // SAFETY: a mapping is undefined behaviour's neighbour only if the file changes under it. It is read-only, its range
-    // was just checked against the file's length, and it lives for the conversion of one tensor; the bytes are read as
-    // plain numbers, for which every bit pattern is valid. A program that cuts the file off in that moment ends this
-    // process by a signal; reading gigabytes into memory twice to rule that out would cost every user more.
+    // SAFETY: a mapping is undefined behaviour's neighbour only if the file changes under it. It is read-only, and its bytes
+    // are read as plain numbers, for which every bit pattern is valid. It lives for the conversion of one tensor, or, of a
+    // `StoredMatrix`, as long as the model. Length and time of writing are compared with those at opening before each
+    // conversion and each product, so that a file that was changed meanwhile is an error. What is left is the moment of one
+    // product: a program that cuts the file off in it ends this process by SIGBUS. Reading gigabytes into memory to rule that
+    // out would cost every user more.
     #[allow(unsafe_code)]
     let map = unsafe { MmapOptions::new().offset(start).len(len).map(file)? };
     // A hint that may fail without harm: the range is read once, front to back.

@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 
 use super::convert;
+use super::source::Watched;
 use crate::kernels::{self, Values};
 
 /// Matrices smaller than this, in numbers, are converted into memory: they are many, and cheap.
@@ -20,6 +21,7 @@ pub(super) const LEAST_VALUES: usize = 1 << 18;
 #[derive(Clone)]
 pub struct StoredMatrix {
     map: Arc<Mmap>,
+    watched: Arc<Watched>,
     stored: DType,
     outputs: usize,
     inputs: usize,
@@ -36,9 +38,15 @@ impl StoredMatrix {
     }
 
     /// The matrix over its bytes, `None` when it can't be read in place (bytes of an odd address).
-    pub(super) fn new(map: Mmap, stored: DType, (outputs, inputs): (usize, usize)) -> Option<Self> {
+    pub(super) fn new(
+        map: Mmap,
+        watched: Arc<Watched>,
+        stored: DType,
+        (outputs, inputs): (usize, usize),
+    ) -> Option<Self> {
         let matrix = Self {
             map: Arc::new(map),
+            watched,
             stored,
             outputs,
             inputs,
@@ -95,6 +103,8 @@ impl StoredMatrix {
         let Some(values) = self.values() else {
             candle_core::bail!("the mapped weights can't be read in place")
         };
+        // Of a file that was cut off, reading would end the process; of one that was overwritten, it would be nonsense.
+        self.watched.check().map_err(candle_core::Error::wrap)?;
         let rows = x.1.shape().dims2()?.0;
         let out = kernels::stored_product(x, values, bias, (rows, self.inputs, self.outputs))?;
         Ok((out, (rows, self.outputs).into()))
@@ -212,6 +222,36 @@ mod tests {
             let weights = saved(folder.path(), &Tensor::cat(&[&ones, &bad], 1).unwrap());
             let message = weight(&weights, DType::F32).err().unwrap().to_string();
             assert!(message.contains("layer.weight") && message.contains("NaN"), "{message}");
+        }
+    }
+
+    /// A checkpoint that is downloaded again, or cut off, under a loaded model.
+    #[test]
+    fn a_file_that_changes_is_an_error_and_not_a_signal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let x = Tensor::ones((1, INPUTS), DType::F32, &Device::Cpu).unwrap();
+        let changes: [fn(&std::fs::File, &Path); 2] = [
+            |file, _| file.set_len(1000).unwrap(),
+            |_, path| {
+                let bytes = std::fs::read(path).unwrap();
+                // Some file systems tell times by hundredths of a second.
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::fs::write(path, vec![0; bytes.len()]).unwrap();
+            },
+        ];
+        for change in changes {
+            let weights = saved(folder.path(), &matrix(DType::F32));
+            let weight = weight(&weights, DType::F32).unwrap();
+            weight.linear(&x, None).unwrap();
+            change(&std::fs::File::options().write(true).open(&path).unwrap(), &path);
+            let message = weight.linear(&x, None).expect_err("changed").to_string();
+            assert!(
+                message.contains("model.safetensors") && message.contains("has changed"),
+                "{message}"
+            );
+            let message = weights.get("layer.weight").expect_err("changed").to_string();
+            assert!(message.contains("has changed"), "{message}");
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::ModelError;
 use crate::io::checkpoint::{CheckpointError, Weights};
+use crate::io::regular::{self, MOST_TEXT_BYTES};
 
 /// Names that weights have in a diffusers or transformers folder, without extension.
 const STEMS: [&str; 3] = ["diffusion_pytorch_model", "model", "weights"];
@@ -16,7 +17,7 @@ pub fn bad(path: &Path, what: impl std::fmt::Display) -> ModelError {
 
 /// Reads a JSON file; `None` when there is none.
 pub fn json(path: &Path) -> Result<Option<Value>, ModelError> {
-    match std::fs::read(path) {
+    match regular::read_regular(path, MOST_TEXT_BYTES) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|e| bad(path, format_args!("can't be read as JSON ({e})"))),

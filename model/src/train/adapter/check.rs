@@ -3,57 +3,68 @@
 use mdsd3_words::Mix;
 
 use super::recipe::{AdapterRecipe, Timesteps};
+use crate::ranges::{MOST_STEPS, all_within, within};
 
 /// The scale beyond which the mode distribution folds back (Esser et al. 2024, equation 20).
 const LARGEST_MODE_SCALE: f64 = 2.0 / (std::f64::consts::PI - 2.0);
+
+/// Largest side of a training image, in pixels.
+const MOST_SIDE_PX: u32 = 16_384;
+/// Largest of the numbers that have no end of their own.
+const MOST: f64 = 1e6;
 
 /// Refuses values outside their ranges, naming the key.
 pub fn check(recipe: &AdapterRecipe) -> Result<(), String> {
     check_classes(recipe)?;
     let (data, objective, training) = (&recipe.data, &recipe.objective, &recipe.training);
-    for (name, share) in [
+    let shares = [
         ("data.mixed_share", data.mixed_share),
         ("data.least_severity", data.least_severity),
         ("objective.clean_share", objective.clean_share),
         ("objective.prompt_dropout", objective.prompt_dropout),
-    ] {
-        if !(0.0..=1.0).contains(&share) {
-            return Err(format!("{name} is {share}: give 0 to 1"));
-        }
+    ];
+    all_within(&shares, 0.0..=1.0)?;
+    let below_one = [
+        ("data.validation_share", data.validation_share),
+        ("training.ema", training.ema),
+    ];
+    if let Some((name, share)) = below_one.iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
+        return Err(format!("{name} is {share}: give 0 to below 1"));
     }
-    if !(0.0..1.0).contains(&data.validation_share) {
-        return Err(format!(
-            "data.validation_share is {}: give 0 to below 1",
-            data.validation_share
-        ));
-    }
-    if !(0.0..1.0).contains(&training.ema) {
-        return Err(format!("training.ema is {}: give 0 to below 1", training.ema));
-    }
-    for (name, count) in [
-        ("data.side", data.side as usize),
+    within("data.side", data.side, 1..=MOST_SIDE_PX)?;
+    within("adapter.rank", recipe.adapter.rank, 1..=4096)?;
+    within("objective.focal.patch_factor", objective.focal.patch_factor, 1..=1024)?;
+    let counts = [
         ("data.views", data.views),
         ("data.variants", data.variants),
-        ("adapter.rank", recipe.adapter.rank),
-        ("training.steps", training.steps),
         ("training.batch", training.batch),
         ("training.accumulate", training.accumulate),
-        ("objective.focal.patch_factor", objective.focal.patch_factor),
-    ] {
-        if count == 0 {
-            return Err(format!("{name} is 0: give at least 1"));
-        }
-    }
-    for (name, number) in [
+    ];
+    all_within(&counts, 1..=65_536)?;
+    within("training.steps", training.steps, 1..=MOST_STEPS)?;
+    within("training.warm_up", training.warm_up, 0..=MOST_STEPS)?;
+    let above_zero = [
         ("adapter.alpha", recipe.adapter.alpha),
         ("training.learning_rate", training.learning_rate),
         ("training.clip", f64::from(training.clip)),
         ("objective.shift", objective.shift.unwrap_or(1.0)),
-    ] {
-        if !(number > 0.0 && number.is_finite()) {
-            return Err(format!("{name} is {number}: give a number above 0"));
-        }
+    ];
+    if let Some((name, number)) = above_zero
+        .iter()
+        .find(|(_, number)| !(*number > 0.0 && *number <= MOST))
+    {
+        return Err(format!("{name} is {number}: give a number above 0, up to {MOST}"));
     }
+    let from_zero = [
+        (
+            "training.final_learning_rate",
+            training.final_learning_rate.unwrap_or_default(),
+        ),
+        ("training.weight_decay", f64::from(training.weight_decay)),
+        ("objective.focal.weight", objective.focal.weight),
+        ("objective.focal.alpha", objective.focal.alpha),
+    ];
+    all_within(&from_zero, 0.0..=MOST)?;
     recipe.report.check()?;
     check_timesteps(objective.timesteps)
 }
@@ -77,9 +88,13 @@ fn check_classes(recipe: &AdapterRecipe) -> Result<(), String> {
 
 fn check_timesteps(timesteps: Timesteps) -> Result<(), String> {
     match timesteps {
-        Timesteps::LogitNormal { mean, deviation } if !(mean.is_finite() && deviation > 0.0) => Err(format!(
-            "objective.timesteps has mean {mean} and deviation {deviation}: the deviation must be above 0"
-        )),
+        Timesteps::LogitNormal { mean, deviation }
+            if !(mean.abs() <= 100.0 && deviation > 0.0 && deviation <= 100.0) =>
+        {
+            Err(format!(
+                "objective.timesteps has mean {mean} and deviation {deviation}: give a mean of -100 to 100 and a deviation above 0, up to 100"
+            ))
+        }
         Timesteps::Mode { scale } if !(-1.0..=LARGEST_MODE_SCALE).contains(&scale) => Err(format!(
             "objective.timesteps has scale {scale}: give -1 to {LARGEST_MODE_SCALE:.2}"
         )),

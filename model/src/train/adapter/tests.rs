@@ -361,6 +361,24 @@ fn a_loss_that_is_no_number_stops_with_its_batch_saved() {
     assert!(message.contains(".png"), "{message}");
 }
 
+/// What the last step has driven out of the numbers is kept nowhere, and the run doesn't end well.
+#[test]
+fn weights_that_are_no_numbers_are_not_kept() {
+    for validate_every in [0, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recipe = recipe(folder.path(), "");
+        (recipe.training.steps, recipe.training.learning_rate) = (1, 1e300);
+        recipe.report.validate_every = validate_every;
+        let error = super::run(&recipe, &Place::processor(), &mut Watch::default()).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("behind step 0 is no number"), "{message}");
+        for file in ["adapter.safetensors", "best.safetensors"] {
+            assert!(!recipe.output.join(file).exists(), "{file}");
+        }
+        assert_eq!(std::fs::read_dir(recipe.output.join("states")).unwrap().count(), 0);
+    }
+}
+
 #[test]
 fn recipes_with_impossible_values_are_refused_by_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -371,6 +389,14 @@ fn recipes_with_impossible_values_are_refused_by_key() {
         ("kind = \"logit-normal\"", "kind = \"mode\"\nscale = 3.0", "timesteps"),
         ("steps = 6", "stepz = 6", "stepz"),
         ("\"haze\"]", "\"rain\"]", "twice"),
+        ("rank = 4", "rank = 1000000", "adapter.rank is 1000000: give 1 to 4096"),
+        ("steps = 6", "steps = 9000000000000000000", "training.steps is"),
+        ("clip = 1.0", "clip = nan", "training.clip is NaN"),
+        (
+            "weight_decay = 0.0",
+            "weight_decay = inf",
+            "training.weight_decay is inf",
+        ),
     ] {
         let text = good.replacen(from, to, 1);
         assert_ne!(text, good, "{from} is not in the recipe:\n{good}");

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ranges::{MOST_STEPS, all_within, within};
+
 /// What is written on the way; a step count of 0 switches validation or strips off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,16 +50,21 @@ impl Reporting {
     /// # Errors
     /// The key, its value and the range, in words.
     pub fn check(&self) -> Result<(), String> {
-        for (name, count) in [
-            ("every", self.every),
-            ("save_every", self.save_every),
-            ("keep", self.keep),
-            ("sample_steps", self.sample_steps),
-        ] {
-            if count == 0 {
-                return Err(format!("report.{name} is 0: give at least 1"));
-            }
-        }
+        let steps = [
+            ("report.every", self.every),
+            ("report.save_every", self.save_every),
+            ("report.keep", self.keep),
+        ];
+        all_within(&steps, 1..=MOST_STEPS)?;
+        let counts = [
+            ("report.validate_every", self.validate_every),
+            ("report.sample_every", self.sample_every),
+            ("report.validation_samples", self.validation_samples),
+        ];
+        all_within(&counts, 0..=MOST_STEPS)?;
+        within("report.samples", self.samples, 0..=1000)?;
+        within("report.sample_steps", self.sample_steps, 1..=1000)?;
+        within("the number of report.sigmas", self.sigmas.len(), 0..=1000)?;
         match self.sigmas.iter().find(|s| !(**s > 0.0 && **s <= 1.0)) {
             Some(sigma) => Err(format!(
                 "report.sigmas holds {sigma}: noise levels are above 0 and at most 1"

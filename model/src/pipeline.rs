@@ -137,13 +137,22 @@ impl Pipeline {
     /// Decodes latents in one batch to an image each, sRGB in 0..=1.
     ///
     /// # Errors
-    /// Latents of another model's shape.
+    /// Latents of another model's shape; bad input for an image with values that are no numbers, which would become black pixels
+    /// without a word.
     pub fn rgb_from_latents<'a>(
         &self,
         latents: impl IntoIterator<Item = &'a Latents>,
     ) -> Result<Vec<Rgb32FImage>, ModelError> {
-        let batch = Latents::join(latents)?;
-        rgb_from_tensor(&self.parts.autoencoder.decode(&batch, self.parts.place.dtype)?)
+        let (batch, dtype) = (Latents::join(latents)?, self.parts.place.dtype);
+        let images = rgb_from_tensor(&self.parts.autoencoder.decode(&batch, dtype)?)?;
+        if images.iter().all(|image| image.iter().all(|value| value.is_finite())) {
+            return Ok(images);
+        }
+        Err(ModelError::BadInput(format!(
+            "the image holds values that are no numbers, computed in {}: lower guidance, alpha or beta, or compute in f32; a \
+             checkpoint that is damaged gives this at any setting",
+            dtype.as_str()
+        )))
     }
 
     /// A quick look at latents: through the preview decoder, or as the colours that the last scene's latents had, at

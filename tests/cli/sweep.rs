@@ -1,7 +1,10 @@
 //! `mdsd3 sweep`: plans become datasets, whatever happens on the way.
 
 mod bad_plans;
+#[cfg(unix)]
+mod hostile;
 mod kills;
+mod repair;
 pub mod support;
 
 use std::fs;
@@ -65,11 +68,13 @@ fn bad_photos_are_recorded_and_skipped() {
     let project = Project::new("mixes = [{ rain = 1.0 }]");
     fs::write(project.root().join("bad.png"), b"no photo").expect("written");
     let ended = project.sweep(&["-o", "out"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.code, Some(1), "a script shall not go on unasked: {ended:?}");
     assert!(
         ended.stderr.contains("skipped bad.png") && ended.stdout.contains("1 photo skipped"),
         "{ended:?}"
     );
+    let last = ended.stderr.lines().last().expect("a line");
+    assert!(last.contains("1 photo can't be used and has no pairs"), "{last}");
     assert_eq!(files_in(&project.root().join("out/lq")), ["a.png", "b.png", "c.png"]);
     let journal = fs::read_to_string(project.root().join("out/.mdsd3/journal.jsonl")).expect("a journal");
     assert!(journal.contains("\"failed\":{\"scene\":\"bad.png\""));

@@ -1,5 +1,6 @@
 //! How the program ends: exit 0, 1 for a failure, 2 for bad input; one line on stderr says why.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -39,12 +40,29 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// Prints a line to stdout.
 pub fn say(line: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    Ok(writeln!(std::io::stdout(), "{}", printable(line))?)
+}
+
+/// A text without what would steer a terminal: names of files and texts out of images may hold anything.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    // As JSON writes it, which much of what is printed is.
+    let shown = |c: char| {
+        if steers(c) {
+            format!("\\u{:04x}", u32::from(c))
+        } else {
+            c.to_string()
+        }
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 fn complain(message: &str) {
     // Without stderr there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "mdsd3: {}", one_line(message));
+    let _ = writeln!(std::io::stderr(), "mdsd3: {}", printable(&one_line(message)));
 }
 
 /// What clap says before its usage lines, without its "error:".
@@ -68,6 +86,17 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_printed_steers_the_terminal() {
+        let name = "\u{1b}]0;title\u{7}\u{1b}[31mred\u{9b}2J\r雨.png\n\tnext";
+        let shown = printable(name);
+        assert_eq!(
+            shown,
+            "\\u001b]0;title\\u0007\\u001b[31mred\\u009b2J\\u000d雨.png\n\tnext"
+        );
+        assert!(matches!(printable("雨 plain"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn clap_mistakes_become_one_line() {

@@ -15,7 +15,7 @@ use mdsd3_words::sampling::DEFAULT_MIX;
 use mdsd3_words::{Mix, RenderRequest};
 use serde_json::{Value, json};
 
-use crate::outcome::say;
+use crate::outcome::{printable, say};
 use crate::output;
 use crate::progress::{self, StepProgress};
 use crate::steps::{self, StepFiles};
@@ -73,7 +73,7 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let load_secs = start.elapsed().as_secs_f32();
     if let Some(model) = session.model() {
         for note in model.notes_on(request.sampling.prompt.as_deref(), &request.sampling.mix)? {
-            eprintln!("note: {note}");
+            eprintln!("note: {}", printable(&note));
         }
     }
     let mut watch = StepProgress::new(request.sampling.steps, args.steps_dir.is_some());

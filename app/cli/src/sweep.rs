@@ -10,13 +10,13 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use mdsd3_engine::EngineError;
 use mdsd3_engine::export::estimate::{self, Estimate};
-use mdsd3_engine::export::slurm::{self, SlurmOptions};
+use mdsd3_engine::export::slurm::{self, SlurmOptions, TimeLimit};
 use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, open, run, verify};
 use mdsd3_engine::loaded::LoadedModel;
 use mdsd3_engine::metadata;
 use serde_json::json;
 
-use crate::outcome::say;
+use crate::outcome::{printable, say};
 use crate::progress;
 use crate::signals::stop_on_signals;
 
@@ -58,7 +58,7 @@ pub struct SweepArgs {
     shards: u32,
     /// Time limit of a SLURM task
     #[arg(long, default_value = "04:00:00", requires = "slurm", value_name = "HH:MM:SS")]
-    time: String,
+    time: TimeLimit,
     /// GPUs of a SLURM task [default: 1, or 0 when the plan computes on the processor]
     #[arg(long, requires = "slurm")]
     gpus: Option<u32>,
@@ -93,12 +93,13 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     }
     if args.merge {
         let merged = finish::merge(&sweep, &folder)?;
-        return say(&format!(
+        say(&format!(
             "merged {} pairs{}; wrote {}",
             merged.pairs,
             skipped(merged.failed_scenes),
             folder.display()
-        ));
+        ))?;
+        return check_none_failed(merged.failed_scenes, &folder);
     }
     make(args, &sweep, model, &folder)
 }
@@ -136,7 +137,7 @@ impl Watch {
     fn tell(&self, line: &str) {
         // Without stderr there is nobody to tell; the journal knows it as well.
         self.bar.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "mdsd3: {line}");
+            let _ = writeln!(std::io::stderr(), "mdsd3: {}", printable(line));
         });
     }
 }
@@ -177,6 +178,7 @@ fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<
             "done": done,
             "total": total,
             "failed_scenes": failed_scenes,
+            "unread_scenes": outcome.unread_scenes,
             "is_finished": outcome.is_finished,
             "is_stopped": outcome.is_stopped,
             "sampler_busy": outcome.sampler_busy,
@@ -191,27 +193,61 @@ fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<
     if *done == 0 && *failed_scenes > 0 {
         bail!("none of the photos could be used; their reasons are above");
     }
-    if args.json {
-        return Ok(());
+    if !args.json {
+        say_in_words(outcome, folder)?;
     }
+    match outcome.unread_scenes {
+        0 => check_none_failed(*failed_scenes, folder),
+        count => bail!(
+            "{} could not be read this time and {} no pairs yet; the same command with --resume tries again",
+            photos(count),
+            if count == 1 { "has" } else { "have" }
+        ),
+    }
+}
+
+fn say_in_words(outcome: &Outcome, folder: &Path) -> anyhow::Result<()> {
+    let Outcome {
+        made,
+        total,
+        failed_scenes,
+        unread_scenes,
+        ..
+    } = outcome;
     say(&format!(
         "made {made} of {total} pairs in {:.1} s, sampler busy {:.0} %{}",
         outcome.elapsed_secs,
         outcome.sampler_busy * 100.0,
-        skipped(*failed_scenes)
+        skipped(failed_scenes + unread_scenes)
     ))?;
-    if !outcome.is_finished {
+    if !outcome.is_finished && *unread_scenes == 0 {
         say("when all shards have ended, run the same command with --merge instead of --shard")?;
     }
     say(&format!("wrote {}", folder.display()))
 }
 
-fn skipped(failed_scenes: usize) -> String {
-    match failed_scenes {
+fn skipped(scenes: usize) -> String {
+    match scenes {
         0 => String::new(),
-        1 => ", 1 photo skipped".to_owned(),
-        count => format!(", {count} photos skipped"),
+        count => format!(", {} skipped", photos(count)),
     }
+}
+
+fn photos(count: usize) -> String {
+    format!("{count} photo{}", if count == 1 { "" } else { "s" })
+}
+
+/// A dataset without the pairs of some photos is none that a script should go on with unasked.
+fn check_none_failed(failed_scenes: usize, folder: &Path) -> anyhow::Result<()> {
+    if failed_scenes == 0 {
+        return Ok(());
+    }
+    bail!(
+        "{} can't be used and {} no pairs, the rest is complete; {} says why: leave them out of the plan, or mend them and begin in another folder",
+        photos(failed_scenes),
+        if failed_scenes == 1 { "has" } else { "have" },
+        folder.join(".mdsd3").display()
+    )
 }
 
 fn dry_run(sweep: &Sweep, model: Option<LoadedModel>) -> anyhow::Result<()> {
@@ -279,14 +315,15 @@ fn write_script(args: &SweepArgs, sweep: &Sweep, plan: &Path, folder: &Path) -> 
         plan: absolute(plan)?,
         output: absolute(folder)?,
     };
-    let mut file = folder.as_os_str().to_owned();
+    // Components leave out the slash that a shell's completion puts behind a folder.
+    let mut file = folder.components().as_path().as_os_str().to_owned();
     file.push(".sbatch");
     let file = Path::new(&file);
     metadata::write_file(file, slurm::script(sweep, &options).as_bytes())?;
     say(&format!(
         "wrote {}; start it by: sbatch {}",
         file.display(),
-        file.display()
+        slurm::word(&file.to_string_lossy())
     ))
 }
 
@@ -322,6 +359,7 @@ fn verify_dataset(folder: &Path) -> anyhow::Result<()> {
         (report.missing.len(), "files are missing"),
         (report.differing.len(), "files differ"),
         (report.damaged_lines, "journal lines are damaged"),
+        (report.lost_lines, "journal lines are missing"),
     ] {
         if count > 0 {
             faults.push(format!("{count} {what}"));

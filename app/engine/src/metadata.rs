@@ -1,12 +1,12 @@
 //! PNG files that carry the settings of their run: a text to read and a versioned JSON to restore it from.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use mdsd3_model::io::atomic::write_atomically;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::{RunSettings, SETTINGS_VERSION};
+use mdsd3_words::regular::open_regular;
 use serde::Deserialize;
 
 use crate::error::EngineError;
@@ -16,6 +16,9 @@ use crate::export::jpeg;
 pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 /// Keyword of the chunk that the program reads.
 pub(crate) const SETTINGS_KEYWORD: &str = "mdsd3";
+/// The longest settings text that is unpacked, in bytes: a branch of a hundred branches has some hundred thousand.
+const MAX_SETTINGS_BYTES: usize = 16 << 20;
+
 /// How far into a JPEG its settings can reach: two comments of the largest size.
 const JPEG_HEAD_BYTES: u64 = 1 << 18;
 
@@ -78,7 +81,7 @@ fn encode_png(image: &Rgba8, texts: &[(&str, String)]) -> Result<Vec<u8>, png::E
 /// Whether a file begins as PNGs do.
 pub fn is_png(path: &Path) -> bool {
     let mut signature = [0; 8];
-    File::open(path)
+    open_regular(path)
         .and_then(|mut file| file.read_exact(&mut signature))
         .is_ok()
         && signature == *b"\x89PNG\r\n\x1a\n"
@@ -137,7 +140,7 @@ fn jpeg_settings(path: &Path) -> Result<Option<String>, EngineError> {
     let failed = |source| EngineError::reading(path, source);
     // Markers and texts come first: no photo need be read to its end.
     let mut head = Vec::new();
-    let file = File::open(path).map_err(failed)?;
+    let file = open_regular(path).map_err(failed)?;
     file.take(JPEG_HEAD_BYTES).read_to_end(&mut head).map_err(failed)?;
     Ok(jpeg::text_of(&head, SETTINGS_KEYWORD))
 }
@@ -150,7 +153,7 @@ fn settings_json(path: &Path) -> Result<Option<String>, EngineError> {
             path.display()
         ))
     };
-    let file = File::open(path).map_err(|source| EngineError::reading(path, source))?;
+    let file = open_regular(path).map_err(|source| EngineError::reading(path, source))?;
     let mut reader = png::Decoder::new(BufReader::new(file))
         .read_info()
         .map_err(unreadable)?;
@@ -161,7 +164,14 @@ fn settings_json(path: &Path) -> Result<Option<String>, EngineError> {
         .utf8_text
         .iter()
         .find(|chunk| chunk.keyword == SETTINGS_KEYWORD);
-    chunk.map(|chunk| chunk.get_text().map_err(unreadable)).transpose()
+    let Some(mut chunk) = chunk.cloned() else {
+        return Ok(None);
+    };
+    // A few packed kilobytes can become gigabytes.
+    chunk
+        .decompress_text_with_limit(MAX_SETTINGS_BYTES)
+        .map_err(unreadable)?;
+    chunk.get_text().map(Some).map_err(unreadable)
 }
 
 #[cfg(test)]
@@ -204,6 +214,33 @@ mod tests {
             1,
             "no temporary file is left"
         );
+    }
+
+    /// Some twenty kilobytes that unpack to sixteen megabytes, as gigabytes could be packed.
+    #[test]
+    fn texts_that_unpack_to_more_than_settings_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("packed.png");
+        for (length, what) in [
+            (MAX_SETTINGS_BYTES + 1, "not a readable PNG"),
+            (MAX_SETTINGS_BYTES, "its settings are damaged"),
+        ] {
+            let mut chunk = png::text_metadata::ITXtChunk::new(SETTINGS_KEYWORD, "a".repeat(length));
+            chunk.compress_text().expect("packed");
+            let mut bytes = Vec::new();
+            let mut writer = png::Encoder::new(&mut bytes, 1, 1).write_header().expect("a header");
+            writer.write_text_chunk(&chunk).expect("written");
+            writer.write_image_data(&[0]).expect("written");
+            writer.finish().expect("finished");
+            assert!(bytes.len() < 1 << 20);
+            std::fs::write(&path, bytes).expect("written");
+            for error in [
+                read_settings(&path).expect_err(what),
+                find_settings(&path).expect_err(what),
+            ] {
+                assert!(error.is_bad_input() && error.one_line().contains(what), "{error}");
+            }
+        }
     }
 
     #[test]

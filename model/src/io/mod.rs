@@ -8,5 +8,4 @@ pub(crate) mod damage;
 pub mod layout;
 pub mod photo;
 pub mod progress;
-pub mod regular;
 pub mod skeleton;

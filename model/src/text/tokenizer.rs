@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::ModelError;
-use crate::io::regular::{self, MOST_TEXT_BYTES};
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// What CLIP splits text into before it looks for pairs: endings of English contractions, runs of letters, single digits,
 /// runs of anything else that isn't white space.

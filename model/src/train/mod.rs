@@ -47,7 +47,7 @@ pub use report::Report;
 
 use crate::device::Place;
 use crate::error::ModelError;
-use crate::io::regular;
+use mdsd3_words::regular;
 
 /// A moment of a training run.
 #[derive(Debug, Clone, PartialEq)]

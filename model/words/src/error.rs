@@ -38,6 +38,9 @@ impl WordsError {
                 "{}: may not be read by this user; check its permissions",
                 path.display()
             )),
+            ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData => {
+                Self::BadInput(format!("{}: {source}", path.display()))
+            }
             _ => Self::Io {
                 path: path.to_owned(),
                 source,

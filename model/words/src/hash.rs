@@ -1,19 +1,19 @@
 //! SHA-256, in hexadecimal digits: of bytes and of files.
 
-use std::fs::File;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::WordsError;
+use crate::regular::open_regular;
 
 /// SHA-256 of a file in hexadecimal digits.
 ///
 /// # Errors
-/// [`WordsError`] that names the file, when it can't be read.
+/// [`WordsError`] that names the file, when it can't be read or is no regular file.
 pub fn sha256_of_file(path: &Path) -> Result<String, WordsError> {
     let failed = |source| WordsError::reading(path, source);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open_regular(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher).map_err(failed)?;
     Ok(hex(&hasher.finalize()))

@@ -31,6 +31,7 @@ pub mod lane;
 pub mod made;
 pub mod mix;
 pub mod model;
+pub mod regular;
 pub mod request;
 pub mod sampling;
 pub mod scene;

@@ -13,6 +13,10 @@ use crate::model::ModelSummary;
 /// The most denoising steps a run may take; beyond it Euler's error is far below 8-bit rounding.
 pub const MAX_STEPS: usize = 1000;
 
+/// The largest weights of noise and scene in the initial latents, the strongest guidance and the largest factor on an adapter: far
+/// beyond what the studio offers, and short of where results are no longer numbers.
+pub const MAX_WEIGHT: f32 = 100.0;
+
 /// The mix of a first start: both kinds of degradation that the method is about, visible at once.
 pub const DEFAULT_MIX: &str = "rain=0.7,haze=0.6";
 
@@ -148,13 +152,13 @@ impl Sampling {
             return Err(bad(format!("steps {} is outside 1 to {MAX_STEPS}", self.steps)));
         }
         for (name, value) in [("alpha", self.alpha), ("beta", self.beta), ("guidance", self.guidance)] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(bad(format!("{name} {value} is not a number of 0 or more")));
+            if !(0.0..=MAX_WEIGHT).contains(&value) {
+                return Err(bad(format!("{name} {value} is not a number from 0 to {MAX_WEIGHT}")));
             }
         }
-        if !self.adapter_strength.is_finite() {
+        if !(-MAX_WEIGHT..=MAX_WEIGHT).contains(&self.adapter_strength) {
             return Err(bad(format!(
-                "adapter strength {} is not a number",
+                "adapter strength {} is not a number from -{MAX_WEIGHT} to {MAX_WEIGHT}",
                 self.adapter_strength
             )));
         }

@@ -99,7 +99,7 @@ impl Writer {
         let target = self.folder.join(path);
         if !has_content(&target, content) {
             self.place(&target, |temporary| {
-                let mut file = File::create(temporary)?;
+                let mut file = File::create_new(temporary)?;
                 file.write_all(content)?;
                 file.sync_all()
             })?;
@@ -114,14 +114,8 @@ impl Writer {
             Copies::Duplicate => return self.write(path, content),
             // Renaming one name of a file over another does nothing and would leave the temporary name.
             Copies::Hardlink if has_content(&target, content) => {}
-            Copies::Hardlink => self.place(&target, |temporary| {
-                remove_if_there(temporary)?;
-                fs::hard_link(&source, temporary)
-            })?,
-            Copies::Symlink => self.place(&target, |temporary| {
-                remove_if_there(temporary)?;
-                symlink(&relative(original, path), temporary)
-            })?,
+            Copies::Hardlink => self.place(&target, |temporary| fs::hard_link(&source, temporary))?,
+            Copies::Symlink => self.place(&target, |temporary| symlink(&relative(original, path), temporary))?,
         }
         Ok(FileRecord::new(path, content))
     }
@@ -137,7 +131,10 @@ impl Writer {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // The same name at every attempt: what a killed process leaves, the next one replaces.
         let temporary = folder.join(format!(".{name}.{}.tmp", self.tag));
-        let placed = make(&temporary).and_then(|()| fs::rename(&temporary, target));
+        // It may also be a link that leads out of the dataset.
+        let placed = remove_if_there(&temporary)
+            .and_then(|()| make(&temporary))
+            .and_then(|()| fs::rename(&temporary, target));
         if let Err(source) = placed {
             // The first error is the one to tell; a name that stays behind is replaced by the next attempt.
             let _ = fs::remove_file(&temporary);
@@ -205,10 +202,14 @@ pub(super) fn check_writable(folder: &Path, shard: Shard) -> Result<(), EngineEr
         return refused("is a file, not a folder");
     }
     let state = folder.join(STATE);
+    if fs::symlink_metadata(&state).is_ok_and(|facts| !facts.is_dir()) {
+        return refused("its .mdsd3 is no folder of its own");
+    }
     // The same name at every start: what a killed process leaves, the next one removes.
     let probe = state.join(format!("probe-{}-of-{}.tmp", shard.index, shard.count));
     let tried = fs::create_dir_all(&state)
-        .and_then(|()| File::create(&probe))
+        .and_then(|()| remove_if_there(&probe))
+        .and_then(|()| File::create_new(&probe))
         .and_then(|_| fs::remove_file(&probe));
     match tried {
         Ok(()) => Ok(()),

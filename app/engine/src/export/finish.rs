@@ -1,17 +1,23 @@
 //! The end of a sweep: lists and tars are written, journals of shards become one in the plan's order.
+//!
+//! Also its way back: a finished dataset that has lost files becomes an unfinished one, so that they are made again.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use mdsd3_words::regular;
+
 use super::check::bad;
-use super::files::{FileRecord, STAGING, Shard, Writer};
-use super::journal::{self, FINISHED, Journal, Known, Line, PairRecord};
-use super::layout::{Done, Pack};
+use super::files::{FileRecord, PLAN_HASH, STAGING, Shard, Writer};
+use super::hold::Hold;
+use super::journal::{self, FINISHED, Known, Line, PairRecord};
+use super::layout::Done;
+use super::pack::{self, Packing};
+use super::stored::{Care, Found, Stored};
 use super::sweep::{Job, Sweep};
 use crate::error::EngineError;
-use mdsd3_words::hash::sha256_of_file;
 
 /// What a finished dataset holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,85 +28,210 @@ pub struct Merged {
     pub failed_scenes: usize,
 }
 
-/// Keys of pairs whose files are there: named by a journal, and of the length it says. A pair that waits for its tar is
-/// there when its tar is.
-pub(super) fn present(sweep: &Sweep, folder: &Path, known: &Known) -> Result<HashSet<String>, EngineError> {
-    let packed = packed_keys(sweep, known)?;
-    let is_there =
-        |file: &FileRecord| fs::metadata(folder.join(&file.path)).is_ok_and(|facts| facts.len() == file.bytes);
-    let complete = known
-        .pairs
-        .values()
-        .filter(|pair| packed.contains(&pair.key) || pair.files.iter().all(is_there));
-    Ok(complete.map(|pair| pair.key.clone()).collect())
+/// Asked again and again while much is looked at; once it is true it stays so.
+pub(super) type Stop<'a> = &'a dyn Fn() -> bool;
+
+/// What of a dataset is there: named by a journal and found as it says.
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    /// Keys of pairs. A pair that waited for its tar is there when its tar is.
+    pub pairs: HashSet<String>,
+    /// Paths of lists and tars.
+    pub lists: HashSet<String>,
 }
 
-fn packed_keys(sweep: &Sweep, known: &Known) -> Result<HashSet<String>, EngineError> {
-    if known.lists.is_empty() {
-        return Ok(HashSet::new());
+/// Looks at the files of `shard`'s pairs and at all lists; `None` when it was stopped.
+pub(super) fn present(
+    (sweep, shard): (&Sweep, Shard),
+    folder: &Path,
+    known: &Known,
+    care: Care,
+    stop: Stop,
+) -> Result<Option<Present>, EngineError> {
+    let stored = Stored::open(folder)?;
+    let mut there = Present::default();
+    for list in known.lists.values().take_while(|_| !stop()) {
+        if stored.find(list, care)? == Found::Good {
+            there.lists.insert(list.path.clone());
+        }
     }
-    let done = done_pairs(sweep, |key| known.pairs.get(key))?;
-    let packs = sweep.layout().packs(sweep, &done);
-    let packed = packs.iter().filter(|pack| known.lists.contains_key(&pack.path));
-    Ok(packed
-        .flat_map(|pack| &pack.pairs)
-        .map(|index| done[*index].job.key.clone())
-        .collect())
+    let packed = packed_keys(sweep, &stored, known, &mut there.lists, stop)?;
+    for pair in known.pairs.values().take_while(|_| !stop()) {
+        let is_wanted = shard.holds(&pair.key);
+        if is_wanted && (packed.contains(&pair.key) || are_there(&stored, pair, care)?) {
+            there.pairs.insert(pair.key.clone());
+        }
+    }
+    Ok((!stop()).then_some(there))
+}
+
+fn are_there(stored: &Stored, pair: &PairRecord, care: Care) -> Result<bool, EngineError> {
+    for file in &pair.files {
+        if stored.find(file, care)? != Found::Good {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Keys of pairs whose tar is among `lists`. A tar that was packed before one of its pairs was made is taken out of them.
+fn packed_keys(
+    sweep: &Sweep,
+    stored: &Stored,
+    known: &Known,
+    lists: &mut HashSet<String>,
+    stop: Stop,
+) -> Result<HashSet<String>, EngineError> {
+    let mut packed = HashSet::new();
+    if lists.is_empty() {
+        return Ok(packed);
+    }
+    let done = done_pairs(sweep, |key| known.pairs.get(key), stop)?;
+    for pack in sweep.layout().packs(sweep, &done) {
+        let Some(record) = known.lists.get(&pack.path).filter(|_| lists.contains(&pack.path)) else {
+            continue;
+        };
+        let keys = pack.pairs.iter().map(|index| &done[*index].job.key);
+        let records = keys.clone().filter_map(|key| known.pairs.get(key));
+        let files = records.map(|pair| pair.files.len()).sum();
+        if stored
+            .path_of(record)?
+            .is_some_and(|tar| pack::has_members(&tar, files))
+        {
+            packed.extend(keys.cloned());
+        } else {
+            lists.remove(&pack.path);
+        }
+    }
+    Ok(packed)
+}
+
+/// Whether a finished dataset has lost nothing.
+pub(super) fn is_whole(known: &Known, there: &Present) -> bool {
+    known.is_whole() && there.pairs.len() == known.pairs.len() && there.lists.len() == known.lists.len()
+}
+
+/// Makes a finished dataset that has lost something an unfinished one, of which `shard` has made what is there.
+pub(super) fn reopen(folder: &Path, shard: Shard, known: &Known, there: &Present) -> Result<(), EngineError> {
+    let pairs = known.pairs.values().filter(|pair| there.pairs.contains(&pair.key));
+    let failed = known.failed.iter().map(|(scene, reason)| Line::Failed {
+        scene: scene.clone(),
+        reason: reason.clone(),
+    });
+    let lists = known.lists.values().filter(|list| there.lists.contains(&list.path));
+    let mut text = String::new();
+    for line in pairs
+        .cloned()
+        .map(Line::Pair)
+        .chain(failed)
+        .chain(lists.cloned().map(Line::List))
+    {
+        text.push_str(&journal::format(&line)?);
+    }
+    Writer::new(folder, shard).write(&journal::name_of(shard), text.as_bytes())?;
+    // A kill before this leaves both, of which the finished one counts: the same is found again.
+    let finished = folder.join(FINISHED);
+    fs::remove_file(&finished).map_err(|source| EngineError::Io { path: finished, source })
 }
 
 /// Joins the journals of all shards, after checking that together they are complete.
 ///
 /// # Errors
-/// [`EngineError::BadInput`] when pairs are missing or a shard is still at work.
+/// [`EngineError::BadInput`] when pairs are missing, files are damaged or a shard is still at work.
 pub fn merge(sweep: &Sweep, folder: &Path) -> Result<Merged, EngineError> {
-    let hash = fs::read_to_string(folder.join(super::files::PLAN_HASH)).unwrap_or_default();
+    let hash = regular::read_text(&folder.join(PLAN_HASH)).unwrap_or_default();
     if hash.trim() != sweep.hash() {
         return Err(bad(format!(
             "{}: holds no shards of this plan; run them first, with the same plan and model",
             folder.display()
         )));
     }
-    if let Some(finished) = finished(folder)? {
-        remove_leftovers(folder)?;
-        return Ok(finished);
-    }
-    finish(sweep, folder, Shard::ALL)
-}
-
-fn finished(folder: &Path) -> Result<Option<Merged>, EngineError> {
-    if !folder.join(FINISHED).exists() {
-        return Ok(None);
-    }
+    let hold = Hold::begin_alone(folder)?;
     let known = Known::read(folder)?;
-    Ok(known.is_finished.then_some(Merged {
+    if known.finished.is_none() {
+        let merged = finish(sweep, folder, (&hold, Shard::ALL), Care::Content, &|| false)?;
+        return merged.ok_or(EngineError::Stopped);
+    }
+    let there = present((sweep, Shard::ALL), folder, &known, Care::Content, &|| false)?;
+    if !there.is_some_and(|there| is_whole(&known, &there)) {
+        return Err(bad(format!(
+            "{}: this finished dataset has lost files, or they were changed; run the plan with --resume to make them again",
+            folder.display()
+        )));
+    }
+    remove_leftovers(folder)?;
+    Ok(Merged {
         pairs: known.pairs.len(),
         failed_scenes: known.failed.len(),
-    }))
+    })
 }
 
-/// Writes what can only be written when all pairs are there.
-pub(super) fn finish(sweep: &Sweep, folder: &Path, shard: Shard) -> Result<Merged, EngineError> {
-    let locked = lock_all(folder)?;
+/// Writes what can only be written when all pairs are there; `None` when it was stopped before.
+///
+/// # Arguments
+/// - `_hold`: nobody else may write meanwhile
+pub(super) fn finish(
+    sweep: &Sweep,
+    folder: &Path,
+    (_hold, shard): (&Hold, Shard),
+    care: Care,
+    stop: Stop,
+) -> Result<Option<Merged>, EngineError> {
     let known = Known::read(folder)?;
-    let there = present(sweep, folder, &known)?;
-    let done = done_pairs(sweep, |key| known.pairs.get(key).filter(|_| there.contains(key)))?;
-    let failed = check_complete(sweep, folder, &known, &there)?;
+    let Some(there) = present((sweep, Shard::ALL), folder, &known, care, stop)? else {
+        return Ok(None);
+    };
+    let done = done_pairs(
+        sweep,
+        |key| known.pairs.get(key).filter(|_| there.pairs.contains(key)),
+        stop,
+    )?;
+    let failed = check_complete(sweep, folder, &known, &there, stop)?;
+    if stop() {
+        return Ok(None);
+    }
     let writer = Writer::new(folder, shard);
     let layout = sweep.layout();
     let mut lists = Vec::new();
     for list in layout.lists(sweep, &done)? {
         lists.push(writer.write(&list.path, &list.bytes)?);
     }
-    drop(locked);
+    let packing = Packing {
+        folder,
+        stored: Stored::open(folder)?,
+        writer: &writer,
+        done: &done,
+        known: &known,
+        there: &there,
+        shard,
+    };
     for pack in layout.packs(sweep, &done) {
-        lists.push(pack_if_needed(folder, &writer, &pack, &done, &known, shard)?);
+        lists.push(packing.pack_if_needed(&pack)?);
     }
+    let merged = Merged {
+        pairs: done.len(),
+        failed_scenes: failed.len(),
+    };
+    let text = finished_journal(sweep, &known, &done, &failed, lists)?;
+    writer.write(FINISHED, text.as_bytes())?;
+    remove_leftovers(folder)?;
+    Ok(Some(merged))
+}
+
+/// The one journal of a finished dataset, in the plan's order.
+fn finished_journal(
+    sweep: &Sweep,
+    known: &Known,
+    done: &[Done],
+    failed: &BTreeSet<&str>,
+    lists: Vec<FileRecord>,
+) -> Result<String, EngineError> {
     let mut text = String::new();
     let records = done.iter().filter_map(|pair| known.pairs.get(&pair.job.key));
     for line in records.cloned().map(Line::Pair) {
         text.push_str(&journal::format(&line)?);
     }
-    for scene in &failed {
+    for scene in failed {
         let reason = known.failed.get(*scene).cloned().unwrap_or_default();
         text.push_str(&journal::format(&Line::Failed {
             scene: (*scene).to_owned(),
@@ -110,38 +241,20 @@ pub(super) fn finish(sweep: &Sweep, folder: &Path, shard: Shard) -> Result<Merge
     for list in lists {
         text.push_str(&journal::format(&Line::List(list))?);
     }
-    let merged = Merged {
-        pairs: done.len(),
-        failed_scenes: failed.len(),
-    };
     text.push_str(&journal::format(&Line::Finished {
         plan: sweep.hash().to_owned(),
-        pairs: merged.pairs,
-        failed_scenes: merged.failed_scenes,
+        pairs: done.len(),
+        failed_scenes: failed.len(),
     })?);
-    writer.write(FINISHED, text.as_bytes())?;
-    remove_leftovers(folder)?;
-    Ok(merged)
+    Ok(text)
 }
 
-/// Holds every shard's journal, so that none is at work.
-fn lock_all(folder: &Path) -> Result<Vec<File>, EngineError> {
-    let mut held = Vec::new();
-    for path in journal::journals(folder)? {
-        let file = File::open(&path).map_err(|source| EngineError::reading(&path, source))?;
-        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            return Err(bad(format!(
-                "{}: a shard is still being made; merge when all have ended",
-                folder.display()
-            )));
-        }
-        held.push(file);
-    }
-    Ok(held)
-}
-
-/// Finished pairs in the plan's order.
-fn done_pairs<'a>(sweep: &Sweep, record: impl Fn(&str) -> Option<&'a PairRecord>) -> Result<Vec<Done>, EngineError> {
+/// Finished pairs in the plan's order; not all of them once `stop` is true.
+fn done_pairs<'a>(
+    sweep: &Sweep,
+    record: impl Fn(&str) -> Option<&'a PairRecord>,
+    stop: Stop,
+) -> Result<Vec<Done>, EngineError> {
     let done = |job: Result<Job, EngineError>| match job {
         Err(error) => Some(Err(error)),
         Ok(job) => record(&job.key).map(|pair| {
@@ -152,21 +265,22 @@ fn done_pairs<'a>(sweep: &Sweep, record: impl Fn(&str) -> Option<&'a PairRecord>
             })
         }),
     };
-    sweep.jobs().filter_map(done).collect()
+    sweep.jobs().take_while(|_| !stop()).filter_map(done).collect()
 }
 
-/// Scenes that failed for good; pairs that are missing for any other reason are an error.
+/// Scenes that failed for good; pairs that are missing for any other reason are an error. Not all of them once `stop` is true.
 fn check_complete<'a>(
     sweep: &'a Sweep,
     folder: &Path,
     known: &Known,
-    there: &HashSet<String>,
+    there: &Present,
+    stop: Stop,
 ) -> Result<BTreeSet<&'a str>, EngineError> {
     let (mut failed, mut missing) = (BTreeSet::new(), 0);
-    for job in sweep.jobs() {
+    for job in sweep.jobs().take_while(|_| !stop()) {
         let job = job?;
         let scene = &sweep.plan.scenes[job.scene];
-        if there.contains(&job.key) {
+        if there.pairs.contains(&job.key) {
             continue;
         }
         if known.failed.contains_key(scene) {
@@ -183,59 +297,6 @@ fn check_complete<'a>(
         folder.display(),
         sweep.len()
     )))
-}
-
-/// Packs a tar, unless an earlier attempt did; then its pairs' own files can go.
-fn pack_if_needed(
-    folder: &Path,
-    writer: &Writer,
-    pack: &Pack,
-    done: &[Done],
-    known: &Known,
-    shard: Shard,
-) -> Result<FileRecord, EngineError> {
-    let records = || {
-        pack.pairs
-            .iter()
-            .filter_map(|index| known.pairs.get(&done[*index].job.key))
-    };
-    let record = if let Some(record) = known.lists.get(&pack.path) {
-        record.clone()
-    } else {
-        let files: Vec<&FileRecord> = records().flat_map(|pair| &pair.files).collect();
-        let target = folder.join(&pack.path);
-        writer.place(&target, |temporary| write_tar(folder, &files, temporary))?;
-        let facts = fs::metadata(&target).map_err(|source| EngineError::reading(&target, source))?;
-        let record = FileRecord {
-            path: pack.path.clone(),
-            bytes: facts.len(),
-            sha256: sha256_of_file(&target)?,
-        };
-        // From here on the pairs count as there without their own files.
-        Journal::open(folder, shard)?.append(&Line::List(record.clone()))?;
-        record
-    };
-    for file in records().flat_map(|pair| &pair.files) {
-        // What is left is removed with its folder.
-        let _ = fs::remove_file(folder.join(&file.path));
-    }
-    Ok(record)
-}
-
-/// Headers hold nothing of this machine or time, so that equal pairs make equal tars.
-fn write_tar(folder: &Path, files: &[&FileRecord], target: &Path) -> io::Result<()> {
-    let mut builder = tar::Builder::new(BufWriter::new(File::create(target)?));
-    for record in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(record.bytes);
-        header.set_mode(0o644);
-        header.set_entry_type(tar::EntryType::Regular);
-        let name = record.path.rsplit('/').next().unwrap_or(&record.path);
-        builder.append_data(&mut header, name, File::open(folder.join(&record.path))?)?;
-    }
-    let mut file = builder.into_inner()?;
-    file.flush()?;
-    file.get_ref().sync_all()
 }
 
 /// Removes the journals that the finished one replaces, and the folder in which pairs waited.

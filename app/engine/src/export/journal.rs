@@ -6,14 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use mdsd3_words::hash::sha256_hex;
+use mdsd3_words::regular::open_regular;
 use serde::{Deserialize, Serialize};
 
 use super::check::bad;
 use super::files::{FileRecord, STATE, Shard};
+use super::hold;
+use super::stored::is_inside;
 use crate::error::EngineError;
 
 /// The journal of a finished dataset.
@@ -61,26 +64,72 @@ pub(super) struct Known {
     pub failed: BTreeMap<String, String>,
     /// By path.
     pub lists: BTreeMap<String, FileRecord>,
-    pub is_finished: bool,
+    /// Pairs and failed photos that the last line of a finished dataset's journal counts.
+    pub finished: Option<(usize, usize)>,
     /// Lines that failed their check.
     pub damaged: usize,
 }
 
 impl Known {
-    /// Reads all journals of a dataset, whichever shards wrote them.
+    /// Reads the journal of a finished dataset, else those of all shards.
+    ///
+    /// # Errors
+    /// Bad input for a journal that is no regular file, or that names files outside of the dataset.
     pub fn read(folder: &Path) -> Result<Self, EngineError> {
-        let mut known = Self::default();
-        for path in journals(folder)? {
-            let text = fs::read(&path).map_err(|source| EngineError::reading(&path, source))?;
-            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                known.add(line);
+        let paths = journals(folder)?;
+        let finished = folder.join(FINISHED);
+        if paths.contains(&finished) {
+            let mut known = Self::default();
+            known.add_all(&finished)?;
+            if known.finished.is_some() {
+                // What shards have left beside it says no more.
+                return Ok(known);
             }
+        }
+        let mut known = Self::default();
+        for path in &paths {
+            known.add_all(path)?;
         }
         Ok(known)
     }
 
-    fn add(&mut self, line: &[u8]) {
-        match parse(line) {
+    /// Whether a finished dataset's journal has all the lines that its last one counts.
+    pub fn is_whole(&self) -> bool {
+        self.lost_lines() == 0
+    }
+
+    /// Lines that the last line of a finished dataset's journal counts and that are not there.
+    pub fn lost_lines(&self) -> usize {
+        self.finished.map_or(0, |(pairs, failed)| {
+            pairs.abs_diff(self.pairs.len()) + failed.abs_diff(self.failed.len())
+        })
+    }
+
+    fn add_all(&mut self, path: &Path) -> Result<(), EngineError> {
+        for line in content_of(path)?
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            self.add(line, path)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, line: &[u8], path: &Path) -> Result<(), EngineError> {
+        let line = parse(line);
+        let named: &[FileRecord] = match &line {
+            Some(Line::Pair(pair)) => &pair.files,
+            Some(Line::List(file)) => std::slice::from_ref(file),
+            _ => &[],
+        };
+        if let Some(outside) = named.iter().find(|file| !is_inside(&file.path)) {
+            return Err(bad(format!(
+                "{}: names {:?}, which is outside of the dataset; mdsd3 writes no such journal: make the dataset again in another folder",
+                path.display(),
+                outside.path
+            )));
+        }
+        match line {
             Some(Line::Pair(pair)) => {
                 self.pairs.insert(pair.key.clone(), pair);
             }
@@ -90,10 +139,34 @@ impl Known {
             Some(Line::List(file)) => {
                 self.lists.insert(file.path.clone(), file);
             }
-            Some(Line::Finished { .. }) => self.is_finished = true,
+            Some(Line::Finished {
+                pairs, failed_scenes, ..
+            }) => self.finished = Some((pairs, failed_scenes)),
             None => self.damaged += 1,
         }
+        Ok(())
     }
+}
+
+/// Refuses a journal that is a pipe, or a link, which may lead out of the dataset to a file that would be written to.
+fn check_regular(path: &Path) -> Result<(), EngineError> {
+    if fs::symlink_metadata(path).is_ok_and(|facts| !facts.is_file()) {
+        return Err(bad(format!(
+            "{}: is no regular file; mdsd3 writes no such journal: make the dataset again in another folder",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn content_of(path: &Path) -> Result<Vec<u8>, EngineError> {
+    check_regular(path)?;
+    let failed = |source| EngineError::reading(path, source);
+    let mut content = Vec::new();
+    open_regular(path)
+        .and_then(|mut file| file.read_to_end(&mut content))
+        .map_err(failed)?;
+    Ok(content)
 }
 
 /// Paths of all journals of a dataset, sorted.
@@ -128,6 +201,7 @@ impl Journal {
             path: path.clone(),
             source,
         };
+        check_regular(&path)?;
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -135,16 +209,11 @@ impl Journal {
             .open(&path)
             .map_err(failed)?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(bad(format!(
-                    "{}: another mdsd3 is writing this dataset; wait for it, or choose another folder",
-                    folder.display()
-                )));
-            }
+            Err(TryLockError::WouldBlock) => return Err(hold::in_use(folder)),
             // Some network file systems have no locks; a second process there is the user's care.
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
-        let text = fs::read(&path).map_err(failed)?;
+        let text = content_of(&path)?;
         // What follows the last line end was cut by a crash; the next line must not be glued to it.
         let length = text
             .iter()
@@ -176,9 +245,12 @@ impl Journal {
 }
 
 pub(super) fn path_of(folder: &Path, shard: Shard) -> PathBuf {
-    folder
-        .join(STATE)
-        .join(format!("journal-{}-of-{}.jsonl", shard.index, shard.count))
+    folder.join(name_of(shard))
+}
+
+/// A shard's journal, from the dataset's folder.
+pub(super) fn name_of(shard: Shard) -> String {
+    format!("{STATE}/journal-{}-of-{}.jsonl", shard.index, shard.count)
 }
 
 /// A line with its check and its end.
@@ -248,6 +320,72 @@ mod tests {
         fs::write(path_of(folder.path(), Shard::ALL), line).expect("written");
         let known = Known::read(folder.path()).expect("read");
         assert_eq!((known.pairs.len(), known.damaged), (0, 1));
+    }
+
+    /// What an attacker, or a hand that edits, may put into a folder that someone goes on with.
+    #[test]
+    fn files_outside_of_the_dataset_are_refused() {
+        for path in ["../secret", "/etc/passwd", "gt/../../secret", ""] {
+            let file = FileRecord {
+                path: path.to_owned(),
+                ..FileRecord::new("gt/a.png", b"pixels")
+            };
+            let Line::Pair(mut in_a_pair) = pair("one") else {
+                panic!("a pair")
+            };
+            in_a_pair.files.push(file.clone());
+            for line in [Line::Pair(in_a_pair), Line::List(file)] {
+                let folder = folder();
+                let text = format(&line).expect("a line");
+                fs::write(path_of(folder.path(), Shard::ALL), text).expect("written");
+                let error = Known::read(folder.path()).expect_err("refused");
+                assert!(error.is_bad_input() && error.to_string().contains("outside"), "{error}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_journal_that_is_a_link_or_a_pipe_is_refused() {
+        let outside = tempfile::tempdir().expect("a temporary folder");
+        let target = outside.path().join("precious");
+        fs::write(&target, "no end of line").expect("written");
+        let folder = folder();
+        let journal = path_of(folder.path(), Shard::ALL);
+        std::os::unix::fs::symlink(&target, &journal).expect("linked");
+        assert!(Journal::open(folder.path(), Shard::ALL).is_err_and(|error| error.is_bad_input()));
+        assert!(Known::read(folder.path()).is_err_and(|error| error.is_bad_input()));
+        assert_eq!(fs::read_to_string(&target).expect("there"), "no end of line");
+        fs::remove_file(&journal).expect("removed");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&journal)
+            .status()
+            .expect("mkfifo runs");
+        assert!(made.success());
+        assert!(Known::read(folder.path()).is_err_and(|error| error.is_bad_input()));
+    }
+
+    #[test]
+    fn a_finished_journal_counts_its_lines() {
+        let folder = folder();
+        let lines = [
+            pair("one"),
+            pair("two"),
+            Line::Finished {
+                plan: "ab".to_owned(),
+                pairs: 2,
+                failed_scenes: 0,
+            },
+        ];
+        let lines = lines.map(|line| format(&line).expect("a line"));
+        fs::write(folder.path().join(FINISHED), lines.concat()).expect("written");
+        assert_eq!(Known::read(folder.path()).expect("read").lost_lines(), 0);
+        fs::write(folder.path().join(FINISHED), lines[1..].concat()).expect("written");
+        let known = Known::read(folder.path()).expect("read");
+        assert_eq!(
+            (known.lost_lines(), known.damaged, known.finished),
+            (1, 0, Some((2, 0)))
+        );
     }
 
     #[test]

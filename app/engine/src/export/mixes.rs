@@ -96,6 +96,15 @@ fn check_ratio(ratio: &Ratio, place: &str) -> Result<(), EngineError> {
     }
 }
 
+/// How many mixes [`expand`] makes of a mix; the largest number when there are more.
+pub(super) fn count(spec: &MixSpec) -> usize {
+    let sizes = spec.iter().map(|(_, ratio)| match ratio {
+        Ratio::Grid(values) => values.len(),
+        _ => 1,
+    });
+    sizes.fold(1, usize::saturating_mul)
+}
+
 /// Every combination of a mix's grids; ranges stay ranges.
 pub(super) fn expand(spec: &MixSpec) -> Vec<MixSpec> {
     let mut expanded = vec![MixSpec::new()];
@@ -171,13 +180,23 @@ mod tests {
         let spec = spec("{ haze = [0.1, 0.2], rain = { grid = [0.25, 0.5, 1] }, snow = { uniform = [0, 1] } }")
             .expect("valid");
         let expanded = expand(&spec);
-        assert_eq!(expanded.len(), 6);
+        assert_eq!((expanded.len(), count(&spec)), (6, 6));
         let words = |spec: &MixSpec| mix(spec, "job").expect("valid").to_string();
         assert!(
             words(&expanded[1]).starts_with("haze=0.1,rain=0.5,snow=0."),
             "{}",
             words(&expanded[1])
         );
+    }
+
+    #[test]
+    fn grids_are_counted_without_being_made() {
+        let grid: Vec<String> = (0..1000)
+            .map(|index| format!("{}", f64::from(index) / 1000.0))
+            .collect();
+        let classes = (0..30).map(|class| format!("c{class} = [{}]", grid.join(",")));
+        let spec = spec(&format!("{{ {} }}", classes.collect::<Vec<_>>().join(", "))).expect("valid");
+        assert_eq!(count(&spec), usize::MAX);
     }
 
     #[test]

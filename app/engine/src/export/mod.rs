@@ -10,12 +10,15 @@
 
 mod check;
 mod files;
+mod hold;
 mod journal;
 pub(crate) mod jpeg;
+mod pack;
 mod pair;
 mod pair_files;
 mod picture;
 mod scenes;
+mod stored;
 mod work;
 
 pub mod estimate;

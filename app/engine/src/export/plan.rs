@@ -4,11 +4,10 @@ mod kinds;
 mod read;
 mod write;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mdsd3_words::made::{EngineKind, ImageFormat};
-use mdsd3_words::{CropAt, ModelSettings, RenderRequest};
+use mdsd3_words::{CropAt, ModelSettings, RenderRequest, regular};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -24,7 +23,13 @@ use crate::error::EngineError;
 const MAX_JOBS: usize = 100_000_000;
 
 /// The largest side in pixels.
-const MAX_SIDE_PX: u32 = 16_384;
+pub(super) const MAX_SIDE_PX: u32 = 16_384;
+
+/// The most pairs that are sampled in one batch.
+pub(super) const MAX_BATCH: usize = 1024;
+
+/// The most mixes of a plan, its grids multiplied out; each is kept in memory.
+const MAX_MIXES: usize = 1_000_000;
 
 /// A checked plan. Serialised, it is what its hash is taken of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,7 +84,7 @@ impl Plan {
     /// [`EngineError::BadInput`] with the file and the key that is wrong, and what would be right.
     pub fn read(path: &Path) -> Result<Self, EngineError> {
         let shown = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|source| EngineError::reading(path, source))?;
+        let text = regular::read_text(path).map_err(|source| EngineError::reading(path, source))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(&text, &shown, folder)
     }
@@ -159,20 +164,26 @@ impl Plan {
         if sides.into_iter().flatten().any(|side| side == 0 || side > MAX_SIDE_PX) {
             return wrong(format!("size and crop are sides in pixels: give 1 to {MAX_SIDE_PX}"));
         }
-        if self.shard_pairs == 0 || self.batch == Some(0) {
-            return wrong("shard_pairs and batch count pairs: give 1 or more".to_owned());
+        if self.shard_pairs == 0 {
+            return wrong("shard_pairs counts pairs: give 1 or more".to_owned());
+        }
+        if self.batch.is_some_and(|batch| !(1..=MAX_BATCH).contains(&batch)) {
+            return wrong(format!("batch counts pairs: give 1 to {MAX_BATCH}"));
         }
         self.check_number_of_jobs(shown)
     }
 
     fn check_number_of_jobs(&self, shown: &str) -> Result<(), EngineError> {
-        let combinations = self.mixes.iter().map(|spec| mixes::expand(spec).len());
-        let jobs = combinations
-            .sum::<usize>()
-            .checked_mul(self.scenes.len())
-            .and_then(|jobs| jobs.checked_mul(self.seeds.len()))
-            .and_then(|jobs| jobs.checked_mul(self.alpha_beta.len()));
-        if jobs.is_none_or(|jobs| jobs > MAX_JOBS) {
+        // Counted before they are multiplied out: a slip of the pen makes more of them than there is memory.
+        let mixes = self.mixes.iter().map(mixes::count).fold(0_usize, usize::saturating_add);
+        if mixes > MAX_MIXES {
+            return Err(bad(format!(
+                "{shown}: mixes: their grids make more than {MAX_MIXES} mixes; check them, or draw ratios by {{ uniform = [low, high] }}"
+            )));
+        }
+        let factors = [self.scenes.len(), self.seeds.len(), self.alpha_beta.len()];
+        let jobs = factors.into_iter().fold(mixes, usize::saturating_mul);
+        if jobs > MAX_JOBS {
             return Err(bad(format!(
                 "{shown}: the plan has more than {MAX_JOBS} jobs; check its grids and seeds"
             )));

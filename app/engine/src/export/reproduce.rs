@@ -9,6 +9,7 @@ use mdsd3_words::{ModelSettings, RenderRequest};
 
 use super::check::bad;
 use super::pair::{self, Maker, SceneInWork};
+use super::plan::{MAX_BATCH, MAX_SIDE_PX};
 use crate::error::EngineError;
 use crate::inspect;
 use crate::loaded::LoadedModel;
@@ -25,11 +26,15 @@ use crate::scene::SceneLoader;
 /// [`EngineError::BadInput`] when photo or model can't be found or are not those of the PNG.
 pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, EngineError> {
     let request = &settings.request;
+    check(settings, pair).map_err(|error| bad(format!("{}: its settings can't be used: {error}", source.display())))?;
     let mut maker = if settings.is_by_model() {
         Maker::Model(Box::new(LoadedModel::load(model_of(source, settings)?)?))
     } else {
         Maker::Physical
     };
+    if let Maker::Model(model) = &maker {
+        request.check(model.summary())?;
+    }
     let photo = scene_of(source, settings)?;
     let multiple_px = maker.size_multiple();
     let fitted = SceneLoader::default().load_cropped(
@@ -43,6 +48,28 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
     let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
     let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
     pair::encode(&rgb, settings)
+}
+
+/// Holds what an image says to the limits of a plan: a file from anywhere may say anything.
+fn check(settings: &RunSettings, pair: &PairSettings) -> Result<(), EngineError> {
+    let request = &settings.request;
+    request.check_settings()?;
+    let sides = [Some(request.scene.size), pair.crop.map(|crop| crop.side_px)];
+    if let Some(side) = sides
+        .into_iter()
+        .flatten()
+        .find(|side| !(1..=MAX_SIDE_PX).contains(side))
+    {
+        return Err(bad(format!("a side of {side} px is outside 1 to {MAX_SIDE_PX}")));
+    }
+    let batch = pair.batch.unwrap_or(1);
+    if !(1..=MAX_BATCH).contains(&batch) {
+        return Err(bad(format!("a batch of {batch} pairs is outside 1 to {MAX_BATCH}")));
+    }
+    if pair.bits != 8 && pair.bits != 16 {
+        return Err(bad(format!("{} bits are neither 8 nor 16", pair.bits)));
+    }
+    Ok(())
 }
 
 /// The run of a PNG, led to where its photo and its model are now.

@@ -3,6 +3,7 @@
 //! `mdsd3-scene` decodes ahead, `mdsd3-sample` degrades, `mdsd3-encode-N` decode latents, write files and then the
 //! journal. Bounded channels join them, so memory stays flat however long the sweep is.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +11,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use image::Rgb32FImage;
+use mdsd3_words::regular;
 
 use super::check::bad;
 use super::files::{self, PLAN_HASH, Shard, Writer};
 use super::finish;
+use super::hold::Hold;
 use super::journal::{self, Journal, Known};
 use super::pair::Maker;
 use super::pair_files::Files;
+use super::stored::Care;
 use super::sweep::{Job, Sweep};
 use super::work::{State, Work};
 use crate::error::EngineError;
@@ -67,8 +71,10 @@ pub struct Outcome {
     pub done: usize,
     /// Pairs of this shard.
     pub total: usize,
-    /// Photos that could not be used.
+    /// Photos that can't be used: they have no pairs.
     pub failed_scenes: usize,
+    /// Photos that could not be read this time, for want of the disk or the right to: a resumed run tries them again.
+    pub unread_scenes: usize,
     /// Stopped before the end.
     pub is_stopped: bool,
     /// The dataset is complete, its lists are written.
@@ -92,56 +98,60 @@ pub fn run(
     observer: &dyn SweepObserver,
 ) -> Result<Outcome, EngineError> {
     let start = Instant::now();
-    let maker = match (model, sweep.needs_model()) {
-        (Some(model), true) => Maker::Model(Box::new(model)),
-        (_, false) => Maker::Physical,
-        (None, true) => {
-            return Err(bad(
-                "this plan needs a model; set engine = \"physical\" for none".to_owned()
-            ));
-        }
-    };
-    prepare(sweep, folder, options)?;
-    let known = Known::read(folder)?;
-    let shard_size = sweep
-        .jobs()
-        .filter_map(Result::ok)
-        .filter(|job| options.shard.holds(&job.key))
-        .count();
-    let mut outcome = Outcome {
-        made: 0,
-        done: shard_size,
-        total: shard_size,
-        failed_scenes: known.failed.len(),
-        is_stopped: false,
-        is_finished: true,
-        sampler_busy: 0.0,
-        elapsed_secs: 0.0,
-    };
-    if known.is_finished {
-        // An earlier run may have ended between the last journal and this.
-        finish::remove_leftovers(folder)?;
+    let maker = maker_of(sweep, model)?;
+    let hold = prepare(sweep, folder, options)?;
+    if let Some(outcome) = finished_before(sweep, folder, (&hold, options.shard), observer)? {
         return Ok(outcome);
     }
-    let done = finish::present(sweep, folder, &known)?;
-    let done_before = sweep
-        .jobs()
-        .filter_map(Result::ok)
-        .filter(|job| options.shard.holds(&job.key) && done.contains(&job.key))
-        .count();
+    let mut outcome = make_pairs(sweep, maker, folder, options, observer)?;
+    if !outcome.is_stopped && options.shard.count == 1 && outcome.unread_scenes == 0 {
+        hold.alone()?;
+        outcome.is_finished = finish_when_there_is_room(sweep, folder, (&hold, options.shard), observer)?;
+        outcome.is_stopped = !outcome.is_finished;
+    }
+    outcome.elapsed_secs = start.elapsed().as_secs_f32();
+    Ok(outcome)
+}
+
+fn maker_of(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Maker, EngineError> {
+    match (model, sweep.needs_model()) {
+        (Some(model), true) => Ok(Maker::Model(Box::new(model))),
+        (_, false) => Ok(Maker::Physical),
+        (None, true) => Err(bad(
+            "this plan needs a model; set engine = \"physical\" for none".to_owned()
+        )),
+    }
+}
+
+/// Makes the pairs of a shard that are not there.
+fn make_pairs(
+    sweep: &Sweep,
+    maker: Maker,
+    folder: &Path,
+    options: &RunOptions,
+    observer: &dyn SweepObserver,
+) -> Result<Outcome, EngineError> {
+    let total = about_pairs_of(sweep, options.shard);
+    // Locked before it is looked at: what is there then is there still when the first pair is made.
+    let journal = Journal::open(folder, options.shard)?;
+    let known = Known::read(folder)?;
+    let stop = || observer.should_stop();
+    let Some(there) = finish::present((sweep, options.shard), folder, &known, Care::Content, &stop)? else {
+        return Ok(Outcome::stopped(0, total));
+    };
     let work = Work {
         sweep,
         options,
         observer,
         known: &known,
-        done: &done,
-        journal: Mutex::new(Journal::open(folder, options.shard)?),
+        done: &there.pairs,
+        journal: Mutex::new(journal),
         state: Mutex::new(State {
-            done_before,
+            done_before: there.pairs.len(),
             ..State::default()
         }),
         is_aborted: AtomicBool::new(false),
-        total: shard_size,
+        total,
         files: Files {
             sweep,
             decoder: maker.decoder(),
@@ -151,32 +161,118 @@ pub fn run(
     };
     let busy = work.run(maker)?;
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcome.made = state.made;
-    outcome.done = state.done_before + state.made;
-    outcome.is_stopped = observer.should_stop() && outcome.done + state.skipped < shard_size;
-    outcome.failed_scenes = state.failed_scenes;
-    outcome.sampler_busy = busy;
-    outcome.is_finished = false;
-    drop(work.journal);
-    if !outcome.is_stopped && options.shard.count == 1 {
-        while let Err(error) = finish::finish(sweep, folder, options.shard) {
-            if !files::is_disk_full(&error) || observer.should_stop() {
-                return Err(error);
-            }
-            observer.disk_full(&error.one_line());
-            thread::sleep(DISK_FULL_WAIT);
+    let done = state.done_before + state.made;
+    Ok(Outcome {
+        made: state.made,
+        failed_scenes: state.failed_scenes,
+        unread_scenes: state.unread_scenes,
+        is_stopped: observer.should_stop() && state.pairs.is_none_or(|pairs| done + state.skipped < pairs),
+        sampler_busy: busy,
+        ..Outcome::stopped(done, state.pairs.unwrap_or(total))
+    })
+}
+
+impl Outcome {
+    /// Of a run that made nothing more: `done` of `total` pairs are there, and it was stopped.
+    fn stopped(done: usize, total: usize) -> Self {
+        Self {
+            made: 0,
+            done,
+            total,
+            failed_scenes: 0,
+            unread_scenes: 0,
+            is_stopped: true,
+            is_finished: false,
+            sampler_busy: 0.0,
+            elapsed_secs: 0.0,
         }
-        outcome.is_finished = true;
     }
-    outcome.elapsed_secs = start.elapsed().as_secs_f32();
-    Ok(outcome)
+}
+
+/// Pairs of a shard, for a display of progress: told exactly once all are enumerated, which takes a while for millions.
+fn about_pairs_of(sweep: &Sweep, shard: Shard) -> usize {
+    sweep.len().div_ceil(shard.count as usize)
+}
+
+/// How a dataset stands that was finished before; `None` for one that is not, or that has lost files and is now to be gone on with.
+fn finished_before(
+    sweep: &Sweep,
+    folder: &Path,
+    (hold, shard): (&Hold, Shard),
+    observer: &dyn SweepObserver,
+) -> Result<Option<Outcome>, EngineError> {
+    if !folder.join(journal::FINISHED).exists() {
+        return Ok(None);
+    }
+    hold.alone()?;
+    let known = Known::read(folder)?;
+    if known.finished.is_none() {
+        // A journal that lost its last line is one among those of the shards.
+        hold.share()?;
+        return Ok(None);
+    }
+    let total = about_pairs_of(sweep, shard);
+    let stop = || observer.should_stop();
+    let Some(there) = finish::present((sweep, Shard::ALL), folder, &known, Care::Content, &stop)? else {
+        return Ok(Some(Outcome::stopped(0, total)));
+    };
+    if finish::is_whole(&known, &there) {
+        // An earlier run may have ended between the last journal and this.
+        finish::remove_leftovers(folder)?;
+        return Ok(Some(Outcome {
+            failed_scenes: known.failed.len(),
+            is_stopped: false,
+            is_finished: true,
+            ..Outcome::stopped(there.pairs.iter().filter(|key| shard.holds(key)).count(), total)
+        }));
+    }
+    finish::reopen(folder, shard, &known, &there)?;
+    hold.share()?;
+    Ok(None)
+}
+
+/// Writes what can only be written when all pairs are there; false when it was stopped before.
+fn finish_when_there_is_room(
+    sweep: &Sweep,
+    folder: &Path,
+    by: (&Hold, Shard),
+    observer: &dyn SweepObserver,
+) -> Result<bool, EngineError> {
+    let stop = || observer.should_stop();
+    loop {
+        // Every file was looked at when the run began, or is the run's own.
+        match finish::finish(sweep, folder, by, Care::Length, &stop) {
+            Ok(merged) => return Ok(merged.is_some()),
+            Err(error) if !files::is_disk_full(&error) || observer.should_stop() => return Err(error),
+            Err(error) => observer.disk_full(&error.one_line()),
+        }
+        thread::sleep(DISK_FULL_WAIT);
+    }
 }
 
 /// Checks the folder against the plan, and makes it this plan's.
-fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<(), EngineError> {
+fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<Hold, EngineError> {
+    // Nothing is put into a folder that is refused.
+    check_folder(sweep, folder, options)?;
+    files::check_writable(folder, options.shard)?;
+    let hold = Hold::begin(folder)?;
+    // Another process may have begun here since.
+    if !check_folder(sweep, folder, options)? {
+        let hash = format!("{}\n", sweep.hash());
+        Writer::new(folder, options.shard).write(PLAN_HASH, hash.as_bytes())?;
+    }
+    hold.share()?;
+    Ok(hold)
+}
+
+/// Refuses a folder that is not this plan's, or that this run may not go on with; whether the plan was begun there before.
+fn check_folder(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<bool, EngineError> {
     let shown = folder.display();
     let hash_path = folder.join(PLAN_HASH);
-    let there = std::fs::read_to_string(&hash_path).ok();
+    let there = match regular::read_text(&hash_path) {
+        Err(error) if error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::NotADirectory => None,
+        there => Some(there.map_err(|source| EngineError::reading(&hash_path, source))?),
+    };
     match there.as_deref().map(str::trim) {
         Some(hash) if hash != sweep.hash() => {
             return Err(bad(format!(
@@ -204,9 +300,5 @@ fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<(), Eng
             }
         }
     }
-    files::check_writable(folder, options.shard)?;
-    if there.is_none() {
-        Writer::new(folder, options.shard).write(PLAN_HASH, format!("{}\n", sweep.hash()).as_bytes())?;
-    }
-    Ok(())
+    Ok(there.is_some())
 }

@@ -1,10 +1,10 @@
 //! Scenes of a plan: patterns become photos, photos become fitted scenes with names for files.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use image::ImageReader;
+use mdsd3_words::regular;
 
 use super::check::bad;
 use super::plan::{CropSpec, Plan};
@@ -18,7 +18,7 @@ pub(super) fn resolve(patterns: &[String], folder: &Path) -> Result<Vec<String>,
     for pattern in patterns {
         if !is_glob(pattern) && has_extension(pattern, &["txt"]) {
             let list = folder.join(pattern);
-            let text = fs::read_to_string(&list).map_err(|source| EngineError::reading(&list, source))?;
+            let text = regular::read_text(&list).map_err(|source| EngineError::reading(&list, source))?;
             let lines = text
                 .lines()
                 .map(str::trim)
@@ -51,7 +51,16 @@ fn find(pattern: &str, folder: &Path, scenes: &mut Vec<String>) -> Result<(), En
     let text = Path::new(&escaped).join(pattern).to_string_lossy().into_owned();
     let paths = glob::glob(&text).map_err(|error| bad(format!("scenes: {pattern}: not a pattern ({})", error.msg)))?;
     let before = scenes.len();
-    for path in paths.flatten().filter(|path| path.is_file()) {
+    for path in paths {
+        // A folder that can't be read must not become a dataset without its photos.
+        let unreadable = |error: glob::GlobError| {
+            let folder = error.path().to_owned();
+            EngineError::reading(&folder, error.into())
+        };
+        let path = path.map_err(unreadable)?;
+        if !path.is_file() {
+            continue;
+        }
         let name = path.strip_prefix(folder).unwrap_or(&path);
         let name = name.to_str().ok_or_else(|| {
             bad(format!(
@@ -154,6 +163,7 @@ fn sanitized(scene: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn patterns_and_lists_find_photos_once_and_in_order() {

@@ -1,6 +1,8 @@
 //! Sweeps: a plan's jobs, enumerated in one fixed order without ever being held in memory at once.
 
-use mdsd3_words::hash::{hex, sha256_hex};
+use std::io::{self, BufWriter, Write};
+
+use mdsd3_words::hash::hex;
 use mdsd3_words::made::EngineKind;
 use mdsd3_words::{Mix, ModelIdentity, RenderRequest, Sampling, SceneSettings, WordsError};
 use sha2::{Digest, Sha256};
@@ -99,12 +101,11 @@ impl Sweep {
             Names::Scene => scenes::labels_by_name(&plan.scenes)?,
             Names::Number => scenes::labels_by_number(plan.scenes.len()),
         };
-        let canonical =
-            serde_json::to_string(&plan).map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
+        let hash = hash_of(&plan, &model)?;
         let sweep = Self {
             mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
             parts: parts(&plan),
-            hash: sha256_hex(format!("{FORMAT}\n{}\n{canonical}", model.sha256).as_bytes()),
+            hash,
             labels,
             plan,
             model,
@@ -206,6 +207,18 @@ impl Sweep {
     pub fn needs_model(&self) -> bool {
         self.plan.engine == EngineKind::Mdsd3
     }
+}
+
+/// Written straight into the hash: the text of ten million seeds is a hundred megabytes.
+fn hash_of(plan: &Plan, model: &ModelIdentity) -> Result<String, EngineError> {
+    let write = || -> io::Result<Sha256> {
+        let mut hasher = BufWriter::new(Sha256::new());
+        write!(hasher, "{FORMAT}\n{}\n", model.sha256)?;
+        serde_json::to_writer(&mut hasher, plan)?;
+        hasher.into_inner().map_err(io::IntoInnerError::into_error)
+    };
+    let hasher = write().map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
+    Ok(hex(&hasher.finalize()))
 }
 
 /// Refuses classes that the engine doesn't have.

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::check::bad;
 use super::files::{FileRecord, PLAN_HASH, STAGING, STATE};
 use super::journal::Known;
+use super::stored::{Care, Found, Stored};
 use crate::error::EngineError;
-use mdsd3_words::hash::sha256_of_file;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,12 +28,15 @@ pub struct Report {
     pub is_finished: bool,
     /// Journal lines that failed their check.
     pub damaged_lines: usize,
+    /// Journal lines that its last one counts and that are not there.
+    pub lost_lines: usize,
 }
 
 impl Report {
     /// Whether the dataset is complete and unchanged. Unknown files don't spoil it.
     pub fn is_good(&self) -> bool {
-        self.is_finished && self.missing.is_empty() && self.differing.is_empty() && self.damaged_lines == 0
+        let is_journal_good = self.is_finished && self.damaged_lines == 0 && self.lost_lines == 0;
+        is_journal_good && self.missing.is_empty() && self.differing.is_empty()
     }
 }
 
@@ -43,7 +46,8 @@ impl Report {
 /// - `progress`: called with the number of files checked and of all
 ///
 /// # Errors
-/// [`EngineError::BadInput`] for a folder without a journal, [`EngineError::Io`] for files that can't be read.
+/// [`EngineError::BadInput`] for a folder without a journal and for a journal that names files outside of it, [`EngineError::Io`]
+/// for files that can't be read.
 pub fn verify(folder: &Path, mut progress: impl FnMut(usize, usize)) -> Result<Report, EngineError> {
     if !folder.join(PLAN_HASH).is_file() {
         return Err(bad(format!(
@@ -55,12 +59,13 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(usize, usize)) -> Result<R
     let mut report = Report {
         pairs: known.pairs.len(),
         failed_scenes: known.failed.len(),
-        is_finished: known.is_finished,
+        is_finished: known.finished.is_some(),
         damaged_lines: known.damaged,
+        lost_lines: known.lost_lines(),
         ..Report::default()
     };
     // Packed pairs have no files of their own any more: their tar stands for them.
-    let is_packed = |file: &&FileRecord| known.is_finished && file.path.starts_with(STAGING);
+    let is_packed = |file: &&FileRecord| known.finished.is_some() && file.path.starts_with(STAGING);
     let of_pairs = known
         .pairs
         .values()
@@ -69,22 +74,17 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(usize, usize)) -> Result<R
     let mut files: Vec<&FileRecord> = of_pairs.chain(known.lists.values()).collect();
     files.sort();
     files.dedup();
+    let stored = Stored::open(folder)?;
     for (index, file) in files.iter().enumerate() {
-        check(folder, file, &mut report)?;
+        match stored.find(file, Care::Content)? {
+            Found::Good => report.good += 1,
+            Found::Different => report.differing.push(file.path.clone()),
+            Found::Missing => report.missing.push(file.path.clone()),
+        }
         progress(index + 1, files.len());
     }
     find_unknown(folder, "", &files, &mut report.unknown)?;
     Ok(report)
-}
-
-fn check(folder: &Path, file: &FileRecord, report: &mut Report) -> Result<(), EngineError> {
-    let path = folder.join(&file.path);
-    match fs::metadata(&path) {
-        Err(_) => report.missing.push(file.path.clone()),
-        Ok(facts) if facts.len() == file.bytes && sha256_of_file(&path)? == file.sha256 => report.good += 1,
-        Ok(_) => report.differing.push(file.path.clone()),
-    }
-    Ok(())
 }
 
 fn find_unknown(

@@ -27,6 +27,8 @@ const SCENES_AHEAD: usize = 2;
 const PAIRS_AHEAD: usize = 4;
 /// The most encoding threads: beyond it the disk is the limit.
 const MAX_ENCODERS: usize = 4;
+/// Pairs of a scene that are handed on at once: a scene may have millions.
+const PART: usize = 1024;
 
 /// Counts that the threads share.
 #[derive(Default)]
@@ -36,6 +38,10 @@ pub(super) struct State {
     /// Pairs of photos that could not be used.
     pub skipped: usize,
     pub failed_scenes: usize,
+    /// Photos that could not be read this time.
+    pub unread_scenes: usize,
+    /// Pairs of this shard, once all are enumerated.
+    pub pairs: Option<usize>,
     pub error: Option<EngineError>,
 }
 
@@ -137,13 +143,15 @@ impl Work<'_> {
     /// Decodes photos ahead of the sampler.
     fn load_scenes(&self, scenes: &Sender<SceneJobs>, multiple_px: u32) -> Result<(), EngineError> {
         let plan = &self.sweep.plan;
+        let mut pairs = 0;
         for scene in 0..plan.scenes.len() {
-            let jobs = self.jobs_to_do(scene)?;
-            if jobs.is_empty() {
-                continue;
-            }
+            let mut jobs = self.sweep.jobs_of(scene);
+            let mut part = self.next_part(&mut jobs, &mut pairs)?;
             if self.is_over() {
                 return Ok(());
+            }
+            if part.is_empty() {
+                continue;
             }
             let path = plan.scene_path(scene);
             // A loader of its own: the last scene need not be kept.
@@ -157,33 +165,56 @@ impl Work<'_> {
             match loaded {
                 Ok(fitted) => {
                     self.check_unchanged(scene, &fitted.key.content_sha256())?;
-                    if scenes.send((Arc::new(SceneInWork::new(fitted)), jobs)).is_err() {
-                        return Ok(());
+                    let scene = Arc::new(SceneInWork::new(fitted));
+                    while !part.is_empty() {
+                        if scenes.send((Arc::clone(&scene), part)).is_err() {
+                            return Ok(());
+                        }
+                        part = self.next_part(&mut jobs, &mut pairs)?;
                     }
                 }
-                Err(error) => self.scene_failed(scene, jobs.len(), &error)?,
+                Err(error) => {
+                    let mut skipped = 0;
+                    while !part.is_empty() {
+                        skipped += part.len();
+                        part = self.next_part(&mut jobs, &mut pairs)?;
+                    }
+                    self.scene_failed(scene, skipped, &error)?;
+                }
             }
+        }
+        if !self.is_over() {
+            self.state().pairs = Some(pairs);
         }
         Ok(())
     }
 
-    fn jobs_to_do(&self, scene: usize) -> Result<Vec<Job>, EngineError> {
-        let mut jobs = Vec::new();
-        for job in self.sweep.jobs_of(scene) {
-            let job = job?;
-            if !self.options.shard.holds(&job.key) {
-                continue;
-            }
-            if !self.done.contains(&job.key) {
-                jobs.push(job);
+    /// The next pairs of a scene that this shard has still to make; none when there are no more, or all is over. `pairs` counts
+    /// those of the shard that were passed, made or not.
+    fn next_part(
+        &self,
+        jobs: &mut dyn Iterator<Item = Result<Job, EngineError>>,
+        pairs: &mut usize,
+    ) -> Result<Vec<Job>, EngineError> {
+        let mut part = Vec::new();
+        while part.len() < PART && !self.is_over() {
+            let Some(job) = jobs.next().transpose()? else { break };
+            if self.options.shard.holds(&job.key) {
+                *pairs += 1;
+                if !self.done.contains(&job.key) {
+                    part.push(job);
+                }
             }
         }
-        Ok(jobs)
+        Ok(part)
     }
 
     /// A photo that was replaced would give a dataset in which pairs of one name have different scenes.
     fn check_unchanged(&self, scene: usize, sha256: &str) -> Result<(), EngineError> {
-        for job in self.sweep.jobs_of(scene) {
+        if self.known.pairs.is_empty() {
+            return Ok(());
+        }
+        for job in self.sweep.jobs_of(scene).take_while(|_| !self.is_over()) {
             let record = self.known.pairs.get(&job?.key);
             if record.is_some_and(|record| record.scene_sha256 != sha256) {
                 return Err(bad(format!(
@@ -195,16 +226,30 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Passes over a photo. One that is bad is entered into the journal; one that can't be read just now is not, so that the next
+    /// run tries it again.
     fn scene_failed(&self, scene: usize, jobs: usize, error: &EngineError) -> Result<(), EngineError> {
         let (name, message) = (self.sweep.plan.scenes[scene].clone(), error.one_line());
+        let photo = self.sweep.plan.scene_path(scene);
         // Most messages begin with the photo, which is told beside the reason anyway.
-        let path = format!("{}: ", self.sweep.plan.scene_path(scene).display());
+        let path = format!("{}: ", photo.display());
         let reason = message.strip_prefix(&path).unwrap_or(&message).to_owned();
-        self.observer.scene_failed(&name, &reason);
+        // It was there when the plan was read: a photo that is gone now may be on a disk that went away.
+        let is_passing = !error.is_bad_input() || !photo.exists();
+        if is_passing {
+            self.observer
+                .scene_failed(&name, &format!("{reason}; --resume tries it again"));
+        } else {
+            self.observer.scene_failed(&name, &reason);
+        }
         {
             let mut state = self.state();
-            state.failed_scenes += 1;
             state.skipped += jobs;
+            if is_passing {
+                state.unread_scenes += 1;
+                return Ok(());
+            }
+            state.failed_scenes += 1;
         }
         self.append(&Line::Failed { scene: name, reason }).map(|_| ())
     }

@@ -119,7 +119,12 @@ fn end(shared: &Shared, id: QueueId, result: Result<Outcome, EngineError>) {
             Ok(outcome) => {
                 slot.entry.done = outcome.done;
                 slot.entry.sampler_busy = (outcome.made > 1).then_some(outcome.sampler_busy);
-                if outcome.is_finished && outcome.done == 0 {
+                if outcome.unread_scenes > 0 {
+                    QueueState::Failed(format!(
+                        "{} of the photos could not be read this time; resume to try again",
+                        outcome.unread_scenes
+                    ))
+                } else if outcome.is_finished && outcome.done == 0 {
                     QueueState::Failed("none of the photos could be used".to_owned())
                 } else if outcome.is_finished {
                     QueueState::Finished

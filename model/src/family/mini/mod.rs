@@ -16,10 +16,10 @@ use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
-use crate::io::regular;
 use crate::mmdit::{Mmdit, class_heads};
 use crate::pipeline::{Codec, Parts, Pipeline};
 use crate::sampler::prediction::{ClassPriors, Prediction};
+use mdsd3_words::regular;
 
 /// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
 fn find_config(path: &Path) -> Option<(PathBuf, String)> {

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::error::{CheckpointError, opening};
 use crate::error::ModelError;
-use crate::io::regular::{self, MOST_TEXT_BYTES};
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// An index as Hugging Face writes it; `metadata` is of no use here.
 #[derive(Deserialize)]

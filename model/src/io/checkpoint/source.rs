@@ -12,7 +12,7 @@ use memmap2::{Mmap, MmapOptions};
 use super::error::{CheckpointError, opening};
 use super::header::{self, Entry, Header, LENGTH_BYTES};
 use crate::error::ModelError;
-use crate::io::regular::open_regular;
+use mdsd3_words::regular::open_regular;
 
 /// One safetensors file.
 pub(super) struct Source {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::ModelError;
 use crate::io::checkpoint::{CheckpointError, Weights};
-use crate::io::regular::{self, MOST_TEXT_BYTES};
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// Names that weights have in a diffusers or transformers folder, without extension.
 const STEMS: [&str; 3] = ["diffusion_pytorch_model", "model", "weights"];

@@ -157,6 +157,10 @@ fn every_bad_setting_is_refused_by_name() {
     });
     assert!(share.contains("raise alpha"));
     assert!(refusal(|r| r.sampling.guidance = f32::INFINITY).contains("guidance"));
+    assert!(refusal(|r| r.sampling.guidance = 100.5).contains("guidance 100.5 is not a number from 0 to 100"));
+    assert!(refusal(|r| r.sampling.alpha = 1e38).contains("alpha"));
+    assert!(refusal(|r| r.sampling.adapter_strength = f32::NAN).contains("adapter strength"));
+    assert!(refusal(|r| r.sampling.adapter_strength = -101.0).contains("from -100 to 100"));
     assert!(refusal(|r| r.model.device = "tpu".to_owned()).contains("tpu"));
     assert!(refusal(|r| r.model.dtype = "f64".to_owned()).contains("f64"));
     assert!(refusal(|r| r.sampling.head_ratios = vec!["2=1".parse().expect("well formed")]).contains("head 2"));

@@ -1,3 +1,5 @@
+use std::fs;
+
 use mdsd3_words::settings::Settings;
 use mdsd3_words::{Mix, Sampling};
 

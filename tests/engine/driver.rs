@@ -47,8 +47,7 @@ impl Driver {
     /// The next event, but for the progress of loading a model.
     pub fn next(&self) -> Event {
         loop {
-            let event = self.engine.events().recv_timeout(PATIENCE);
-            match event.expect("an event within two minutes") {
+            match self.engine.wait(PATIENCE).expect("an event within two minutes") {
                 Event::ModelProgress { .. } => {}
                 event => return event,
             }

@@ -62,7 +62,7 @@ fn stop_acts_within_a_step_and_keeps_its_reason() {
     let driver = Driver::start();
     driver.render(1, endless());
     driver.wait_for(is_step);
-    let seen = 1 + driver.engine.events().try_iter().filter(is_step).count();
+    let seen = 1 + driver.engine.poll().iter().filter(|event| is_step(event)).count();
     driver.engine.cancel(CancelReason::User);
     driver.engine.cancel(CancelReason::Superseded);
     let events = driver.wait_for_end(1);

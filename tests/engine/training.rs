@@ -1,7 +1,8 @@
 //! A training beside the worker.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use mdsd3_engine::protocol::{Event, Request};
 use mdsd3_engine::training::{Trainer, TrainingEvent, TrainingRequest};
@@ -45,17 +46,21 @@ save_every = 1000000
     path
 }
 
-/// Polls until an event fits; fails after a minute.
-fn wait(trainer: &Trainer, fits: impl Fn(&TrainingEvent) -> bool) -> Vec<TrainingEvent> {
-    let (begun, mut seen) = (Instant::now(), Vec::new());
-    loop {
-        seen.extend(trainer.poll());
-        if seen.iter().any(&fits) {
-            return seen;
-        }
-        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", seen.last());
-        std::thread::sleep(Duration::from_millis(5));
+/// A trainer, and where it tells what happens.
+fn trainer() -> (Trainer, Receiver<TrainingEvent>) {
+    let (sender, told) = mpsc::channel();
+    // Err means that the test has seen what it waited for.
+    let tell = move |event| sender.send(event).unwrap_or_default();
+    (Trainer::new(tell), told)
+}
+
+/// Waits until an event fits; fails after a minute without one.
+fn wait(told: &Receiver<TrainingEvent>, fits: impl Fn(&TrainingEvent) -> bool) -> Vec<TrainingEvent> {
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(&fits) {
+        seen.push(told.recv_timeout(Duration::from_mins(1)).expect("it tells something"));
     }
+    seen
 }
 
 #[test]
@@ -63,37 +68,33 @@ fn a_training_pauses_resumes_and_stops_with_its_state_saved() {
     let folder = tempfile::tempdir().unwrap();
     // Far more steps than any test waits for.
     let recipe = recipe(folder.path(), 1_000_000);
-    let mut trainer = Trainer::new(None);
+    let (mut trainer, told) = trainer();
     let start = TrainingRequest::Start { recipe };
     trainer.handle(start.clone()).unwrap();
-    wait(&trainer, |e| matches!(e, TrainingEvent::Step(_)));
+    wait(&told, |e| matches!(e, TrainingEvent::Step(_)));
     assert!(trainer.handle(start.clone()).is_err(), "one training at a time");
     trainer.handle(TrainingRequest::Pause).unwrap();
-    wait(&trainer, |e| matches!(e, TrainingEvent::Paused));
-    trainer.poll();
+    wait(&told, |e| matches!(e, TrainingEvent::Paused));
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(trainer.poll(), [], "a paused training is silent");
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [], "a paused training is silent");
     trainer.handle(TrainingRequest::Resume).unwrap();
-    wait(&trainer, |e| matches!(e, TrainingEvent::Step(_)));
+    wait(&told, |e| matches!(e, TrainingEvent::Step(_)));
     trainer.handle(TrainingRequest::Stop).unwrap();
-    wait(&trainer, |e| matches!(e, TrainingEvent::Stopped));
+    wait(&told, |e| matches!(e, TrainingEvent::Stopped));
     assert!(folder.path().join("run/adapter.safetensors").is_file());
     // Once more: it goes on where it was, and dropping the trainer ends it.
     while trainer.handle(start.clone()).is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    wait(
-        &trainer,
-        |e| matches!(e, TrainingEvent::Continued { step } if *step > 0),
-    );
+    wait(&told, |e| matches!(e, TrainingEvent::Continued { step } if *step > 0));
 }
 
 #[test]
 fn a_recipe_that_cannot_be_used_is_an_event() {
-    let mut trainer = Trainer::new(None);
+    let (mut trainer, told) = trainer();
     let recipe = "nowhere.toml".into();
     trainer.handle(TrainingRequest::Start { recipe }).unwrap();
-    let seen = wait(&trainer, |e| matches!(e, TrainingEvent::Failed { .. }));
+    let seen = wait(&told, |e| matches!(e, TrainingEvent::Failed { .. }));
     assert!(matches!(seen.last(), Some(TrainingEvent::Failed { message }) if message.contains("nowhere.toml")));
 }
 
@@ -101,12 +102,12 @@ fn a_recipe_that_cannot_be_used_is_an_event() {
 fn a_trained_adapter_is_loaded_and_rendered_as_the_studio_does() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe(folder.path(), 4);
-    let mut trainer = Trainer::new(None);
+    let (mut trainer, told) = trainer();
     trainer.handle(TrainingRequest::Start { recipe }).unwrap();
-    let ended = wait(&trainer, |e| {
+    let ended = wait(&told, |e| {
         matches!(e, TrainingEvent::Finished { .. } | TrainingEvent::Failed { .. })
     });
-    let Some(TrainingEvent::Finished { path }) = ended.last() else {
+    let Some(TrainingEvent::Finished { path, key }) = ended.last() else {
         panic!("{:?}", ended.last());
     };
     let request = RenderRequest {
@@ -129,10 +130,15 @@ fn a_trained_adapter_is_loaded_and_rendered_as_the_studio_does() {
         },
         ..RenderRequest::default()
     };
+    assert_eq!(**key, request.model, "it says what to load");
     let driver = Driver::start();
+<<<<<<< HEAD
     driver.send(Request::LoadModel {
         key: Box::new(request.model.clone()),
     });
+=======
+    driver.send(Request::LoadModel { key: key.clone() });
+>>>>>>> d22bbd6 (A pane is one file and one line in a list, saved layouts of other versions are kept and mended, events come in one inbox; Escape, Space, drops and pastes do what is meant; names in any script)
     let loaded = driver.wait_for(|event| matches!(event, Event::ModelLoaded(_) | Event::Failed { .. }));
     let Some(Event::ModelLoaded(model)) = loaded.last() else {
         panic!("{loaded:?}");

@@ -8,12 +8,13 @@ use egui::{ColorImage, Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use mdsd3_engine::metadata;
+use mdsd3_engine::queue::QueueRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_words::made::RunSettings;
 use mdsd3_words::{ModelIdentity, RenderRequest, Sampling, SceneSettings};
 
-use crate::support::{Drive, FakeEngine, WINDOW, picture, run_until, studio};
+use crate::support::{CTRL_SHIFT, Drive, FakeEngine, WINDOW, picture, run_until, studio};
 
 fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
     let mut harness = studio(engine, Prefs::default(), WINDOW);
@@ -50,10 +51,130 @@ impl egui::DroppedFile for Dropped {
 }
 
 fn drop_file(harness: &mut Harness<'static, Studio>, path: &Path) {
-    let file = Arc::new(Dropped(path.to_owned()));
-    harness.input_mut().dropped_files.push(file);
+    drop_files(harness, &[path.to_owned()]);
+}
+
+fn drop_files(harness: &mut Harness<'static, Studio>, paths: &[PathBuf]) {
+    for path in paths {
+        let file = Arc::new(Dropped(path.clone()));
+        harness.input_mut().dropped_files.push(file);
+    }
     harness.step();
     harness.run();
+}
+
+/// The photo that is shown.
+fn shown(harness: &Harness<'static, Studio>) -> Option<PathBuf> {
+    let scene = harness.state().state().scene.as_ref();
+    scene.and_then(|scene| scene.path.clone())
+}
+
+/// Photos of these names in a folder.
+fn photos(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let made = names.iter().map(|name| {
+        let path = folder.join(name);
+        metadata::write_png(&path, &picture(0.0, 0.0, 0.0), None).expect("a writable folder");
+        path
+    });
+    made.collect()
+}
+
+/// The patterns of photos in the datasets that were asked for.
+fn queued(engine: &FakeEngine) -> Vec<Vec<String>> {
+    let wire = engine.0.borrow();
+    let grids = wire.queue_requests.iter().filter_map(|request| match request {
+        QueueRequest::AddGrid { grid, .. } => Some(grid.scenes.clone()),
+        _ => None,
+    });
+    grids.collect()
+}
+
+#[test]
+fn of_several_photos_the_first_is_shown_and_all_can_be_queued() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let paths = photos(folder.path(), &["a.png", "b [1].png", "c.png"]);
+    let in_folder = [folder.path().to_owned()];
+    let list = paths
+        .iter()
+        .map(|path| format!("file://{}\r\n", path.display().to_string().replace(' ', "%20")));
+    let list = format!("# copied\r\n{}", list.collect::<String>());
+    for way in ["dropped", "dropped as a folder", "pasted"] {
+        let engine = FakeEngine::new();
+        let mut harness = ready(&engine);
+        match way {
+            "dropped" => drop_files(&mut harness, &paths),
+            "pasted" => harness.event(Event::Paste(list.clone())),
+            _ => drop_files(&mut harness, &in_folder),
+        }
+        harness.run();
+        assert_eq!(shown(&harness), Some(paths[0].clone()), "{way}");
+        harness.get_by_label("a.png is opened, the first of 3 photos; the queue can make the mix of all");
+        assert!(queued(&engine).is_empty(), "nothing is made unasked");
+        harness.click_on(Role::Button, "Queue all");
+        let escaped: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string().replace("[1]", "[[]1[]]"))
+            .collect();
+        assert_eq!(queued(&engine), [escaped], "{way}");
+    }
+}
+
+#[test]
+fn plans_recipes_models_and_what_is_none_of_them_go_where_they_belong() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("a writable folder");
+        path
+    };
+    // The header of a safetensors file with one empty tensor: 8 bytes of length, then JSON.
+    let header = |tensor: &str| {
+        let json = format!(r#"{{"{tensor}":{{"dtype":"F32","shape":[1,0],"data_offsets":[0,0]}}}}"#);
+        [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat()
+    };
+    let plan = write("rain.toml", b"scenes = [\"*.jpg\"]\n");
+    let recipe = write("adapter.toml", b"mode = \"adapter\"\n");
+    let adapter = write("adapter.safetensors", &header("transformer_blocks.0.zero_block.weight"));
+    let model = write("model.safetensors", &header("transformer_blocks.0.norm.weight"));
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    drop_files(
+        &mut harness,
+        &[plan.clone(), recipe.clone(), adapter.clone(), model.clone()],
+    );
+    let asked = engine.0.borrow().queue_requests.clone();
+    assert!(matches!(&asked[..], [QueueRequest::AddPlan { plan: asked, .. }] if *asked == plan));
+    let state = harness.state().state();
+    let draft = &state.desk.draft;
+    assert_eq!(state.training.recipe, recipe.display().to_string());
+    assert_eq!(
+        (&draft.adapter, &draft.model),
+        (&adapter.display().to_string(), &model.display().to_string())
+    );
+    harness.get_by_label_contains("What it is");
+
+    drop_file(&mut harness, &write("shape.toml", b"side = 3\n"));
+    harness.get_by_label_contains("neither the plan of a dataset");
+    assert_eq!(shown(&harness), None, "the demo photo is still there");
+}
+
+#[test]
+fn a_typo_keeps_the_path_and_enter_answers_what_is_asked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let photo = photos(folder.path(), &["street.png"]).remove(0);
+    let engine = FakeEngine::new();
+    let mut harness = ready(&engine);
+    harness.press_with(CTRL_SHIFT, Key::O);
+    let typo = folder.path().join("stret.png").display().to_string();
+    harness.type_into("Path", &typo);
+    harness.press(Key::Enter);
+    harness.get_by_label(&format!("There is no file {typo}. Check the path."));
+    let field = harness.get_by_role_and_label(Role::TextInput, "Path");
+    assert_eq!(field.value(), Some(typo), "what was typed is still there");
+    harness.press_with(Modifiers::COMMAND, Key::A);
+    harness.type_into("Path", &photo.display().to_string());
+    harness.press(Key::Enter);
+    assert_eq!(shown(&harness), Some(photo.clone()));
 }
 
 #[test]
@@ -146,13 +267,7 @@ fn a_png_without_settings_is_a_photo() {
     let path = folder.path().join("photo.png");
     metadata::write_png(&path, &picture(0.0, 0.0, 0.0), None).expect("a writable folder");
     drop_file(&mut harness, &path);
-    let scene = harness
-        .state()
-        .state()
-        .scene
-        .as_ref()
-        .and_then(|scene| scene.path.clone());
-    assert_eq!(scene, Some(path));
+    assert_eq!(shown(&harness), Some(path));
 }
 
 #[test]
@@ -165,11 +280,7 @@ fn a_path_and_an_image_can_be_pasted() {
     let address = format!("file://{}\n", path.display().to_string().replace(' ', "%20"));
     harness.event(Event::Paste(address));
     harness.run();
-    let shown = |harness: &Harness<'static, Studio>| {
-        let scene = harness.state().state().scene.as_ref();
-        scene.and_then(|scene| scene.path.clone()).expect("a photo")
-    };
-    assert_eq!(shown(&harness), path);
+    assert_eq!(shown(&harness), Some(path));
     harness.event(Event::Paste("some other text".to_owned()));
     harness.run();
     harness.get_by_label_contains("not the path of a file");

@@ -3,6 +3,7 @@
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, pos2, vec2};
 use egui_kittest::{Harness, image_snapshot_options};
+use mdsd3_engine::protocol::Event;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::theme::Look;
@@ -81,7 +82,7 @@ fn the_queue_empty_and_at_work() {
     };
     harness.press_with(Modifiers::COMMAND, Key::J);
     check(&mut harness, "queue_empty_dark", STRIP);
-    engine.0.borrow_mut().queue = Some(queue::entries());
+    engine.tell(Event::Queue(queue::entries()));
     harness.run();
     check(&mut harness, "queue_dark", STRIP);
 }
@@ -97,7 +98,7 @@ fn a_training_before_and_while_it_runs() {
     harness.click_on(Role::TextInput, "Training recipe");
     harness.type_into("Training recipe", "adapter.toml");
     harness.click_on(Role::Button, "Start training");
-    engine.0.borrow_mut().training_events.extend(training::events());
+    training::events().into_iter().for_each(|event| engine.tell(event));
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
     check(&mut harness, "training_light", STRIP);
 }

@@ -4,6 +4,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::protocol::Event;
 use mdsd3_engine::queue::{PairThumbnail, QueueEntry, QueueFailure, QueueRequest, QueueState};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
@@ -68,7 +69,7 @@ pub fn entries() -> Vec<QueueEntry> {
 }
 
 fn tell(harness: &mut Harness<'static, Studio>, engine: &FakeEngine) {
-    engine.0.borrow_mut().queue = Some(entries());
+    engine.tell(Event::Queue(entries()));
     harness.run();
 }
 

@@ -2,6 +2,7 @@
 
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable as _;
+use mdsd3_engine::protocol::Event;
 use mdsd3_engine::training::{BINS, Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::training::Phase;
@@ -10,7 +11,7 @@ use mdsd3_words::image::Rgba8;
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
 
 /// A run of 60 steps as it might go.
-pub fn events() -> Vec<TrainingEvent> {
+pub fn events() -> Vec<Event> {
     let falling = |step: usize, level: f32| level * (0.4 + 0.6 / (1.0 + step as f32 / 15.0));
     let mut events = vec![
         TrainingEvent::Started {
@@ -58,7 +59,7 @@ pub fn events() -> Vec<TrainingEvent> {
         loss: Some(0.5),
         samples_per_sec: 3.2,
     }));
-    events
+    events.into_iter().map(Event::Training).collect()
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn a_training_is_started_watched_paused_and_stopped() {
     harness.click_on(Role::TextInput, "Training recipe");
     harness.type_into("Training recipe", "adapter.toml");
     harness.click_on(Role::Button, "Start training");
-    engine.0.borrow_mut().training_events.extend(events());
+    events().into_iter().for_each(|event| engine.tell(event));
     harness.state_mut().state_mut().notices.clear();
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
     harness.run();
@@ -78,12 +79,12 @@ fn a_training_is_started_watched_paused_and_stopped() {
         harness.get_by_role_and_label(Role::Image, plot);
     }
     harness.click_on(Role::Button, "Pause training");
-    engine.0.borrow_mut().training_events.push_back(TrainingEvent::Paused);
+    engine.tell(Event::Training(TrainingEvent::Paused));
     run_until(&mut harness, 20, |studio| {
         studio.state().training.phase == Phase::Paused
     });
     harness.click_on(Role::Button, "Resume training");
-    engine.0.borrow_mut().training_events.push_back(TrainingEvent::Resumed);
+    engine.tell(Event::Training(TrainingEvent::Resumed));
     run_until(&mut harness, 20, |studio| {
         studio.state().training.phase == Phase::Running
     });
@@ -106,11 +107,7 @@ fn a_training_that_fails_says_why() {
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
     let message = "rain.toml: cannot read the recipe".to_owned();
-    engine
-        .0
-        .borrow_mut()
-        .training_events
-        .push_back(TrainingEvent::Failed { message });
+    engine.tell(Event::Training(TrainingEvent::Failed { message }));
     run_until(&mut harness, 20, |studio| {
         let notices = &studio.state().notices;
         notices.iter().any(|notice| notice.message.contains("rain.toml"))

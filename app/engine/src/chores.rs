@@ -3,6 +3,7 @@
 //! None of it needs the loaded model, so it has a thread of its own and never waits for a run. Each chore answers with one
 //! event, and those that can take seconds report progress and can be cancelled between two files.
 
+mod identify;
 mod thread;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use mdsd3_words::made::RunSettings;
 use crate::device::DeviceReport;
 use crate::inspect::ModelReport;
 
+pub use identify::{FileKind, identify};
 pub(crate) use thread::Chores;
 
 /// Something to do beside the runs.
@@ -23,9 +25,9 @@ pub enum Chore {
     InspectModel(Box<ModelSettings>),
     /// Try every kind of device once; answered by [`ChoreEvent::Devices`].
     ListDevices,
-    /// Read the settings that an image was made with; answered by [`ChoreEvent::Settings`].
-    ReadSettings {
-        /// The image.
+    /// Tell what a file or folder is; answered by [`ChoreEvent::Identified`].
+    Identify {
+        /// The file or folder.
         path: PathBuf,
     },
     /// Compare a model with the one that an image was made with; answered by [`ChoreEvent::ModelCompared`].
@@ -88,12 +90,12 @@ pub enum ChoreEvent {
     },
     /// The devices of this machine and build.
     Devices(Vec<DeviceReport>),
-    /// An image's settings; `None` for an image that carries none.
-    Settings {
-        /// The image.
+    /// What a file or folder is.
+    Identified {
+        /// The file or folder.
         path: PathBuf,
-        /// Its settings.
-        settings: Option<Box<RunSettings>>,
+        /// What it is.
+        kind: FileKind,
     },
     /// A model is that of an image, or another version of it.
     ModelCompared {

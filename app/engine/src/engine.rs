@@ -3,24 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mdsd3_words::ModelSettings;
 
 use crate::chores::Chores;
 use crate::error::EngineError;
-use crate::events::{EventSink, Wake};
+use crate::events::EventSink;
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, Request, StepFrame};
-use crate::queue::{Queue, QueueEntry, QueueRequest};
+use crate::queue::{Queue, QueueRequest};
 use crate::stop::StopSignal;
-use crate::training::{Trainer, TrainingEvent, TrainingRequest};
+use crate::training::{Trainer, TrainingRequest};
 use crate::worker::{Command, Worker};
 
 /// Requests that may wait for the worker.
 const REQUEST_CAPACITY: usize = 64;
-/// Events that may wait for the receiver.
-const EVENT_CAPACITY: usize = 256;
 
 /// How an engine starts.
 #[derive(Clone, Default)]
@@ -67,9 +66,11 @@ impl Engine {
         let EngineOptions { model, wake } = options;
         model.check()?;
         let (requests, commands) = crossbeam_channel::bounded(REQUEST_CAPACITY);
-        let trainer = Trainer::new(wake.clone());
         let queue = Queue::start(wake.clone())?;
-        let (sink, events) = event_channel(wake);
+        let (sender, events) = crossbeam_channel::unbounded();
+        let sink = EventSink::new(sender, wake);
+        let of_training = sink.clone();
+        let trainer = Trainer::new(move |event| of_training.send(Event::Training(event)));
         let (stop, preview) = (Arc::new(StopSignal::default()), Preview::default());
         let worker = Worker::new(commands, sink.clone(), Arc::clone(&stop), preview.clone(), model);
         let decoding = preview.clone();
@@ -140,24 +141,21 @@ impl Engine {
         self.trainer.handle(request)
     }
 
-    /// What the training has told since the last call, oldest first.
-    pub fn training_events(&self) -> Vec<TrainingEvent> {
-        self.trainer.poll()
+    /// Everything that the engine has told since the last call, oldest first; the queue's entries come last, as they are now.
+    /// Progress is dropped while a receiver falls far behind.
+    pub fn poll(&self) -> Vec<Event> {
+        let told = self.events.try_iter();
+        told.chain(self.queue.take().map(Event::Queue)).collect()
     }
 
-    /// Events in the order they happened. A receiver that falls behind loses progress events only.
-    pub fn events(&self) -> &Receiver<Event> {
-        &self.events
+    /// Waits for what [`Self::poll`] would give next, the queue's entries apart; `None` when `timeout` is over.
+    pub fn wait(&self, timeout: Duration) -> Option<Event> {
+        self.events.recv_timeout(timeout).ok()
     }
 
     /// Asks the queue of datasets for something; never waits.
     pub fn send_to_queue(&self, request: QueueRequest) {
         self.queue.send(request);
-    }
-
-    /// The queue's entries, when something changed since the last call.
-    pub fn take_queue(&self) -> Option<Vec<QueueEntry>> {
-        self.queue.take()
     }
 
     /// Takes the frames decoded since the last call.
@@ -181,11 +179,6 @@ impl Drop for Engine {
             let _ = thread.join();
         }
     }
-}
-
-fn event_channel(wake: Option<Wake>) -> (EventSink, Receiver<Event>) {
-    let (sender, receiver) = crossbeam_channel::bounded(EVENT_CAPACITY);
-    (EventSink::new(sender, wake), receiver)
 }
 
 fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {

@@ -1,59 +1,42 @@
 //! Sending events up without ever waiting for the receiver.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 
 use crate::chores::ChoreEvent;
 use crate::protocol::Event;
+use crate::training::TrainingEvent;
 
 /// Called when there is something new to look at.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The sending end of the event channel.
+/// Events that may wait for the receiver before progress is dropped.
+const CAPACITY: usize = 1024;
+
+/// The sending end of the engine's one channel of events: worker, preview, chores and training all tell through it.
 ///
-/// The channel is bounded. When it is full, progress events are dropped (the next one says the same and more); all others
-/// wait in `delayed` and go out first, in order. The worker empties `delayed` before it takes the next request, so it can't
-/// grow beyond the events of one request.
+/// While many events wait, those of progress are dropped: the next one says the same and more, and a training's numbers are
+/// in its files. All others are kept, in order; there are a few of them per request.
 #[derive(Clone)]
 pub(crate) struct EventSink {
     channel: Sender<Event>,
-    delayed: Arc<Mutex<VecDeque<Event>>>,
     wake: Option<Wake>,
 }
 
 impl EventSink {
+    /// `channel` must not be bounded.
     pub(crate) fn new(channel: Sender<Event>, wake: Option<Wake>) -> Self {
-        Self {
-            channel,
-            delayed: Arc::default(),
-            wake,
-        }
+        Self { channel, wake }
     }
 
     /// Sends an event; never waits.
     pub(crate) fn send(&self, event: Event) {
-        {
-            let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
-            let droppable = matches!(
-                event,
-                Event::StepDone { .. }
-                    | Event::AnalysisStep { .. }
-                    | Event::ModelProgress { .. }
-                    | Event::Chore(ChoreEvent::Progress { .. })
-            );
-            if !(droppable && (self.channel.is_full() || !delayed.is_empty())) {
-                delayed.push_back(event);
-            }
-            self.drain(&mut delayed);
+        if !(is_progress(&event) && self.channel.len() >= CAPACITY) {
+            // Err means that nobody will ever read it.
+            let _ = self.channel.send(event);
         }
         self.wake();
-    }
-
-    /// Tries to get rid of delayed events; true when none is left.
-    pub(crate) fn flush(&self) -> bool {
-        self.drain(&mut self.delayed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tells the receiver's side that something is new.
@@ -62,21 +45,22 @@ impl EventSink {
             wake();
         }
     }
+}
 
-    fn drain(&self, delayed: &mut VecDeque<Event>) -> bool {
-        while let Some(event) = delayed.pop_front() {
-            match self.channel.try_send(event) {
-                Ok(()) => {}
-                Err(TrySendError::Full(event)) => {
-                    delayed.push_front(event);
-                    return false;
-                }
-                // Nobody will ever read them.
-                Err(TrySendError::Disconnected(_)) => delayed.clear(),
-            }
-        }
-        true
-    }
+fn is_progress(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepDone { .. }
+            | Event::AnalysisStep { .. }
+            | Event::ModelProgress { .. }
+            | Event::Chore(ChoreEvent::Progress { .. })
+            | Event::Training(
+                TrainingEvent::Progress(_)
+                    | TrainingEvent::Step(_)
+                    | TrainingEvent::Validation(_)
+                    | TrainingEvent::Strip { .. }
+            )
+    )
 }
 
 #[cfg(test)]
@@ -96,19 +80,22 @@ mod tests {
 
     #[test]
     fn a_full_channel_drops_progress_and_keeps_the_rest_in_order() {
-        let (sender, receiver) = crossbeam_channel::bounded(2);
+        let (sender, receiver) = crossbeam_channel::unbounded();
         let sink = EventSink::new(sender, None);
-        sink.send(progress(0));
-        sink.send(progress(1));
-        sink.send(progress(2));
+        (0..CAPACITY + 5).for_each(|step| sink.send(progress(step)));
         let finished = Event::Finished {
             run: 1,
             elapsed_secs: 1.0,
         };
         sink.send(finished.clone());
-        assert!(!sink.flush(), "the channel is still full");
-        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [progress(0), progress(1)]);
-        assert!(sink.flush());
-        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [finished]);
+        let seen: Vec<Event> = receiver.try_iter().collect();
+        assert_eq!(seen.len(), CAPACITY + 1);
+        assert_eq!(seen[CAPACITY - 1..], [progress(CAPACITY - 1), finished]);
+        sink.send(progress(7));
+        assert_eq!(
+            receiver.try_iter().collect::<Vec<_>>(),
+            [progress(7)],
+            "there is room again"
+        );
     }
 }

@@ -10,6 +10,8 @@ use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 use crate::analyze::AnalyzeRequest;
 use crate::analyze::formation::Formation;
 use crate::chores::{Chore, ChoreEvent};
+use crate::queue::QueueEntry;
+use crate::training::TrainingEvent;
 
 /// One lane of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,7 +129,7 @@ pub enum CancelReason {
     Shutdown,
 }
 
-/// Up from the worker, in order. Bulk frames do not come this way: see `Engine::take_frames`.
+/// Up from the engine's threads, in order. Bulk frames do not come this way: see `Engine::take_frames`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Some of a model has been read; progress events may be dropped.
@@ -139,6 +141,10 @@ pub enum Event {
     },
     /// What became of a chore.
     Chore(ChoreEvent),
+    /// What the training tells.
+    Training(TrainingEvent),
+    /// The entries of the queue of datasets, all of them, when something about one has changed.
+    Queue(Vec<QueueEntry>),
     /// A model is ready.
     ModelLoaded(ModelSummary),
     /// A scene is ready.

@@ -10,8 +10,10 @@ use std::path::Path;
 use mdsd3_model::device::Place;
 use mdsd3_model::train;
 use mdsd3_words::device::{ComputeDevice, ComputeDtype};
+use mdsd3_words::{ModelParts, ModelSettings};
 
 use crate::error::EngineError;
+
 
 pub use mdsd3_model::train::adapter::{Budget, Part, Skipped};
 pub use mdsd3_model::train::report::{BINS, StepNumbers, ValidationNumbers, bin_name};
@@ -60,6 +62,31 @@ impl Job {
         match &self.recipe {
             train::Job::Full(_) => Ok(None),
             train::Job::Adapter(recipe) => Ok(Some(train::adapter::budget(recipe, self.dtype)?)),
+        }
+    }
+
+    /// The model to load to use what was written to `path`: the folder of a small model, or the base with its new adapter.
+    fn trained(&self, path: &Path) -> ModelSettings {
+        let (model, parts) = match &self.recipe {
+            train::Job::Full(_) => (path, ModelParts::default()),
+            train::Job::Adapter(recipe) => {
+                let base = &recipe.base;
+                let parts = ModelParts {
+                    vae: base.vae.clone(),
+                    text_encoder: base.text_encoder.clone(),
+                    tokenizer: base.tokenizer.clone(),
+                    adapter: Some(path.to_owned()),
+                    heads: base.heads,
+                    ..ModelParts::default()
+                };
+                (base.model.as_path(), parts)
+            }
+        };
+        ModelSettings {
+            path: Some(model.to_owned()),
+            parts,
+            device: self.device.to_string(),
+            dtype: self.dtype.to_string(),
         }
     }
 

@@ -7,8 +7,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use mdsd3_model::io::progress;
@@ -32,9 +31,6 @@ use crate::protocol::{CancelReason, Event, LaneBatch, LaneRequest, Request};
 use crate::render::{Batch, RenderObserver, RenderStep};
 use crate::session::Session;
 use crate::stop::{StopSignal, Ticket};
-
-/// How often delayed events are offered again to a receiver that has fallen behind.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A request with its place in the order of sending.
 pub(crate) struct Command {
@@ -98,11 +94,8 @@ impl Worker {
             },
         };
         self.handle_guarded(first);
-        while self.wait_for_receiver() {
-            match self.next() {
-                Some(command) => self.handle_guarded(command),
-                None => return,
-            }
+        while let Some(command) = self.next() {
+            self.handle_guarded(command);
         }
     }
 
@@ -113,17 +106,6 @@ impl Worker {
         }
         memory::release_unused();
         self.commands.recv().ok()
-    }
-
-    /// Waits until no event is delayed; false when the engine is closing instead.
-    fn wait_for_receiver(&self) -> bool {
-        while !self.events.flush() {
-            if self.stop.is_closing() {
-                return false;
-            }
-            thread::sleep(FLUSH_INTERVAL);
-        }
-        true
     }
 
     /// Handles a request; errors and panics become events.

@@ -3,7 +3,7 @@
 mod carry_out;
 mod incoming;
 
-use egui::{CentralPanel, Frame, Panel, Ui, ViewportCommand};
+use egui::{Area, CentralPanel, Frame, Id, Order, Panel, Popup, Pos2, Sense, Ui, ViewportCommand};
 use mdsd3_engine::protocol::Request;
 use mdsd3_words::image::Rgba8;
 
@@ -12,10 +12,10 @@ use crate::compare::Comparing;
 use crate::dialogs::{Choice, Dialogs};
 use crate::frame_times::FrameTimes;
 use crate::icons::program_icon;
-use crate::layout::{Layout, Pane};
+use crate::layout::Layout;
 use crate::link::EngineLink;
 use crate::overlays::Overlay;
-use crate::panes::{Looking, PaneContext, top_bar};
+use crate::panes::{self, Looking, PaneContext, top_bar};
 use crate::prefs::Prefs;
 use crate::state::{Document, Effect, State};
 use crate::style;
@@ -34,6 +34,8 @@ pub struct Studio {
     layout: Layout,
     dialogs: Dialogs,
     overlay: Overlay,
+    /// Whether text was being edited when the frame before was drawn: Escape ends that before anyone is asked.
+    text_was_edited: bool,
     /// The window's title as it was last set.
     title: String,
     icon: Rgba8,
@@ -64,6 +66,7 @@ impl Studio {
         state.recent = prefs.recent;
         state.presets = prefs.presets;
         state.queue.form = prefs.queue_form;
+        state.training.recipe = prefs.recipe;
         state.restore_queue(prefs.unfinished);
         Self {
             link,
@@ -81,6 +84,7 @@ impl Studio {
             layout: Layout::default(),
             dialogs: Dialogs::default(),
             overlay: Overlay::default(),
+            text_was_edited: false,
             title: String::new(),
             icon: Rgba8 {
                 width: icon.width,
@@ -128,6 +132,7 @@ impl Studio {
             presets: self.state.presets.clone(),
             queue_form: self.state.queue.form.clone(),
             unfinished: self.state.queue.unfinished(),
+            recipe: self.state.training.recipe.clone(),
         }
     }
 
@@ -138,8 +143,10 @@ impl Studio {
         self.open_incoming(ui);
         let mut commands = Vec::new();
         if !self.dialogs.is_modal_open() && !self.overlay.is_open() {
-            commands.extend(Command::pressed(ui.ctx()));
+            let escape_closes = Popup::is_any_open(ui.ctx()) || self.text_was_edited;
+            commands.extend(Command::pressed(ui.ctx(), escape_closes));
         }
+        shield(ui.ctx());
         self.draw(ui, &mut commands);
         commands.extend(self.overlay.show(ui.ctx(), &self.state));
         let suggestion = self.suggested_name();
@@ -149,11 +156,13 @@ impl Studio {
             Some(Choice::Save(path)) => self.state.save_result(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
             Some(Choice::Model(field, path)) => {
-                *self.state.desk.draft.path_mut(field) = path.display().to_string();
-                self.layout.focus(Pane::Model);
+                self.state.put_in_draft(field, &path);
             }
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),
-            Some(Choice::Plan(path)) => self.add_plan(path),
+            Some(Choice::Plan(path)) => {
+                self.state.queue_plan(path);
+                self.layout.focus(panes::queue::PANE);
+            }
             Some(Choice::Recipe(path)) => self.state.training.recipe = path.display().to_string(),
             Some(Choice::QueueFolder(path)) => self.state.queue.form.root = path.display().to_string(),
             None => {}
@@ -166,6 +175,7 @@ impl Studio {
         }
         let held = ui.input(|input| input.pointer.any_down()) || ui.ctx().text_edit_focused();
         self.state.observe_history(held);
+        self.text_was_edited = ui.ctx().text_edit_focused();
         self.send_effects();
         self.name_window(ui.ctx());
         if let Some(delay) = self.state.wake_after() {
@@ -174,24 +184,13 @@ impl Studio {
     }
 
     fn receive(&mut self, now_secs: f64) {
-        for event in self.link.poll_events() {
+        for event in self.link.poll() {
             self.state.apply(event);
-        }
-        for event in self.link.poll_training() {
-            self.state.apply_training(event);
         }
         for frame in self.link.take_frames() {
             self.state.push_frame(frame);
         }
-        if let Some(entries) = self.link.take_queue() {
-            self.state.apply_queue(entries);
-        }
         self.state.tick(now_secs);
-    }
-
-    pub(super) fn add_plan(&mut self, plan: std::path::PathBuf) {
-        self.state.queue_plan(plan);
-        self.layout.focus(Pane::Queue);
     }
 
     fn draw(&mut self, ui: &mut Ui, commands: &mut Vec<Command>) {
@@ -246,6 +245,10 @@ impl Studio {
                     self.link.send_to_queue(request.clone());
                     Ok(())
                 }
+                Effect::Show(pane) => {
+                    self.layout.focus(*pane);
+                    Ok(())
+                }
             };
             if let Err(error) = result {
                 self.state.effect_failed(&effect, error.one_line());
@@ -259,6 +262,18 @@ impl Studio {
         if let Err(error) = self.link.send(Request::PanicForTest) {
             self.state.notify(crate::notice::Level::Error, error.one_line(), None);
         }
+    }
+}
+
+/// While a menu or a list is open, takes the clicks beside it: they close it and do nothing else.
+fn shield(ctx: &egui::Context) {
+    if Popup::is_any_open(ctx) {
+        Area::new(Id::unique("shield"))
+            .order(Order::Middle)
+            .fixed_pos(Pos2::ZERO)
+            .show(ctx, |ui| {
+                ui.allocate_response(ctx.content_rect().size(), Sense::CLICK | Sense::DRAG)
+            });
     }
 }
 

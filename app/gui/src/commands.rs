@@ -2,6 +2,8 @@
 
 mod shortcuts;
 
+use crate::panes::{self, PaneId};
+
 /// One thing a user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
@@ -75,22 +77,14 @@ pub enum Command {
     ZoomFit,
     /// Show one image pixel per screen pixel.
     ZoomOriginal,
-    /// Bring the Mixer to the front.
-    ShowMixer,
-    /// Bring the Model pane to the front.
-    ShowModel,
-    /// Bring the Spectrum to the front.
-    ShowSpectrum,
-    /// Bring the training to the front.
-    ShowTraining,
+    /// Bring a pane to the front.
+    Show(PaneId),
     /// Put the mix into the queue of datasets.
     QueueMix,
+    /// Put the mix of the photos that came together last into the queue.
+    QueueOffered,
     /// Choose a plan file for the queue.
     OpenPlan,
-    /// Bring the queue to the front.
-    ShowQueue,
-    /// Bring the log to the front.
-    ShowLog,
     /// Switch between the dark and the light look.
     ToggleLook,
     /// Find a command by typing.
@@ -125,9 +119,20 @@ pub struct Group {
     pub commands: &'static [Command],
 }
 
+/// The commands that bring a pane to the front, one for each.
+const SHOW_PANES: [Command; panes::ALL.len()] = {
+    let mut commands = [Command::Mix; panes::ALL.len()];
+    let mut index = 0;
+    while index < commands.len() {
+        commands[index] = Command::Show(panes::ALL[index]);
+        index += 1;
+    }
+    commands
+};
+
 impl Command {
     /// All of them, by menu heading.
-    pub const GROUPS: [Group; 7] = [
+    pub const GROUPS: [Group; 8] = [
         Group {
             title: "File",
             commands: &[
@@ -140,6 +145,7 @@ impl Command {
                 Self::SaveFigure,
                 Self::CopyImage,
                 Self::QueueMix,
+                Self::QueueOffered,
                 Self::OpenPlan,
                 Self::Quit,
             ],
@@ -208,15 +214,13 @@ impl Command {
                 Self::ZoomOut,
                 Self::ZoomFit,
                 Self::ZoomOriginal,
-                Self::ShowMixer,
-                Self::ShowModel,
-                Self::ShowSpectrum,
-                Self::ShowTraining,
-                Self::ShowQueue,
-                Self::ShowLog,
                 Self::ToggleLook,
                 Self::ResetLayout,
             ],
+        },
+        Group {
+            title: "Panes",
+            commands: &SHOW_PANES,
         },
     ];
 
@@ -265,14 +269,10 @@ impl Command {
             Self::ZoomOut => "Shrink images",
             Self::ZoomFit => "Fit images",
             Self::ZoomOriginal => "Images at 100 %",
-            Self::ShowMixer => "Show the mixer",
-            Self::ShowModel => "Show the model",
-            Self::ShowSpectrum => "Show the spectrum",
-            Self::ShowTraining => "Show the training",
+            Self::Show(pane) => pane.command(),
             Self::QueueMix => "Add the mix to the queue",
+            Self::QueueOffered => "Add the mix of all dropped photos to the queue",
             Self::OpenPlan => "Add a plan to the queue…",
-            Self::ShowQueue => "Show the queue",
-            Self::ShowLog => "Show the log",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",
             Self::ShowShortcuts => "Shortcuts",

@@ -36,6 +36,7 @@ mod error;
 mod frame_times;
 mod gpu;
 mod style;
+mod system_fonts;
 mod window;
 
 pub use app::Studio;

@@ -1,8 +1,8 @@
 //! The studio's end of the engine: a trait, so that tests and screenshots can put recorded answers in its place.
 
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepFrame};
-use mdsd3_engine::queue::{QueueEntry, QueueRequest};
-use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
+use mdsd3_engine::queue::QueueRequest;
+use mdsd3_engine::training::TrainingRequest;
 use mdsd3_engine::{Engine, EngineError};
 
 /// What the studio needs from an engine. No method may block: they are called while a frame is drawn.
@@ -19,8 +19,8 @@ pub trait EngineLink {
     /// Cancels every chore sent so far.
     fn cancel_chores(&mut self);
 
-    /// Events since the last call, oldest first.
-    fn poll_events(&mut self) -> Vec<Event>;
+    /// What runs, chores, trainings and the queue have told since the last call, oldest first.
+    fn poll(&mut self) -> Vec<Event>;
 
     /// Decoded steps since the last call.
     fn take_frames(&mut self) -> Vec<StepFrame>;
@@ -31,14 +31,8 @@ pub trait EngineLink {
     /// [`EngineError`] when another training runs, or the system refuses a thread.
     fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError>;
 
-    /// What the training has told since the last call, oldest first.
-    fn poll_training(&mut self) -> Vec<TrainingEvent>;
-
     /// Asks the queue of datasets for something.
     fn send_to_queue(&mut self, request: QueueRequest);
-
-    /// The queue's entries, when something changed since the last call.
-    fn take_queue(&mut self) -> Option<Vec<QueueEntry>>;
 }
 
 impl EngineLink for Engine {
@@ -54,8 +48,8 @@ impl EngineLink for Engine {
         Engine::cancel_chores(self);
     }
 
-    fn poll_events(&mut self) -> Vec<Event> {
-        self.events().try_iter().collect()
+    fn poll(&mut self) -> Vec<Event> {
+        Engine::poll(self)
     }
 
     fn take_frames(&mut self) -> Vec<StepFrame> {
@@ -66,15 +60,7 @@ impl EngineLink for Engine {
         Engine::train(self, request)
     }
 
-    fn poll_training(&mut self) -> Vec<TrainingEvent> {
-        self.training_events()
-    }
-
     fn send_to_queue(&mut self, request: QueueRequest) {
         Engine::send_to_queue(self, request);
-    }
-
-    fn take_queue(&mut self) -> Option<Vec<QueueEntry>> {
-        Engine::take_queue(self)
     }
 }

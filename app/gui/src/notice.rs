@@ -15,6 +15,17 @@ pub enum Level {
     Error,
 }
 
+/// What a problem is about. The next success of the same takes its message off the viewport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Opening photos and other files.
+    Opening,
+    /// Loading a model.
+    Model,
+    /// Saving files.
+    Saving,
+}
+
 /// A message over the viewport.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
@@ -22,6 +33,8 @@ pub struct Notice {
     pub level: Level,
     /// One line that says what, where and what to do.
     pub message: String,
+    /// What it is about, when the next success makes it moot.
+    pub topic: Option<Topic>,
     /// What the message's button does, if it has one.
     pub action: Option<Command>,
     /// What that button says.

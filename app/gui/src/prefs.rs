@@ -1,17 +1,19 @@
 //! What the studio remembers between sessions.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use eframe::Storage;
 use mdsd3_words::RenderRequest;
+use mdsd3_words::lane::LaneId;
 use serde::{Deserialize, Serialize};
 
 use crate::colormap::ColorMap;
 use crate::compare::{FLICKER_RANGE_SECS, FLICKER_SECS};
-use crate::layout::Layout;
-use crate::state::LaneSetup;
+use crate::layout::{Layout, StoredLayout};
 use crate::state::presets::Preset;
-use crate::state::queue::{QueueForm, Unfinished};
+use crate::state::queue::{MAX_SEEDS, QueueForm, Unfinished};
+use crate::state::{CLEAN_LANE, LaneSetup};
 use crate::theme::Look;
 
 /// Where preferences are kept; a new number is given when their meaning changes, so that old ones are left alone.
@@ -46,6 +48,8 @@ pub struct Prefs {
     pub queue_form: QueueForm,
     /// Datasets to go on with.
     pub unfinished: Vec<Unfinished>,
+    /// Recipe of the last training, as typed.
+    pub recipe: String,
 }
 
 /// What was stored, as far as it could be read.
@@ -55,7 +59,8 @@ pub struct Remembered {
     pub prefs: Prefs,
     /// The panes.
     pub layout: Layout,
-    /// Whether something that was stored could not be read, so that its default took its place.
+    /// Whether something that was stored could not be read, or is no value that the studio knows, so that its default took
+    /// its place.
     pub is_damaged: bool,
 }
 
@@ -73,6 +78,7 @@ impl Default for Prefs {
             presets: Vec::new(),
             queue_form: QueueForm::default(),
             unfinished: Vec::new(),
+            recipe: String::new(),
         }
     }
 }
@@ -81,12 +87,14 @@ impl Prefs {
     /// What was stored; what is missing or unreadable takes its default.
     pub fn load(storage: Option<&dyn Storage>) -> Remembered {
         let (prefs, prefs_damaged) = read::<Self>(storage, PREFS_KEY);
-        let (layout, layout_damaged) = read::<Layout>(storage, LAYOUT_KEY);
+        let (layout, layout_damaged) = read::<StoredLayout>(storage, LAYOUT_KEY);
+        let prefs = prefs.unwrap_or_default();
+        let sane = prefs.clone().sane();
+        let (layout, layout_mended) = layout.map(StoredLayout::restored).unwrap_or_default();
         Remembered {
-            prefs: prefs.unwrap_or_default().sane(),
-            // A layout of an earlier version lacks panes; that is no damage.
-            layout: layout.filter(Layout::is_complete).unwrap_or_default(),
-            is_damaged: prefs_damaged || layout_damaged,
+            is_damaged: prefs_damaged || layout_damaged || layout_mended || sane != prefs,
+            prefs: sane,
+            layout,
         }
     }
 
@@ -113,8 +121,13 @@ impl Prefs {
         if !FLICKER_RANGE_SECS.contains(&self.flicker_secs) {
             self.flicker_secs = FLICKER_SECS;
         }
-        self.lanes
-            .retain(|lane| lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok()));
+        // Results and frames are told apart by their lane's number.
+        let mut known = HashSet::from([CLEAN_LANE, LaneId::MAX]);
+        self.lanes.retain(|lane| {
+            let can_run = lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok());
+            can_run && known.insert(lane.id)
+        });
+        self.queue_form.seeds = self.queue_form.seeds.clamp(1, MAX_SEEDS);
         self
     }
 }
@@ -164,6 +177,7 @@ mod tests {
         prefs.lanes = vec![LaneSetup::new(1), LaneSetup::new(2)];
         prefs.recent.push("a.png".into());
         prefs.queue_form.seeds = 7;
+        prefs.recipe = "rain.toml".to_owned();
         prefs.unfinished.push(Unfinished {
             plan: "rain.toml".into(),
             folder: "rain-1a2b3c4d".into(),
@@ -181,7 +195,7 @@ mod tests {
         prefs.store(&Layout::default(), &mut memory);
         let loaded = Prefs::load(Some(&memory));
         assert_eq!(loaded.prefs, prefs);
-        assert!(loaded.layout.is_complete() && !loaded.is_damaged);
+        assert!(!loaded.is_damaged);
         assert!(Prefs::are_in(Some(&memory)) && !Prefs::are_in(None));
     }
 
@@ -192,7 +206,7 @@ mod tests {
         memory.set_string(LAYOUT_KEY, "42".to_owned());
         let loaded = Prefs::load(Some(&memory));
         assert_eq!(loaded.prefs, Prefs::default());
-        assert!(loaded.layout.is_complete() && loaded.is_damaged);
+        assert!(loaded.is_damaged);
     }
 
     #[test]

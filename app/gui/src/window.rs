@@ -15,6 +15,7 @@ use crate::error::{GuiError, one_line};
 use crate::icons::program_icon;
 use crate::notice::Level;
 use crate::prefs::{Prefs, Remembered};
+use crate::system_fonts;
 
 /// The folder of preferences, and what window managers call the program.
 pub(crate) const APP_ID: &str = "mdsd3-studio";
@@ -33,11 +34,12 @@ pub struct StudioOptions {
 /// # Errors
 /// [`GuiError`] when there is no screen, no graphics driver or no engine; its message names what to install.
 pub fn run(options: StudioOptions) -> Result<(), GuiError> {
-    let native = native_options();
+    let before_window = config_file::mend_window(APP_ID);
+    let native = native_options(before_window.scale.unwrap_or(1.0));
     let opened = Arc::new(AtomicBool::new(false));
     let has_opened = Arc::clone(&opened);
     let create: eframe::AppCreator<'_> = Box::new(move |cc| {
-        let studio = studio(cc, options)?;
+        let studio = studio(cc, options, before_window.message)?;
         has_opened.store(true, Ordering::Relaxed);
         Ok(Box::new(studio))
     });
@@ -77,29 +79,40 @@ fn reporting_panics_once<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-fn native_options() -> eframe::NativeOptions {
+/// `scale` is that of text and controls.
+fn native_options(scale: f32) -> eframe::NativeOptions {
+    // In points, of which a large scale leaves few on a screen: a window that must be larger than the screen opens beside it.
+    let least = egui::vec2(720.0, 480.0) / scale.max(1.0);
     eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_app_id(APP_ID)
             .with_title("MDSD3 Studio")
             .with_inner_size([1440.0, 900.0])
-            .with_min_inner_size([720.0, 480.0])
+            .with_min_inner_size(least)
             .with_drag_and_drop(true)
             .with_icon(Arc::new(program_icon())),
         renderer: eframe::Renderer::Wgpu,
+        // The studio's own come up later, and only when they are needed.
+        system_font_fallback: false,
         // Dithering would add noise of our own to images that are about noise.
         dithering: false,
         ..eframe::NativeOptions::default()
     }
 }
 
-fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<Studio, mdsd3_engine::EngineError> {
+/// `mended` is what to tell of preferences that were mended before the window opened.
+fn studio(
+    cc: &eframe::CreationContext<'_>,
+    options: StudioOptions,
+    mended: Option<String>,
+) -> Result<Studio, mdsd3_engine::EngineError> {
     let Remembered {
         mut prefs,
         layout,
         is_damaged,
     } = Prefs::load(cc.storage);
-    let kept_aside = config_file::keep_aside_if_damaged(APP_ID, is_damaged || !Prefs::are_in(cc.storage));
+    let is_damaged = is_damaged || !Prefs::are_in(cc.storage);
+    let kept_aside = mended.or_else(|| is_damaged.then(|| config_file::keep_damaged_aside(APP_ID)).flatten());
     prefs.settings.model.clone_from(&options.engine_options.model);
     // A photo that has been moved since the last session is not worth an error on start.
     let last = prefs.settings.scene.path.take().filter(|path| path.is_file());
@@ -109,6 +122,7 @@ fn studio(cc: &eframe::CreationContext<'_>, options: StudioOptions) -> Result<St
         wake: Some(Arc::new(move || ctx.request_repaint())),
         ..options.engine_options
     })?;
+    system_fonts::install(&cc.egui_ctx);
     let target = cc.wgpu_render_state.as_ref().map(|render| render.target_format);
     let mut studio = Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout);
     if let Some(render) = &cc.wgpu_render_state {

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mdsd3_engine::analyze::formation::Formation;
-use mdsd3_engine::chores::{Chore, ChoreEvent, Inspection};
+use mdsd3_engine::chores::{Chore, ChoreEvent, Inspection, identify};
 use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, Request, StepFrame, StepView};
-use mdsd3_engine::queue::{QueueEntry, QueueRequest};
-use mdsd3_engine::training::{TrainingEvent, TrainingRequest};
+use mdsd3_engine::queue::QueueRequest;
+use mdsd3_engine::training::TrainingRequest;
 use mdsd3_engine::{EngineError, metadata};
 use mdsd3_gui::link::EngineLink;
 use mdsd3_words::lane::{LaneKind, RunId};
@@ -27,12 +27,8 @@ pub struct Wire {
     pub cancels: Vec<CancelReason>,
     /// Asked of the training, oldest first.
     pub training_requests: Vec<TrainingRequest>,
-    /// What the training says next.
-    pub training_events: VecDeque<TrainingEvent>,
     /// What the queue was asked for, oldest first.
     pub queue_requests: Vec<QueueRequest>,
-    /// The queue's entries that wait to be taken.
-    pub queue: Option<Vec<QueueEntry>>,
     /// Answers that wait to be polled.
     pub events: VecDeque<Event>,
     /// Decoded steps that wait to be taken.
@@ -59,7 +55,7 @@ impl FakeEngine {
     /// An engine whose model is loaded.
     pub fn new() -> Self {
         let engine = Self::default();
-        engine.0.borrow_mut().events.push_back(Event::ModelLoaded(model()));
+        engine.tell(Event::ModelLoaded(model()));
         engine
     }
 
@@ -67,6 +63,11 @@ impl FakeEngine {
     pub fn attached(&self, ctx: &egui::Context) -> egui::Context {
         self.0.borrow_mut().ctx = Some(ctx.clone());
         ctx.clone()
+    }
+
+    /// Has it tell something.
+    pub fn tell(&self, event: Event) {
+        self.0.borrow_mut().events.push_back(event);
     }
 
     /// The runs that were asked for, each with its lanes.
@@ -162,7 +163,7 @@ impl EngineLink for FakeEngine {
         self.0.borrow_mut().chores_cancelled += 1;
     }
 
-    fn poll_events(&mut self) -> Vec<Event> {
+    fn poll(&mut self) -> Vec<Event> {
         let mut wire = self.0.borrow_mut();
         wire.advance();
         wire.events.drain(..).collect()
@@ -172,10 +173,6 @@ impl EngineLink for FakeEngine {
         self.0.borrow_mut().queue_requests.push(request);
     }
 
-    fn take_queue(&mut self) -> Option<Vec<QueueEntry>> {
-        self.0.borrow_mut().queue.take()
-    }
-
     fn take_frames(&mut self) -> Vec<StepFrame> {
         self.0.borrow_mut().frames.drain(..).collect()
     }
@@ -183,10 +180,6 @@ impl EngineLink for FakeEngine {
     fn train(&mut self, request: TrainingRequest) -> Result<(), EngineError> {
         self.0.borrow_mut().training_requests.push(request);
         Ok(())
-    }
-
-    fn poll_training(&mut self) -> Vec<TrainingEvent> {
-        self.0.borrow_mut().training_events.drain(..).collect()
     }
 }
 
@@ -231,9 +224,14 @@ impl Wire {
                 device("cpu", true, "usable"),
                 device("cuda:0", false, "device cuda:0 is not part of this build"),
             ]),
-            Chore::ReadSettings { path } => ChoreEvent::Settings {
-                path: path.clone(),
-                settings: metadata::find_settings(path).unwrap_or_default().map(Box::new),
+            Chore::Identify { path } => match identify(path) {
+                Ok(kind) => ChoreEvent::Identified {
+                    path: path.clone(),
+                    kind,
+                },
+                Err(error) => ChoreEvent::Failed {
+                    message: error.one_line(),
+                },
             },
             Chore::CompareModel { image, sha256, .. } => ChoreEvent::ModelCompared {
                 image: image.clone(),

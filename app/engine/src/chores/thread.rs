@@ -12,7 +12,7 @@ use mdsd3_words::error::panic_message;
 use mdsd3_words::hash::sha256_hex;
 use mdsd3_words::image::Rgba8;
 
-use super::{Chore, ChoreEvent, Inspection, NamedImage};
+use super::{Chore, ChoreEvent, Inspection, NamedImage, identify};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::inspect;
@@ -85,8 +85,6 @@ impl ChoreThread {
                 Err(payload) => panicked(payload.as_ref()),
             };
             self.events.send(Event::Chore(event));
-            // Nothing that was sent waits for the next chore.
-            self.events.flush();
         }
     }
 
@@ -94,10 +92,10 @@ impl ChoreThread {
         match chore {
             Chore::InspectModel(key) => Ok(inspected(*key)),
             Chore::ListDevices => Ok(ChoreEvent::Devices(device::available())),
-            Chore::ReadSettings { path } => {
-                let settings = metadata::find_settings(&path)?.map(Box::new);
-                Ok(ChoreEvent::Settings { path, settings })
-            }
+            Chore::Identify { path } => Ok(ChoreEvent::Identified {
+                kind: identify(&path)?,
+                path,
+            }),
             Chore::CompareModel { image, key, sha256 } => {
                 let is_same = inspect::quick_sha256(&key).map(|here| here == sha256);
                 Ok(ChoreEvent::ModelCompared { image, is_same })
@@ -176,11 +174,12 @@ fn panicked(payload: &(dyn Any + Send)) -> ChoreEvent {
 mod tests {
     use mdsd3_words::ModelParts;
 
+    use super::super::FileKind;
     use super::*;
 
     /// Does the chores on this thread and returns the answers.
     fn done(chores: Vec<Chore>, cancel: bool) -> Vec<ChoreEvent> {
-        let (sender, receiver) = crossbeam_channel::bounded(64);
+        let (sender, receiver) = crossbeam_channel::unbounded();
         let (queue, thread) = Chores::new(EventSink::new(sender, None));
         for chore in chores {
             queue.send(chore).expect("there is room");
@@ -261,8 +260,15 @@ mod tests {
             panic!("{events:?}");
         };
         assert_eq!(*second, ChoreEvent::Kept { path: path.clone() });
-        let events = done(vec![Chore::ReadSettings { path: path.clone() }], false);
-        assert!(matches!(&events[..], [ChoreEvent::Settings { settings: None, .. }]));
+        let events = done(vec![Chore::Identify { path: path.clone() }], false);
+        let kind = FileKind::Photo;
+        assert_eq!(
+            events,
+            [ChoreEvent::Identified {
+                path: path.clone(),
+                kind
+            }]
+        );
     }
 
     fn key_of(model: &Path) -> ModelSettings {

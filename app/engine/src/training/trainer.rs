@@ -7,18 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use mdsd3_words::ModelSettings;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::image::Rgba8;
 
 use super::{Job, Outcome, Progress, Report, StepNumbers, TrainObserver, ValidationNumbers};
 use crate::error::EngineError;
-use crate::events::Wake;
 use crate::frames;
 
-/// Events that may wait for the studio. One that finds no room is dropped: a slow window never stalls a training, whose
-/// numbers are all in its files.
-const EVENT_CAPACITY: usize = 1024;
 /// Time between progress events; batches of a small model take less than a frame.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -76,6 +72,8 @@ pub enum TrainingEvent {
     Finished {
         /// The adapter or the model folder.
         path: PathBuf,
+        /// The model to load to mix with it.
+        key: Box<ModelSettings>,
     },
     /// The run was stopped; the same recipe resumes it.
     Stopped,
@@ -111,29 +109,22 @@ impl Switch {
     }
 }
 
+/// Where a training tells what happens.
+type Tell = Arc<dyn Fn(TrainingEvent) + Send + Sync>;
+
 /// Runs one training at a time.
 pub struct Trainer {
     run: Option<(Arc<Switch>, JoinHandle<()>)>,
-    sender: Sender<TrainingEvent>,
-    events: Receiver<TrainingEvent>,
-    wake: Option<Wake>,
+    tell: Tell,
 }
 
 impl Trainer {
-    /// A trainer without a run; `wake` is called from its thread when there is a new event.
-    pub fn new(wake: Option<Arc<dyn Fn() + Send + Sync>>) -> Self {
-        let (sender, events) = crossbeam_channel::bounded(EVENT_CAPACITY);
+    /// A trainer without a run; its thread tells `tell` what happens, which must return soon.
+    pub fn new(tell: impl Fn(TrainingEvent) + Send + Sync + 'static) -> Self {
         Self {
             run: None,
-            sender,
-            events,
-            wake,
+            tell: Arc::new(tell),
         }
-    }
-
-    /// Events since the last call, oldest first.
-    pub fn poll(&self) -> Vec<TrainingEvent> {
-        self.events.try_iter().collect()
     }
 
     /// Does what is asked; never waits for the run.
@@ -169,8 +160,7 @@ impl Trainer {
         });
         let watch = Watch {
             switch: Arc::clone(&switch),
-            events: self.sender.clone(),
-            wake: self.wake.clone(),
+            tell: Arc::clone(&self.tell),
             last_progress: None,
         };
         let name = "mdsd3-training";
@@ -197,8 +187,7 @@ impl Drop for Trainer {
 /// The run's end of the trainer.
 struct Watch {
     switch: Arc<Switch>,
-    events: Sender<TrainingEvent>,
-    wake: Option<Wake>,
+    tell: Tell,
     last_progress: Option<Instant>,
 }
 
@@ -207,8 +196,7 @@ impl Watch {
     fn run(mut self, recipe: &Path) {
         // Unwind safety: nothing of the run is used behind a panic but its channel.
         let end = match catch_unwind(AssertUnwindSafe(|| self.train(recipe))) {
-            Ok(Ok(Outcome::Finished(path))) => TrainingEvent::Finished { path },
-            Ok(Ok(Outcome::Stopped)) => TrainingEvent::Stopped,
+            Ok(Ok(end)) => end,
             Ok(Err(error)) => TrainingEvent::Failed {
                 message: error.one_line(),
             },
@@ -216,33 +204,21 @@ impl Watch {
                 message: format!("the training failed inside the program: {}", panic_message(&*panic)),
             },
         };
-        self.send_last(end);
+        (self.tell)(end);
     }
 
-    fn train(&mut self, recipe: &Path) -> Result<Outcome, EngineError> {
+    fn train(&mut self, recipe: &Path) -> Result<TrainingEvent, EngineError> {
         let job = Job::open(recipe, None, None)?;
-        self.send(TrainingEvent::Started {
+        (self.tell)(TrainingEvent::Started {
             recipe: recipe.to_owned(),
         });
-        job.run(self)
-    }
-
-    fn send(&self, event: TrainingEvent) {
-        // Full: see EVENT_CAPACITY. Disconnected: nobody will ever read it.
-        let _ = self.events.try_send(event);
-        self.wake();
-    }
-
-    /// The last event says what became of the run, so it waits for room.
-    fn send_last(&self, event: TrainingEvent) {
-        let _ = self.events.send_timeout(event, Duration::from_secs(1));
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(wake) = &self.wake {
-            wake();
-        }
+        Ok(match job.run(self)? {
+            Outcome::Finished(path) => TrainingEvent::Finished {
+                key: Box::new(job.trained(&path)),
+                path,
+            },
+            Outcome::Stopped => TrainingEvent::Stopped,
+        })
     }
 }
 
@@ -250,15 +226,15 @@ impl TrainObserver for Watch {
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
         if self.last_progress.is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
             self.last_progress = Some(Instant::now());
-            self.send(TrainingEvent::Progress(progress.clone()));
+            (self.tell)(TrainingEvent::Progress(progress.clone()));
         }
         let mut wanted = self.switch.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         if *wanted == Wanted::Wait {
-            self.send(TrainingEvent::Paused);
+            (self.tell)(TrainingEvent::Paused);
             while *wanted == Wanted::Wait {
                 wanted = self.switch.changed.wait(wanted).unwrap_or_else(PoisonError::into_inner);
             }
-            self.send(TrainingEvent::Resumed);
+            (self.tell)(TrainingEvent::Resumed);
         }
         if *wanted == Wanted::End {
             return ControlFlow::Break(());
@@ -267,14 +243,14 @@ impl TrainObserver for Watch {
     }
 
     fn report(&mut self, report: &Report) {
-        self.send(match report {
+        (self.tell)(match report {
             Report::Prepared {
                 training,
                 validation,
                 skipped,
             } => {
                 if let Some(first) = skipped.first() {
-                    self.send(TrainingEvent::Warning(format!(
+                    (self.tell)(TrainingEvent::Warning(format!(
                         "{} images were left out; the first: {}",
                         skipped.len(),
                         first.reason

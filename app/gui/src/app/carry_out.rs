@@ -7,11 +7,10 @@ use egui::{ColorImage, ViewportCommand};
 use super::Studio;
 use crate::commands::Command;
 use crate::dialogs::Purpose;
-use crate::layout::{Layout, Pane};
+use crate::layout::Layout;
 use crate::notice::Level;
 use crate::overlays::Overlay;
-use crate::panes::Looking;
-use crate::panes::spectrum;
+use crate::panes::{self, Looking, spectrum};
 use crate::state::palette::Palette;
 use crate::state::{LanePreset, ViewChoice};
 use crate::style;
@@ -84,17 +83,16 @@ impl Studio {
                     ..Zoom::default()
                 }
             }
-            Command::ShowMixer => self.layout.focus(Pane::Mixer),
-            Command::ShowModel => self.layout.focus(Pane::Model),
-            Command::ShowSpectrum => self.layout.focus(Pane::Spectrum),
-            Command::ShowTraining => self.layout.focus(Pane::Training),
             Command::QueueMix => {
                 state.queue_mix();
-                self.layout.focus(Pane::Queue);
+                self.layout.focus(panes::queue::PANE);
+            }
+            Command::QueueOffered => {
+                state.queue_offered();
+                self.layout.focus(panes::queue::PANE);
             }
             Command::OpenPlan => self.dialogs.open_native(ctx, Purpose::OpenPlan, ""),
-            Command::ShowQueue => self.layout.focus(Pane::Queue),
-            Command::ShowLog => self.layout.focus(Pane::Log),
+            Command::Show(pane) => self.layout.focus(pane),
             Command::ToggleLook => {
                 self.look = self.look.toggled();
                 style::show(ctx, self.look);

@@ -12,13 +12,15 @@ use crate::window::APP_ID;
 impl Studio {
     /// Opens what was dropped or pasted in this frame; a paste into a text field is the field's.
     pub(super) fn open_incoming(&mut self, ui: &Ui) {
-        let dropped: Option<PathBuf> =
-            ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
-        match dropped {
-            Some(path) if path.extension().is_some_and(|extension| extension == "toml") => self.add_plan(path),
-            Some(path) => self.state.open_file(path),
-            None => {}
-        }
+        let dropped: Vec<PathBuf> = ui.input(|input| {
+            input
+                .raw
+                .dropped_files
+                .iter()
+                .map(|file| file.path().to_owned())
+                .collect()
+        });
+        self.state.open_files(dropped);
         if ui.ctx().text_edit_focused() || self.dialogs.is_modal_open() || self.overlay.is_open() {
             return;
         }

@@ -4,6 +4,7 @@ use egui::text_selection::LabelSelectionState;
 use egui::{Event, Key, KeyboardShortcut, Modifiers};
 
 use super::Command;
+use crate::widgets::has_arrows_control;
 
 const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
 
@@ -55,11 +56,9 @@ impl Command {
             Self::ZoomOut => const { &[key(Key::Minus)] },
             Self::ZoomFit => const { &[key(Key::F)] },
             Self::ZoomOriginal => const { &[key(Key::Num1)] },
-            Self::ShowModel => const { &[ctrl(Key::M)] },
             Self::QueueMix => const { &[ctrl(Key::E)] },
             Self::OpenPlan => const { &[ctrl_shift(Key::E)] },
-            Self::ShowQueue => const { &[ctrl(Key::J)] },
-            Self::ShowLog => const { &[ctrl(Key::L)] },
+            Self::Show(pane) => pane.shortcuts(),
             Self::ToggleLook => const { &[ctrl_shift(Key::L)] },
             Self::ShowPalette => const { &[ctrl_shift(Key::P)] },
             Self::ShowShortcuts => const { &[key(Key::F1), key(Key::Questionmark)] },
@@ -68,10 +67,8 @@ impl Command {
             Self::Quit => const { &[ctrl(Key::Q)] },
             Self::ReleaseHeads
             | Self::ClearCurves
-            | Self::ShowMixer
             | Self::SaveFigure
-            | Self::ShowSpectrum
-            | Self::ShowTraining
+            | Self::QueueOffered
             | Self::ForgetRecent
             | Self::ResetPreferences
             | Self::ChooseModelFolder
@@ -84,10 +81,11 @@ impl Command {
     /// The command that this frame's key presses ask for, if any; the key press is used up.
     ///
     /// Shortcuts without a modifier stand back while a control has the keyboard, which needs Space, arrows and letters
-    /// itself, and all but Escape stand back where text is edited if the text needs them too. Escape does not: Stop must
-    /// always work.
-    pub fn pressed(ctx: &egui::Context) -> Option<Self> {
+    /// itself (a slider needs the arrows alone), and all stand back where text is edited if the text needs them too.
+    /// `escape_closes` says that Escape closes a menu, a list or a field; only where there is none does it stop a run.
+    pub fn pressed(ctx: &egui::Context, escape_closes: bool) -> Option<Self> {
         let control_has_keyboard = ctx.memory(|memory| memory.focused().is_some());
+        let needs_arrows_alone = has_arrows_control(ctx);
         let text_is_edited = ctx.text_edit_focused();
         if let Some(command) = clipboard_command(ctx, text_is_edited) {
             return Some(command);
@@ -98,8 +96,13 @@ impl Command {
         // egui ignores an extra Shift when it matches, so the shortcut with more modifiers is tried first.
         candidates.sort_by_key(|(shortcut, _)| std::cmp::Reverse(modifier_count(shortcut.modifiers)));
         candidates.into_iter().find_map(|(shortcut, command)| {
-            let plain = shortcut.modifiers.is_none() && !matches!(shortcut.logical_key, Key::Escape | Key::F1);
-            let wanted_elsewhere = (plain && control_has_keyboard) || (text_is_edited && edits_text(shortcut));
+            let plain = shortcut.modifiers.is_none();
+            let wanted_elsewhere = match shortcut.logical_key {
+                Key::Escape => escape_closes,
+                Key::F1 => false,
+                Key::ArrowLeft | Key::ArrowRight if plain => control_has_keyboard,
+                _ => plain && control_has_keyboard && !needs_arrows_alone,
+            } || (text_is_edited && edits_text(shortcut));
             (!wanted_elsewhere && ctx.input_mut(|input| input.consume_shortcut(&shortcut))).then_some(command)
         })
     }

@@ -2,15 +2,53 @@
 
 use std::collections::VecDeque;
 
-use egui::{Id, Rect, RichText, ScrollArea, TextStyle, Ui};
+use egui::{Id, Key, KeyboardShortcut, Modifiers, Rect, RichText, ScrollArea, TextStyle, Ui};
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::notice::{Level, Log, LogEntry, clock};
+use crate::state::State;
 use crate::theme;
 use crate::widgets::{caption, text_button};
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// All messages.
+pub const PANE: PaneId = PaneId(&LogPane);
+
+struct LogPane;
+
+impl Pane for LogPane {
+    fn key(&self) -> &'static str {
+        "Log"
+    }
+
+    fn title(&self, state: &State) -> String {
+        match state.log.unread_errors() {
+            0 => "Log".to_owned(),
+            unread => format!("Log ({unread})"),
+        }
+    }
+
+    fn is_urgent(&self, state: &State) -> bool {
+        state.log.unread_errors() > 0
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the log"
+    }
+
+    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
+        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::L)] }
+    }
+
+    fn place(&self) -> Place {
+        Place::Below
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     studio.state.log.mark_read();
     ui.horizontal(|ui| {
         caption(ui, "Time since the studio opened, and what happened.");

@@ -1,13 +1,17 @@
 //! The Model pane: what to load, what it is, what it takes, and loading it.
 
-use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{
+    ComboBox, DragValue, Key, KeyboardShortcut, Modifiers, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo,
+    vec2,
+};
 use mdsd3_engine::chores::Inspection;
 use mdsd3_words::model::ModelPath;
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::commands::Command;
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
+use crate::state::State;
 use crate::state::model::MemoryVerdict;
 use crate::theme::{self, space};
 use crate::widgets::{LabelledSlider, caption, focus_ring, icon_button, section, segmented};
@@ -34,8 +38,38 @@ const PARTS: [ModelPath; 4] = [
     ModelPath::Tokenizer,
 ];
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// The checkpoint, and where it runs.
+pub const PANE: PaneId = PaneId(&ModelPane);
+
+struct ModelPane;
+
+impl Pane for ModelPane {
+    fn key(&self) -> &'static str {
+        "Model"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Model".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the model"
+    }
+
+    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
+        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::M)] }
+    }
+
+    fn place(&self) -> Place {
+        Place::Left
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     studio.state.tend_model_desk();
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         section(ui, "What to load");

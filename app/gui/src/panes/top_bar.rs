@@ -1,7 +1,8 @@
 //! The bar along the top: what is loaded, the Mix button, progress, and the menu.
 
 use egui::{
-    Align, Button, Layout, Rect, RichText, Sense, Ui, Vec2, WidgetInfo, containers::menu::MenuButton, pos2, vec2,
+    Align, Button, Layout, Rect, RichText, ScrollArea, Sense, Ui, Vec2, WidgetInfo, containers::menu::MenuButton, pos2,
+    vec2,
 };
 
 use super::PaneContext;
@@ -14,6 +15,9 @@ use crate::widgets::{icon_button, image_at, primary_button, secondary_button};
 
 /// Size of the Mix button, in points.
 const MIX_SIZE: Vec2 = vec2(104.0, 32.0);
+
+/// Width of the menu, in points.
+const MENU_WIDTH: f32 = 270.0;
 
 /// Draws the bar over the whole of `ui`.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -177,30 +181,14 @@ fn edit_buttons(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let button = Button::new("").min_size(Vec2::splat(space::ROW));
+    // A window may be lower than the list of all commands.
+    let height = ui.ctx().content_rect().height() - space::TOP_BAR - 2.0 * space::SECTION;
     let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
-        ui.set_min_width(250.0);
-        for (index, group) in Command::GROUPS.iter().enumerate() {
-            if index > 0 {
-                ui.separator();
-            }
-            ui.label(RichText::new(group.title).small().color(theme::of(ui).text_weak));
-            for &command in group.commands {
-                let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
-                let enabled = studio.state.can(command);
-                if ui
-                    .add_enabled(
-                        enabled,
-                        Button::new(command.label())
-                            .shortcut_text(shortcut)
-                            .frame_when_inactive(false),
-                    )
-                    .clicked()
-                {
-                    studio.commands.push(command);
-                    ui.close();
-                }
-            }
-        }
+        ui.set_min_width(MENU_WIDTH);
+        ui.set_max_width(MENU_WIDTH);
+        ScrollArea::vertical()
+            .max_height(height)
+            .show(ui, |ui| entries(ui, studio));
     });
     let color = ui.style().interact(&response).fg_stroke.color;
     icons::paint(
@@ -211,4 +199,28 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     );
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, "Menu"));
     response.on_hover_text("Menu");
+}
+
+/// All commands by heading.
+fn entries(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    for (index, group) in Command::GROUPS.iter().enumerate() {
+        if index > 0 {
+            ui.separator();
+        }
+        ui.label(RichText::new(group.title).small().color(theme::of(ui).text_weak));
+        for &command in group.commands {
+            let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
+            let button = Button::new(command.label()).shortcut_text(shortcut);
+            let button = button
+                .frame_when_inactive(false)
+                .min_size(vec2(ui.available_width(), 0.0));
+            let enabled = studio.state.can(command);
+            let entry = ui.add_enabled(enabled, button);
+            entry.widget_info(|| WidgetInfo::labeled(egui::Role::Button, enabled, command.label()));
+            if entry.clicked() {
+                studio.commands.push(command);
+                ui.close();
+            }
+        }
+    }
 }

@@ -4,10 +4,11 @@ use egui::{Button, Color32, ProgressBar, Rect, RichText, Role, ScrollArea, Sense
 use egui_plot::{AxisHints, Line, Plot, PlotPoints};
 use mdsd3_engine::training::{BINS, TrainingRequest, bin_name};
 
-use super::PaneContext;
 use super::plots::{quiet_axis, still_plot};
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
+use crate::state::State;
 use crate::state::training::{Phase, Training};
 use crate::theme::{self, Theme, space};
 use crate::widgets::{caption, empty_state, focus_ring, icon_button, image_at, row_label, section_with, text_button};
@@ -21,8 +22,34 @@ const PLOT_WORDS: f32 = 28.0;
 /// Width of the buttons that start, pause and stop, in points.
 const BUTTON: f32 = 72.0;
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// A training run.
+pub const PANE: PaneId = PaneId(&TrainingPane);
+
+struct TrainingPane;
+
+impl Pane for TrainingPane {
+    fn key(&self) -> &'static str {
+        "Training"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Training".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the training"
+    }
+
+    fn place(&self) -> Place {
+        Place::Below
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     controls(ui, studio);
     status(ui, studio);
     let training = &studio.state.training;
@@ -123,7 +150,7 @@ fn buttons(ui: &mut Ui, training: &mut Training, entered: bool) -> Option<Traini
 }
 
 /// Where the run is, or how the last one ended.
-fn status(ui: &mut Ui, studio: &PaneContext<'_>) {
+fn status(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let (theme, training) = (theme::of(ui), &studio.state.training);
     if let Some(share) = training.share() {
         let bar = ProgressBar::new(share)
@@ -145,14 +172,22 @@ fn status(ui: &mut Ui, studio: &PaneContext<'_>) {
     if text.is_empty() {
         return;
     }
+    let mut to_load = None;
     ui.horizontal(|ui| {
         caption(ui, text);
-        if let Some(path) = training.result.as_ref().filter(|_| training.phase == Phase::Idle)
-            && text_button(ui, "Copy path", "Copy the path of what was trained").clicked()
-        {
+        let Some((path, key)) = training.result.as_ref().filter(|_| training.phase == Phase::Idle) else {
+            return;
+        };
+        if text_button(ui, "Load", "Load what was trained, to mix with it").clicked() {
+            to_load = Some(key.clone());
+        }
+        if text_button(ui, "Copy path", "Copy the path of what was trained").clicked() {
             ui.ctx().copy_text(path.display().to_string());
         }
     });
+    if let Some(key) = to_load {
+        studio.state.load_as_drafted(&key);
+    }
 }
 
 fn training_strip_aspect(training: &Training) -> Option<f32> {

@@ -8,7 +8,7 @@ use mdsd3_engine::training::TrainingRequest;
 use super::{Effect, Outstanding, RERUN_DELAY_SECS, State, sentence_case};
 use crate::commands::Command;
 use crate::lane::{Cursor, Lane};
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Topic};
 use crate::run::ActiveRun;
 
 impl State {
@@ -142,6 +142,7 @@ impl State {
         self.notices.push(Notice {
             level,
             message,
+            topic: None,
             action,
             action_label,
             since_secs: self.now_secs,
@@ -150,6 +151,19 @@ impl State {
         if self.notices.len() > 3 {
             self.notices.remove(0);
         }
+    }
+
+    /// Shows a problem until it is dismissed or `topic` succeeds.
+    pub(super) fn problem(&mut self, topic: Topic, message: String, action: Option<(Command, &'static str)>) {
+        self.notify(Level::Error, message, action);
+        if let Some(notice) = self.notices.last_mut() {
+            notice.topic = Some(topic);
+        }
+    }
+
+    /// Takes problems off the viewport that a success has made moot.
+    pub(super) fn succeeded(&mut self, topic: Topic) {
+        self.notices.retain(|notice| notice.topic != Some(topic));
     }
 
     /// Starts, pauses, resumes or stops a training.
@@ -173,7 +187,7 @@ impl State {
                 self.outstanding.pop_back();
             }
             Effect::Train(_) => self.training.failed_to_send(),
-            Effect::Cancel(_) | Effect::CancelChores | Effect::Queue(_) => {}
+            Effect::Cancel(_) | Effect::CancelChores | Effect::Queue(_) | Effect::Show(_) => {}
         }
         self.notify(Level::Error, message, None);
     }

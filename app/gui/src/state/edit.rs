@@ -118,6 +118,7 @@ impl State {
             }
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::SaveSteps => has_images() && self.writing.is_none(),
+            Command::QueueOffered => !self.queue.offered.is_empty(),
             Command::ForgetRecent => !self.recent.is_empty(),
             Command::ReleaseHeads => !self.settings.sampling.head_ratios.is_empty(),
             Command::ClearCurves => !self.settings.sampling.curves.is_empty(),

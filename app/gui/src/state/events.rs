@@ -10,7 +10,8 @@ use mdsd3_words::{Mix, ModelSummary};
 use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
 use crate::lane::Cursor;
-use crate::notice::Level;
+use crate::notice::{Level, Topic};
+use crate::panes;
 use crate::run::ActiveRun;
 
 impl State {
@@ -19,6 +20,8 @@ impl State {
         match event {
             Event::ModelProgress { done, total } => self.model_progress(done, total),
             Event::Chore(event) => self.apply_chore(event),
+            Event::Training(event) => self.apply_training(event),
+            Event::Queue(entries) => self.apply_queue(entries),
             Event::ModelLoaded(summary) => self.model_loaded(summary),
             Event::SceneLoaded {
                 path,
@@ -48,6 +51,7 @@ impl State {
             Event::Analyzed { run, formation } => self.formation_measured(run, formation),
             Event::Saved { path } => {
                 self.settle(|pending| matches!(pending, Outstanding::Save(_)));
+                self.succeeded(Topic::Saving);
                 self.notify(Level::Success, format!("Saved {}", path.display()), None);
             }
             Event::WorkerRestarted { run, message } => self.worker_restarted(run, &message),
@@ -55,7 +59,7 @@ impl State {
     }
 
     /// Takes in what the training says.
-    pub fn apply_training(&mut self, event: TrainingEvent) {
+    fn apply_training(&mut self, event: TrainingEvent) {
         let Some((level, text)) = self.training.apply(event) else {
             return;
         };
@@ -132,6 +136,7 @@ impl State {
 
     fn model_loaded(&mut self, summary: ModelSummary) {
         self.settle(|pending| *pending == Outstanding::Model);
+        self.succeeded(Topic::Model);
         self.log.push(
             self.now_secs,
             Level::Info,
@@ -168,6 +173,7 @@ impl State {
 
     fn scene_loaded(&mut self, scene: Scene) {
         self.settle(|pending| matches!(pending, Outstanding::Scene(_)));
+        self.succeeded(Topic::Opening);
         let (width, height) = scene.original_size_px;
         self.log.push(
             self.now_secs,
@@ -183,6 +189,7 @@ impl State {
         if replaces {
             // Steps of another photo beside this one would be read as a comparison.
             self.clear_results();
+            self.forget_seed_images();
             self.settings_changed();
         }
     }
@@ -280,9 +287,16 @@ impl State {
                 self.model_failed(message);
                 return;
             }
-            let action =
-                matches!(failed, Some(Outstanding::Scene(_))).then_some((Command::OpenPhoto, "Open another photo"));
-            self.notify(Level::Error, message, action);
+            match failed {
+                Some(Outstanding::Scene(_)) => {
+                    self.problem(
+                        Topic::Opening,
+                        message,
+                        Some((Command::OpenPhoto, "Open another photo")),
+                    );
+                }
+                _ => self.problem(Topic::Saving, message, None),
+            }
             return;
         };
         if self.formation_ended(Some(run)) {
@@ -316,9 +330,9 @@ impl State {
         self.model = None;
         let action = match self.settings.model.path {
             Some(_) => (Command::LoadBundledModel, "Load the bundled model"),
-            None => (Command::ShowModel, "Choose a model"),
+            None => (Command::Show(panes::model::PANE), "Choose a model"),
         };
-        self.notify(Level::Error, message, Some(action));
+        self.problem(Topic::Model, message, Some(action));
     }
 
     fn settle(&mut self, matches: impl Fn(&Outstanding) -> bool) {

@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::chores::{Chore, ChoreEvent, NamedImage};
+use mdsd3_engine::bundled::PHOTO_EXTENSIONS;
+use mdsd3_engine::chores::{Chore, ChoreEvent, FileKind, NamedImage};
 use mdsd3_engine::protocol::{Request, StepView};
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::RunSettings;
+use mdsd3_words::model::ModelPath;
 
 use super::{Effect, State};
 use crate::commands::Command;
 use crate::lane::Lane;
-use crate::notice::Level;
+use crate::notice::{Level, Topic};
+use crate::panes;
 
 /// Files that are being written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,30 +34,48 @@ impl Writing {
 }
 
 impl State {
-    /// Opens whatever a file is: an image that the program has made restores its settings, any other is a photo.
+    /// Opens whatever a file or folder is: photos, images that restore their settings, plans, recipes, models and adapters.
     pub fn open_file(&mut self, path: PathBuf) {
-        let may_hold_settings = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        if may_hold_settings {
-            self.send_chore(Chore::ReadSettings { path });
+        self.send_chore(Chore::Identify { path });
+    }
+
+    /// Opens files that came together. Of several photos the first is shown, and all are offered to the queue.
+    pub fn open_files(&mut self, paths: Vec<PathBuf>) {
+        let (photos, others): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| is_photo(path));
+        others.into_iter().for_each(|path| self.open_file(path));
+        if let [first, _, ..] = &photos[..] {
+            let (name, count) = (super::file_name(Some(first)), photos.len());
+            let message = format!("{name} is opened, the first of {count} photos; the queue can make the mix of all");
+            self.open_file(first.clone());
+            self.queue.offered = photos;
+            self.notify(Level::Info, message, Some((Command::QueueOffered, "Queue all")));
         } else {
-            self.open_scene(Some(path));
+            photos.into_iter().for_each(|path| self.open_file(path));
         }
     }
 
-    /// Opens a text that was pasted, if it is the path of a file.
+    /// Opens a text that was pasted, if it is the path of a file or folder, or a list of them, one a line.
     pub fn open_pasted_text(&mut self, text: &str) {
-        let path = typed_path(text.lines().next().unwrap_or_default());
-        if path.is_file() {
-            self.open_file(path);
-        } else {
+        // A list of addresses (text/uri-list) may have comments.
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) = lines.map(typed_path).partition(|path| path.exists());
+        if there.is_empty() {
             self.notify(
                 Level::Warning,
                 "The clipboard holds text that is not the path of a file: copy an image, or a file's path",
                 Some((Command::OpenPath, "Type a path")),
             );
+        } else if let Some(first) = missing.first() {
+            let message = format!(
+                "{} of the pasted paths lead nowhere; the first: {}",
+                missing.len(),
+                first.display()
+            );
+            self.notify(Level::Warning, message, None);
         }
+        self.open_files(there);
     }
 
     /// Opens an image that was pasted; it is kept in `folder`, so that runs on it can be repeated.
@@ -90,16 +111,17 @@ impl State {
         match event {
             ChoreEvent::Inspected { key, outcome } => self.model_looked_at(*key, outcome),
             ChoreEvent::Devices(devices) => self.desk.devices = devices,
-            ChoreEvent::Settings { path, settings } => match settings {
-                Some(settings) => self.restore_settings(&path, *settings),
-                None => self.open_scene(Some(path)),
-            },
+            ChoreEvent::Identified { path, kind } => self.open_identified(path, kind),
             ChoreEvent::ModelCompared { image, is_same } => {
                 if is_same == Some(false) {
                     let name = super::file_name(Some(&image));
                     let message =
                         format!("{name} was made by another version of this model; a mix will differ from it");
-                    self.notify(Level::Warning, message, Some((Command::ShowModel, "Show the model")));
+                    self.notify(
+                        Level::Warning,
+                        message,
+                        Some((Command::Show(panes::model::PANE), "Show the model")),
+                    );
                 }
             }
             ChoreEvent::Kept { path } => self.open_scene(Some(path)),
@@ -114,10 +136,37 @@ impl State {
                 cancelled,
             } => self.written(&folder, count, cancelled),
             ChoreEvent::Failed { message } => {
-                self.writing = None;
-                self.notify(Level::Error, message, None);
+                let topic = match self.writing.take() {
+                    Some(_) => Topic::Saving,
+                    None => Topic::Opening,
+                };
+                self.problem(topic, message, None);
             }
         }
+    }
+
+    fn open_identified(&mut self, path: PathBuf, kind: FileKind) {
+        match kind {
+            FileKind::Photo => self.open_scene(Some(path)),
+            FileKind::Mixed(settings) => self.restore_settings(&path, *settings),
+            FileKind::Photos(photos) => self.open_files(photos),
+            FileKind::Plan => {
+                self.queue_plan(path);
+                self.effects.push(Effect::Show(panes::queue::PANE));
+            }
+            FileKind::Recipe => {
+                self.training.recipe = path.display().to_string();
+                self.effects.push(Effect::Show(panes::training::PANE));
+            }
+            FileKind::Model => self.put_in_draft(ModelPath::Model, &path),
+            FileKind::Adapter => self.put_in_draft(ModelPath::Adapter, &path),
+        }
+    }
+
+    /// Writes a path into the Model pane, and shows it there.
+    pub fn put_in_draft(&mut self, field: ModelPath, path: &Path) {
+        *self.desk.draft.path_mut(field) = path.display().to_string();
+        self.effects.push(Effect::Show(panes::model::PANE));
     }
 
     fn written(&mut self, folder: &Path, count: usize, cancelled: bool) {
@@ -126,6 +175,7 @@ impl State {
         let (level, message) = if cancelled {
             (Level::Warning, format!("Stopped after {count} images in {folder}"))
         } else {
+            self.succeeded(Topic::Saving);
             (Level::Success, format!("Saved {count} images in {folder}"))
         };
         self.notify(level, message, None);
@@ -143,7 +193,11 @@ impl State {
                 path.display(),
                 missing.display()
             );
-            self.notify(Level::Warning, message, Some((Command::ShowModel, "Choose a model")));
+            self.notify(
+                Level::Warning,
+                message,
+                Some((Command::Show(panes::model::PANE), "Choose a model")),
+            );
             request.model.clone_from(&self.settings.model);
         }
         let scene_is_there = request.scene.path.as_ref().is_none_or(|scene| scene.is_file());
@@ -207,6 +261,12 @@ fn step_images(lane: &Lane) -> Vec<NamedImage> {
         }
     }
     images
+}
+
+/// Whether a name is that of a photo.
+fn is_photo(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    PHOTO_EXTENSIONS.iter().any(|known| extension == **known)
 }
 
 /// A path as people paste it: quoted, as a `file://` address, or with `~` for the home folder.

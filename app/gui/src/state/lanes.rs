@@ -132,8 +132,25 @@ impl State {
         self.lanes.clean.as_ref()
     }
 
-    /// Name of a lane: the typed one, or what it makes.
+    /// Name of a lane: the typed one, or what it makes, with a number when a lane before it makes the same.
     pub fn lane_name(&self, index: usize) -> String {
+        let name = self.plain_name(index);
+        let is_typed = self
+            .lanes
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.setup.name.is_some());
+        let same = (0..index)
+            .filter(|&before| !is_typed && self.plain_name(before) == name)
+            .count();
+        if same == 0 {
+            name
+        } else {
+            format!("{name} ({})", same + 1)
+        }
+    }
+
+    fn plain_name(&self, index: usize) -> String {
         let Some(slot) = self.lanes.slots.get(index) else {
             return String::new();
         };

@@ -37,6 +37,7 @@ use mdsd3_words::{ModelSummary, RenderRequest};
 
 use crate::lane::Cursor;
 use crate::notice::{Level, Log, Notice};
+use crate::panes::PaneId;
 use crate::run::ActiveRun;
 pub use files::typed_path;
 pub use queries::Activity;
@@ -62,6 +63,8 @@ pub enum Effect {
     Train(TrainingRequest),
     /// Ask the queue of datasets for something.
     Queue(QueueRequest),
+    /// Bring a pane to the front.
+    Show(PaneId),
 }
 
 /// The photo as the model sees it.

@@ -141,15 +141,23 @@ impl State {
         self.history.complete(&current);
     }
 
-    /// Goes back to the bundled model.
-    pub fn load_bundled_model(&mut self) {
-        let key = ModelSettings {
-            device: self.desk.draft.device.clone(),
-            dtype: self.desk.draft.dtype.clone(),
-            ..ModelSettings::default()
-        };
-        self.desk.draft = ModelDraft::of(&key);
+    /// Loads a model, and shows it in the Model pane.
+    pub fn load_as_drafted(&mut self, key: &ModelSettings) {
+        self.desk.draft = ModelDraft::of(key);
         self.load_draft();
+    }
+
+    /// Goes back to the bundled model: where the present one runs or, when none could be loaded, where it always runs.
+    pub fn load_bundled_model(&mut self) {
+        let (device, dtype) = match &self.model {
+            Some(_) => (self.desk.draft.device.clone(), self.desk.draft.dtype.clone()),
+            None => ("cpu".to_owned(), "f32".to_owned()),
+        };
+        self.load_as_drafted(&ModelSettings {
+            device,
+            dtype,
+            ..ModelSettings::default()
+        });
     }
 
     /// Loads a model in place of the present one.

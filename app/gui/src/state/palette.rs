@@ -84,6 +84,7 @@ fn holds_in_order(text: &str, query: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panes;
 
     fn matches(query: &str) -> Vec<Command> {
         let palette = Palette {
@@ -97,7 +98,7 @@ mod tests {
     fn the_best_match_comes_first() {
         assert_eq!(matches("open")[0], Command::OpenPhoto);
         assert_eq!(matches("seed")[0], Command::NewSeed);
-        assert_eq!(matches("  LOG ")[0], Command::ShowLog);
+        assert_eq!(matches("  LOG ")[0], Command::Show(panes::log::PANE));
         assert_eq!(matches("100")[0], Command::ZoomOriginal);
         assert_eq!(matches("file quit")[0], Command::Quit);
         assert!(matches("svimg").contains(&Command::SaveImage));

@@ -14,6 +14,9 @@ use crate::notice::Level;
 /// Factors on the ratios of a grid around a mix.
 const GRID_FACTORS: [f32; 4] = [0.5, 0.75, 1.0, 1.25];
 
+/// Seeds of one entry.
+pub const MAX_SEEDS: u64 = 10_000;
+
 /// The folder of datasets on the first start, in the user's home.
 const DEFAULT_ROOT: &str = "~/mdsd3-datasets";
 
@@ -84,12 +87,14 @@ pub struct QueueDesk {
     pub entries: Vec<QueueEntry>,
     /// What the next entry will be.
     pub form: QueueForm,
+    /// Photos that came together last, to be queued at once.
+    pub offered: Vec<PathBuf>,
 }
 
 impl QueueDesk {
     /// What a later session can go on with.
     pub fn unfinished(&self) -> Vec<Unfinished> {
-        let is_open = |entry: &&QueueEntry| !matches!(entry.state, QueueState::Finished | QueueState::Cancelled);
+        let is_open = |entry: &&QueueEntry| entry.state != QueueState::Finished;
         let found = self.entries.iter().filter(is_open);
         found
             .filter_map(|entry| {
@@ -126,10 +131,23 @@ impl QueueDesk {
 }
 
 impl State {
-    /// Puts the selected lane's mix, or a grid around it, into the queue.
+    /// Puts the selected lane's mix, or a grid around it, into the queue: of the open photo, or of all in its folder.
     pub fn queue_mix(&mut self) {
+        let whole_folder = self.queue.form.photos == Photos::Folder;
+        let photo = self.request().scene.path;
+        self.queue_mix_of(scene_patterns(photo.as_deref(), whole_folder));
+    }
+
+    /// Puts the same into the queue for the photos that came together last.
+    pub fn queue_offered(&mut self) {
+        let photos = std::mem::take(&mut self.queue.offered);
+        let patterns = photos.iter().flat_map(|photo| scene_patterns(Some(photo), false));
+        self.queue_mix_of(patterns.collect());
+    }
+
+    fn queue_mix_of(&mut self, scenes: Vec<String>) {
         let mut run = self.request();
-        let photo = run.scene.path.take();
+        run.scene.path = None;
         if run.sampling.mix.is_clean() {
             let message = "No class is above 0, so there is nothing to export: raise one in the Mixer";
             self.notify(Level::Warning, message, None);
@@ -138,7 +156,7 @@ impl State {
         run.branch = None;
         let form = &self.queue.form;
         let grid = GridRequest {
-            scenes: scene_patterns(photo.as_deref(), form.photos == Photos::Folder),
+            scenes,
             engine: form.engine,
             layout: form.layout,
             factors: match form.around {
@@ -181,7 +199,7 @@ impl State {
     }
 
     /// Takes the engine's word on its queue, and tells of what ended.
-    pub fn apply_queue(&mut self, entries: Vec<QueueEntry>) {
+    pub(super) fn apply_queue(&mut self, entries: Vec<QueueEntry>) {
         for entry in &entries {
             if self.state_before(entry.id) == Some(&entry.state) {
                 continue;

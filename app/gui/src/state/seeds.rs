@@ -117,6 +117,11 @@ impl State {
         }
     }
 
+    /// Forgets the images: they are of another photo.
+    pub(super) fn forget_seed_images(&mut self) {
+        self.seeds.images.clear();
+    }
+
     /// Keeps a result for the strip.
     pub(super) fn keep_seed_image(&mut self, request: &RenderRequest, image: &Rgba8) {
         if self.seeds.images.len() >= KEPT_IMAGES {

@@ -293,7 +293,7 @@ fn failures_belong_to_the_request_that_failed() {
     assert!(!state.is_loading_model() && state.is_loading_scene());
     assert_eq!(
         state.notices[0].action,
-        Some(Command::ShowModel),
+        Some(Command::Show(panes::model::PANE)),
         "where another can be chosen"
     );
     state.apply(Event::Failed {

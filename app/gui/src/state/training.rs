@@ -4,6 +4,7 @@ mod pace;
 
 use std::path::PathBuf;
 
+use mdsd3_words::ModelSettings;
 use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 use mdsd3_words::image::Rgba8;
 
@@ -47,8 +48,8 @@ pub struct Training {
     pub validations: Vec<ValidationNumbers>,
     /// The newest sample strip with its step.
     pub strip: Option<(usize, Rgba8)>,
-    /// What was written at the end.
-    pub result: Option<PathBuf>,
+    /// What was written at the end, and the model to load to mix with it.
+    pub result: Option<(PathBuf, Box<ModelSettings>)>,
     /// Why the last run ended before its end, and what to do.
     pub failure: Option<String>,
     /// Whether the last run was stopped, and can be resumed.
@@ -132,10 +133,10 @@ impl Training {
             TrainingEvent::Warning(text) => return Some((Level::Warning, format!("Training: {text}"))),
             TrainingEvent::Paused => self.set_unless_stopping(Phase::Paused),
             TrainingEvent::Resumed => self.set_unless_stopping(Phase::Running),
-            TrainingEvent::Finished { path } => {
+            TrainingEvent::Finished { path, key } => {
                 self.phase = Phase::Idle;
                 let text = format!("Training finished: {}", path.display());
-                self.result = Some(path);
+                self.result = Some((path, key));
                 return Some((Level::Success, text));
             }
             TrainingEvent::Stopped => {
@@ -175,7 +176,7 @@ impl Training {
     pub fn status(&self) -> String {
         let (Some(progress), false) = (&self.progress, self.phase == Phase::Idle) else {
             return match (self.phase, &self.result) {
-                (Phase::Idle, Some(path)) => format!("Finished, wrote {}", path.display()),
+                (Phase::Idle, Some((path, _))) => format!("Finished, wrote {}", path.display()),
                 (Phase::Idle, None) if self.stopped => "Stopped and saved; start it again to go on".to_owned(),
                 (Phase::Idle, None) => String::new(),
                 _ => "Reading the recipe and the checkpoint".to_owned(),

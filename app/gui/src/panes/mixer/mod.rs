@@ -10,16 +10,44 @@ mod seeds;
 use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
 use mdsd3_words::{Sampler, SamplerAid};
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::run::duration_text;
+use crate::state::State;
 use crate::theme::space;
 use crate::widgets::{self, LabelledSlider, caption, focus_ring, section, segmented};
 
 /// Sides offered, in pixels; those that the model can't take are left out.
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// Ratios, noise and sampling.
+pub const PANE: PaneId = PaneId(&MixerPane);
+
+struct MixerPane;
+
+impl Pane for MixerPane {
+    fn key(&self) -> &'static str {
+        "Mixer"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Mixer".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the mixer"
+    }
+
+    fn place(&self) -> Place {
+        Place::Left
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    super::lane_scope::show(ui, studio);
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         ratios::show(ui, studio);
         ui.add_space(space::SECTION);

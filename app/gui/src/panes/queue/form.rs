@@ -8,7 +8,7 @@ use crate::commands::Command;
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
 use crate::panes::PaneContext;
-use crate::state::queue::{Around, Photos};
+use crate::state::queue::{Around, MAX_SEEDS, Photos};
 use crate::theme::{self, space};
 use crate::widgets::{focus_ring, icon_button, row_label, segmented};
 
@@ -69,7 +69,7 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             ),
         ];
         segmented(ui, "Made by", &mut form.engine, &choices);
-        let seeds = ui.add(DragValue::new(&mut form.seeds).range(1..=10_000).speed(0.1));
+        let seeds = ui.add(DragValue::new(&mut form.seeds).range(1..=MAX_SEEDS).speed(0.1));
         seeds.widget_info(|| WidgetInfo::labeled(egui::Role::SpinButton, true, "seeds"));
         ui.label(if form.seeds == 1 { "seed" } else { "seeds" });
     });

@@ -2,12 +2,18 @@
 
 mod form;
 
-use egui::{Align, Image, Layout, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2};
+use std::path::{Path, PathBuf};
+
+use egui::{
+    Align, Image, Key, KeyboardShortcut, Layout, Modifiers, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2,
+};
 use mdsd3_engine::queue::{QueueEntry, QueueRequest, QueueState};
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::icons::Icon;
+use crate::notice::Level;
 use crate::run::duration_text;
+use crate::state::State;
 use crate::state::queue::folder_address;
 use crate::theme::{self, space};
 use crate::widgets::{empty_state, text_button};
@@ -17,8 +23,41 @@ const FORM_WIDTH: f32 = 300.0;
 /// Longer side of a thumbnail, in points.
 const THUMBNAIL: f32 = 40.0;
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// Datasets in the making.
+pub const PANE: PaneId = PaneId(&QueuePane);
+
+struct QueuePane;
+
+impl Pane for QueuePane {
+    fn key(&self) -> &'static str {
+        "Queue"
+    }
+
+    fn title(&self, state: &State) -> String {
+        match state.queue.open_entries() {
+            0 => "Queue".to_owned(),
+            open => format!("Queue ({open})"),
+        }
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the queue"
+    }
+
+    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
+        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::J)] }
+    }
+
+    fn place(&self) -> Place {
+        Place::Below
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal_top(|ui| {
         ui.allocate_ui_with_layout(
             vec2(FORM_WIDTH, ui.available_height()),
@@ -147,9 +186,30 @@ fn buttons(ui: &mut Ui, studio: &mut PaneContext<'_>, entry: &QueueEntry) {
             WidgetInfo::labeled(egui::Role::Button, true, format!("Open the folder of {}", entry.name))
         });
         if button.clicked() {
-            ui.ctx().open_url(egui::OpenUrl::new_tab(folder_address(folder)));
+            open_folder(ui, studio.state, folder);
         }
     }
+}
+
+/// Opens a folder in the desktop's file manager; where there is no way to one, says where the folder is and copies its path.
+fn open_folder(ui: &Ui, state: &mut State, folder: &Path) {
+    if has_opener() {
+        ui.ctx().open_url(egui::OpenUrl::new_tab(folder_address(folder)));
+    } else {
+        let path = folder.display().to_string();
+        let message =
+            format!("No folder can be opened from here, since xdg-open is missing; its path is copied: {path}");
+        ui.ctx().copy_text(path);
+        state.notify(Level::Warning, message, None);
+    }
+}
+
+/// Whether this system has a program that opens addresses.
+fn has_opener() -> bool {
+    let openers = ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"];
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |folder: PathBuf| openers.iter().any(|opener| folder.join(opener).is_file());
+    !cfg!(target_os = "linux") || std::env::split_paths(&folders).any(is_there)
 }
 
 fn progress(ui: &mut Ui, entry: &QueueEntry) {

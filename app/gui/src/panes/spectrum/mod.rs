@@ -8,10 +8,11 @@ mod source;
 
 use egui::{Align, ComboBox, Layout, Role, Ui, WidgetInfo};
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::icons::Icon;
+use crate::state::State;
 use crate::theme::{self, space};
 use crate::widgets::{empty_state, segmented, text_button};
 
@@ -73,8 +74,34 @@ impl SpectrumLook {
     }
 }
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// Power over frequency.
+pub const PANE: PaneId = PaneId(&SpectrumPane);
+
+struct SpectrumPane;
+
+impl Pane for SpectrumPane {
+    fn key(&self) -> &'static str {
+        "Spectrum"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Spectrum".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the spectrum"
+    }
+
+    fn place(&self) -> Place {
+        Place::Right
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     if studio.state.scene.is_none() {
         let rect = ui.available_rect_before_wrap();
         let color = theme::of(ui).text_weak;

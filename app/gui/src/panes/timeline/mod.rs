@@ -8,16 +8,43 @@ use egui::{
     Align, Button, EventFilter, Key, Layout, Rect, Response, RichText, ScrollArea, Sense, Ui, WidgetInfo, vec2,
 };
 
-use super::PaneContext;
+use super::{Pane, PaneContext, PaneId, Place};
 use crate::commands::Command;
 use crate::icons::Icon;
 use crate::lane::{Cursor, Lane};
+use crate::state::State;
 use crate::theme::{self, space};
 use crate::widgets::{caption, empty_state, icon_button};
 use strip::Strip;
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// The film strip of steps.
+pub const PANE: PaneId = PaneId(&TimelinePane);
+
+struct TimelinePane;
+
+impl Pane for TimelinePane {
+    fn key(&self) -> &'static str {
+        "Timeline"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Timeline".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the timeline"
+    }
+
+    fn place(&self) -> Place {
+        Place::Below
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let Some(lane) = studio.state.lead() else {
         let rect = ui.available_rect_before_wrap();
         let color = theme::of(ui).text_weak;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use egui::{Rect, Role, Sense, Ui, WidgetInfo};
 use mdsd3_words::image::Rgba8;
 
-use super::{PaneContext, banners};
+use super::{Pane, PaneContext, PaneId, Place, banners};
 use crate::compare::{Cell, CompareMode};
+use crate::state::State;
 use crate::theme::{self, space};
 use crate::zoom::{Frame, Zoom};
 use grid::{READ_OUT_HEIGHT, TITLE_HEIGHT};
@@ -23,8 +24,34 @@ use read_out::{Item, Placed, read_out};
 /// A title that is as wide as its image is at least this wide, in points.
 const MIN_TITLE_WIDTH: f32 = 120.0;
 
-/// Draws the pane.
-pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// Scene and step side by side.
+pub const PANE: PaneId = PaneId(&ViewportPane);
+
+struct ViewportPane;
+
+impl Pane for ViewportPane {
+    fn key(&self) -> &'static str {
+        "Viewport"
+    }
+
+    fn title(&self, _state: &State) -> String {
+        "Viewport".to_owned()
+    }
+
+    fn command(&self) -> &'static str {
+        "Show the viewport"
+    }
+
+    fn place(&self) -> Place {
+        Place::Middle
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        show(ui, studio);
+    }
+}
+
+fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     header::header(ui, studio);
     compare_bar::show(ui, studio);
     ui.add_space(space::TIGHT);

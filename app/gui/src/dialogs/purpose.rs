@@ -1,0 +1,127 @@
+//! What files are chosen for, and what was chosen.
+
+use std::path::{Path, PathBuf};
+
+use mdsd3_words::model::ModelPath;
+
+/// What a file is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A photo to open.
+    OpenPhoto,
+    /// A file to save the result in.
+    SaveImage,
+    /// A file for what the Spectrum shows.
+    SaveFigure,
+    /// A folder for the images of all steps.
+    SaveSteps,
+    /// A checkpoint's folder.
+    ModelFolder,
+    /// A checkpoint's file.
+    ModelFile,
+    /// Another part of a model: what the Model pane calls it.
+    ModelPart(ModelPath),
+    /// A plan of a dataset.
+    OpenPlan,
+    /// A recipe of a training.
+    Recipe,
+    /// A folder for datasets.
+    QueueFolder,
+}
+
+impl Purpose {
+    /// Title of the dialog, and what its button says.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::OpenPhoto => ("Open photo", "Open"),
+            Self::SaveImage => ("Save image", "Save"),
+            Self::SaveFigure => ("Save figure", "Save"),
+            Self::SaveSteps => ("Save all steps in a folder", "Save"),
+            Self::ModelFolder => ("Choose a model folder", "Choose"),
+            Self::ModelFile => ("Choose a model file", "Choose"),
+            Self::ModelPart(_) => ("Choose a file of the model", "Choose"),
+            Self::OpenPlan => ("Add a plan to the queue", "Add"),
+            Self::Recipe => ("Choose a training recipe", "Choose"),
+            Self::QueueFolder => ("Choose a folder for datasets", "Choose"),
+        }
+    }
+
+    /// What the field shows while it is empty.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::OpenPhoto => "~/photos/street.jpg",
+            Self::SaveImage => "~/mixes/street.png",
+            Self::SaveFigure => "~/figures/spectra.svg",
+            Self::SaveSteps => "~/mixes/street-steps",
+            Self::ModelFolder => "~/models/stable-diffusion-3-medium",
+            Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
+            Self::OpenPlan => "~/datasets/rain.toml",
+            Self::Recipe => "~/recipes/adapter.toml",
+            Self::QueueFolder => "~/datasets",
+        }
+    }
+
+    /// Why a path can't be meant, if it can't.
+    pub(super) fn leads_nowhere(self, path: &Path) -> Option<String> {
+        let shown = path.display();
+        match self {
+            Self::SaveImage | Self::SaveFigure => {
+                let folder = path.parent().filter(|folder| !folder.is_dir())?;
+                Some(format!(
+                    "There is no folder {}. Check the path, or make it first.",
+                    folder.display()
+                ))
+            }
+            // Made when they are missing.
+            Self::SaveSteps | Self::QueueFolder => None,
+            _ if path.exists() => None,
+            Self::ModelFolder => Some(format!("There is no folder {shown}. Check the path.")),
+            _ => Some(format!("There is no file {shown}. Check the path.")),
+        }
+    }
+
+    /// What the field for a path begins with; `suggestion` is the name of an image to save.
+    pub(super) fn suggested_path(self, suggestion: &str) -> &str {
+        match self {
+            Self::SaveImage => suggestion,
+            Self::SaveFigure => "spectra.svg",
+            Self::SaveSteps => suggestion.trim_end_matches(".png"),
+            _ => "",
+        }
+    }
+
+    pub(super) fn choice(self, path: PathBuf) -> Choice {
+        match self {
+            Self::OpenPhoto => Choice::Open(Some(path)),
+            Self::SaveImage => Choice::Save(path),
+            Self::SaveFigure => Choice::SaveFigure(path),
+            Self::SaveSteps => Choice::SaveSteps(path),
+            Self::ModelFolder | Self::ModelFile => Choice::Model(ModelPath::Model, path),
+            Self::ModelPart(field) => Choice::Model(field, path),
+            Self::OpenPlan => Choice::Plan(path),
+            Self::Recipe => Choice::Recipe(path),
+            Self::QueueFolder => Choice::QueueFolder(path),
+        }
+    }
+}
+
+/// A choice that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Open this photo; the demo photo when `None`.
+    Open(Option<PathBuf>),
+    /// Save the result here.
+    Save(PathBuf),
+    /// Save what the Spectrum shows here.
+    SaveFigure(PathBuf),
+    /// Save all steps into this folder.
+    SaveSteps(PathBuf),
+    /// Write this into a field of the Model pane.
+    Model(ModelPath, PathBuf),
+    /// Make the dataset of this plan.
+    Plan(PathBuf),
+    /// Write this into the Training pane's field.
+    Recipe(PathBuf),
+    /// Write this into the Queue pane's field.
+    QueueFolder(PathBuf),
+}

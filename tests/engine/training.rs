@@ -132,13 +132,7 @@ fn a_trained_adapter_is_loaded_and_rendered_as_the_studio_does() {
     };
     assert_eq!(**key, request.model, "it says what to load");
     let driver = Driver::start();
-<<<<<<< HEAD
-    driver.send(Request::LoadModel {
-        key: Box::new(request.model.clone()),
-    });
-=======
     driver.send(Request::LoadModel { key: key.clone() });
->>>>>>> d22bbd6 (A pane is one file and one line in a list, saved layouts of other versions are kept and mended, events come in one inbox; Escape, Space, drops and pastes do what is meant; names in any script)
     let loaded = driver.wait_for(|event| matches!(event, Event::ModelLoaded(_) | Event::Failed { .. }));
     let Some(Event::ModelLoaded(model)) = loaded.last() else {
         panic!("{loaded:?}");

@@ -9,7 +9,7 @@ use mdsd3_gui::Studio;
 use crate::support::{CTRL_SHIFT, Drive, FakeEngine, ready, run_until};
 
 fn ratio(harness: &Harness<'static, Studio>, class: &str) -> f32 {
-    harness.state().state().settings.sampling.mix.ratio(class)
+    harness.state().state().settings().sampling.mix.ratio(class)
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn the_palette_finds_a_command_and_runs_it() {
     harness.type_into("Search commands", "all classes off");
     harness.get_by_role_and_label(Role::ListItem, "Turn all classes off");
     harness.press(Key::Enter);
-    assert!(harness.state().state().settings.sampling.mix.is_clean());
+    assert!(harness.state().state().settings().sampling.mix.is_clean());
     assert!(
         harness
             .query_by_role_and_label(Role::TextInput, "Search commands")
@@ -74,7 +74,7 @@ fn undo_and_redo_go_through_the_changes_one_by_one() {
         harness.press_with(Modifiers::COMMAND, Key::Z);
     };
     undo(&mut harness);
-    assert_eq!(harness.state().state().settings.sampling.steps, 20);
+    assert_eq!(harness.state().state().settings().sampling.steps, 20);
     undo(&mut harness);
     assert!((ratio(&harness, "rain") - 0.2).abs() < 1e-6);
     undo(&mut harness);
@@ -120,7 +120,7 @@ fn another_photo_can_be_taken_back() {
         .open_scene(Some(photo.path().to_owned()));
     harness.run_steps(10);
     assert_eq!(
-        harness.state().state().settings.scene.path.as_deref(),
+        harness.state().state().settings().scene.path.as_deref(),
         Some(photo.path())
     );
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);

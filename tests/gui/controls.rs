@@ -58,7 +58,12 @@ fn escape_stops_the_run_at_once() {
     let mut harness = ready(&engine);
     harness.key_press(Key::Space);
     run_until(&mut harness, 5, |studio| {
-        studio.state().active.as_ref().is_some_and(|run| run.steps_done > 0)
+        studio
+            .state()
+            .runs
+            .active
+            .as_ref()
+            .is_some_and(|run| run.steps_done > 0)
     });
     harness.key_press(Key::Escape);
     harness.step();
@@ -74,7 +79,12 @@ fn a_slider_moved_during_a_run_replaces_it_once_with_the_newest_settings() {
     let mut harness = ready(&engine);
     harness.key_press(Key::Space);
     run_until(&mut harness, 5, |studio| {
-        studio.state().active.as_ref().is_some_and(|run| run.steps_done > 1)
+        studio
+            .state()
+            .runs
+            .active
+            .as_ref()
+            .is_some_and(|run| run.steps_done > 1)
     });
     for value in [0.1, 0.2, 0.3] {
         harness.set_slider("rain ratio", value);
@@ -171,4 +181,12 @@ fn a_window_of_any_size_is_drawn() {
         let mut harness = studio(&engine, Prefs::default(), size);
         harness.run_steps(3);
     }
+}
+
+#[test]
+fn what_is_cut_off_a_photo_is_shown() {
+    let engine = FakeEngine::new();
+    let harness = ready(&engine);
+    // The engine of the tests fits photos of 1600 x 1067 px into 256 x 256.
+    harness.get_by_label("The middle 1067 × 1067 of 1600 × 1067 px, shrunk to 256 × 256");
 }

@@ -41,7 +41,12 @@ fn a_log_of_a_day_lays_out_what_is_on_screen_and_scrolls_to_the_rest() {
     let long = "a line that is wrapped, as paths make lines long. ".repeat(8);
     for index in 0..1500 {
         let message = format!("number {index} {}", if index % 3 == 0 { &long } else { "" });
-        harness.state_mut().state_mut().log.push(0.0, Level::Info, message);
+        harness
+            .state_mut()
+            .state_mut()
+            .messages
+            .log
+            .push(0.0, Level::Info, message);
     }
     harness.get_by_label("Log").click();
     harness.run_steps(4);
@@ -64,7 +69,7 @@ fn a_panic_in_the_worker_becomes_a_message_and_mixing_goes_on() {
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
     harness.get_by_role_and_label(Role::Button, "Mix").click();
-    run_until(&mut harness, 5, |studio| studio.state().active.is_some());
+    run_until(&mut harness, 5, |studio| studio.state().runs.active.is_some());
     harness.state_mut().panic_worker_for_test();
     harness.run();
     harness.get_by_label_contains("The run failed inside the engine (a panic for the test)");
@@ -95,7 +100,7 @@ fn a_failed_run_keeps_the_settings_and_can_be_repeated() {
     let mut harness = studio(&engine, Prefs::default(), WINDOW);
     harness.run();
     harness.click_on(Role::Button, "Mix");
-    let settings = harness.state().state().settings.clone();
+    let settings = harness.state().state().settings().clone();
     let message = "Out of memory on cuda:0; choose a smaller size or bf16".to_owned();
     engine.0.borrow_mut().events.push_back(Event::Failed {
         run: Some(0),
@@ -103,6 +108,6 @@ fn a_failed_run_keeps_the_settings_and_can_be_repeated() {
     });
     harness.run();
     harness.get_by_label(&message);
-    assert_eq!(harness.state().state().settings, settings);
+    assert_eq!(*harness.state().state().settings(), settings);
     assert!(!harness.state().state().is_busy());
 }

@@ -145,12 +145,9 @@ fn plans_recipes_models_and_what_is_none_of_them_go_where_they_belong() {
     let asked = engine.0.borrow().queue_requests.clone();
     assert!(matches!(&asked[..], [QueueRequest::AddPlan { plan: asked, .. }] if *asked == plan));
     let state = harness.state().state();
-    let draft = &state.desk.draft;
     assert_eq!(state.training.recipe, recipe.display().to_string());
-    assert_eq!(
-        (&draft.adapter, &draft.model),
-        (&adapter.display().to_string(), &model.display().to_string())
-    );
+    let drafted = state.desk.draft.key();
+    assert_eq!((drafted.path, drafted.parts.adapter), (Some(model), Some(adapter)));
     harness.get_by_label_contains("What it is");
 
     drop_file(&mut harness, &write("shape.toml", b"side = 3\n"));
@@ -197,7 +194,7 @@ fn dropping_an_exported_image_restores_its_settings() {
     };
     let path = exported(folder.path(), request.clone());
     drop_file(&mut harness, &path);
-    let restored = &harness.state().state().settings;
+    let restored = harness.state().state().settings();
     assert_eq!(
         (
             restored.sampling.alpha,
@@ -217,7 +214,7 @@ fn dropping_an_exported_image_restores_its_settings() {
     harness.get_by_label("Settings restored from mix.png");
     harness.press_with(Modifiers::COMMAND, Key::Z);
     assert_eq!(
-        harness.state().state().settings.sampling.steps,
+        harness.state().state().settings().sampling.steps,
         20,
         "one undo takes all of it back"
     );
@@ -256,7 +253,7 @@ fn an_exported_image_without_its_photo_says_so() {
     let path = exported(folder.path(), request);
     drop_file(&mut harness, &path);
     harness.get_by_label("The photo /no/such/photo.jpg is not there any more; the one shown is used");
-    assert_eq!(harness.state().state().settings.sampling.seed, 5);
+    assert_eq!(harness.state().state().settings().sampling.seed, 5);
 }
 
 #[test]
@@ -311,7 +308,10 @@ fn all_steps_are_saved_into_a_folder_that_is_typed() {
     harness.run();
     harness.state_mut().state_mut().save_steps(steps.clone());
     harness.run();
-    harness.get_by_label(&format!("Saved 5 images in {}", steps.display()));
+    harness.get_by_label(&format!(
+        "Saved 5 images in {}, with their table and settings",
+        steps.display()
+    ));
     let mut names: Vec<String> = std::fs::read_dir(&steps)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -320,11 +320,11 @@ fn all_steps_are_saved_into_a_folder_that_is_typed() {
     assert_eq!(
         names,
         [
-            "step-00-x0_hat.png",
-            "step-00-x_t.png",
             "step-01-x0_hat.png",
             "step-01-x_t.png",
-            "step-02-result.png"
+            "step-02-result.png",
+            "step-02-x0_hat.png",
+            "step-02-x_t.png"
         ]
     );
 }

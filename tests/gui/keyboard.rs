@@ -71,10 +71,10 @@ fn tab_reaches_every_control_and_comes_around() {
 fn a_mix_is_set_and_run_by_keys_alone() {
     let engine = FakeEngine::new();
     let mut harness = ready(&engine);
-    let before = harness.state().state().settings.sampling.mix.ratio("rain");
+    let before = harness.state().state().settings().sampling.mix.ratio("rain");
     tab_to(&mut harness, "Slider rain ratio");
     harness.press(Key::ArrowRight);
-    assert!(harness.state().state().settings.sampling.mix.ratio("rain") > before);
+    assert!(harness.state().state().settings().sampling.mix.ratio("rain") > before);
     harness.mix();
     assert!(harness.state().state().finished_run().is_some());
 }

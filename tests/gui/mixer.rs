@@ -22,7 +22,7 @@ fn ready(engine: &FakeEngine) -> Harness<'static, Studio> {
 }
 
 fn settings<'a>(harness: &'a Harness<'static, Studio>) -> &'a RenderRequest {
-    &harness.state().state().settings
+    harness.state().state().settings()
 }
 
 fn mix_and_wait(harness: &mut Harness<'static, Studio>) {

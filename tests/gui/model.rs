@@ -90,5 +90,5 @@ fn going_to_another_model_can_be_taken_back() {
     harness.state_mut().state_mut().undo();
     harness.run_steps(10);
     assert_eq!(loads(&engine).len(), 2);
-    assert_eq!(harness.state().state().settings.model.path, None);
+    assert_eq!(harness.state().state().settings().model.path, None);
 }

@@ -98,7 +98,9 @@ fn a_training_before_and_while_it_runs() {
     harness.click_on(Role::TextInput, "Training recipe");
     harness.type_into("Training recipe", "adapter.toml");
     harness.click_on(Role::Button, "Start training");
-    training::events().into_iter().for_each(|event| engine.tell(event));
+    for event in training::events() {
+        engine.tell(event);
+    }
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
     check(&mut harness, "training_light", STRIP);
 }

@@ -17,7 +17,10 @@ fn preferences_are_changed_and_put_back() {
     };
     let mut harness = studio(&engine, prefs, WINDOW);
     harness.run();
-    harness.state_mut().state_mut().settings.sampling.steps = 3;
+    harness
+        .state_mut()
+        .state_mut()
+        .edit(|settings| settings.sampling.steps = 3);
     harness.press_with(Modifiers::COMMAND, Key::Comma);
     harness.click_on(Role::RadioButton, "look: Light");
     assert_eq!(harness.state().prefs().look, Look::Light);

@@ -85,7 +85,7 @@ fn the_form_adds_a_grid_around_the_mix() {
         panic!("{asked:?}");
     };
     assert_eq!((grid.factors.len(), grid.engine), (4, EngineKind::Physical));
-    assert_eq!(grid.run.sampling.mix, harness.state().state().settings.sampling.mix);
+    assert_eq!(grid.run.sampling.mix, harness.state().state().settings().sampling.mix);
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn a_photo_is_loaded_mixed_and_previewed() {
     wait(&mut harness, "the saved file", |studio| {
         studio
             .state()
+            .messages
             .notices
             .iter()
             .any(|notice| notice.message.starts_with("Saved"))
@@ -127,7 +128,7 @@ fn dragging_a_slider_queues_no_stale_work() {
     wait(&mut harness, "the first step", |studio| studio.state().lane().is_some());
     let mut asked_for = Vec::new();
     let mut watch = |studio: &Studio| {
-        if let Some(active) = &studio.state().active {
+        if let Some(active) = &studio.state().runs.active {
             let asked = (active.run, active.lanes[0].request.sampling.mix.ratio(&class));
             if asked_for.last() != Some(&asked) {
                 asked_for.push(asked);
@@ -148,7 +149,7 @@ fn dragging_a_slider_queues_no_stale_work() {
         watch(studio);
         studio.state().finished_run().is_some() && !studio.state().is_busy()
     });
-    let rested = harness.state().state().settings.sampling.mix.ratio(&class);
+    let rested = harness.state().state().settings().sampling.mix.ratio(&class);
     assert_eq!(
         asked_for.len(),
         2,
@@ -176,7 +177,9 @@ fn stop_and_a_panic_leave_a_studio_that_mixes_again() {
     assert!(harness.state().state().finished_run().is_none());
 
     harness.state_mut().panic_worker_for_test();
-    wait(&mut harness, "the message", |studio| !studio.state().notices.is_empty());
+    wait(&mut harness, "the message", |studio| {
+        !studio.state().messages.notices.is_empty()
+    });
     set_slider(&mut harness, "steps", 1.0);
     harness.get_by_role_and_label(Role::Button, "Mix again").click();
     harness.step();
@@ -196,8 +199,10 @@ fn a_photo_that_is_not_one_is_refused_in_words() {
         .expect("a temporary file");
     std::fs::write(file.path(), b"not a picture").expect("a writable file");
     harness.state_mut().state_mut().open_scene(Some(file.path().to_owned()));
-    wait(&mut harness, "the message", |studio| !studio.state().notices.is_empty());
-    let message = harness.state().state().notices[0].message.clone();
+    wait(&mut harness, "the message", |studio| {
+        !studio.state().messages.notices.is_empty()
+    });
+    let message = harness.state().state().messages.notices[0].message.clone();
     assert!(message.contains(".png"), "{message}");
     harness.get_by_label(&message);
 }

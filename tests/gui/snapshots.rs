@@ -39,7 +39,12 @@ fn running_mix_light() {
     harness.run();
     harness.key_press(Key::Space);
     run_until(&mut harness, 40, |studio| {
-        studio.state().active.as_ref().is_some_and(|run| run.steps_done == 12)
+        studio
+            .state()
+            .runs
+            .active
+            .as_ref()
+            .is_some_and(|run| run.steps_done == 12)
     });
     engine.0.borrow_mut().stalled = true;
     harness.run();

@@ -185,7 +185,7 @@ fn random_input_finds_no_panic_and_no_leak() {
                     now.unwrap_or(0) as f64 / 1e6,
                     state.queue.entries.len(),
                     state.presets.len(),
-                    state.log.entries().len()
+                    state.messages.log.entries().len()
                 );
             }
         }
@@ -197,7 +197,10 @@ fn random_input_finds_no_panic_and_no_leak() {
 fn fill_history(harness: &mut Harness<'static, Studio>) {
     harness.state_mut().state_mut().apply_preset(LanePreset::Compare);
     for seed in 0..UNDOABLE {
-        harness.state_mut().state_mut().settings.sampling.seed = seed;
+        harness
+            .state_mut()
+            .state_mut()
+            .edit(|settings| settings.sampling.seed = seed);
         for _ in 0..STEPS_TO_REST {
             harness.step();
         }
@@ -231,7 +234,10 @@ fn tidy(harness: &mut Harness<'static, Studio>) {
         "the settings of the first start can't be mixed: {blocker:?}"
     );
     for seed in 0..MIXES_TO_FORGET {
-        harness.state_mut().state_mut().settings.sampling.seed = seed;
+        harness
+            .state_mut()
+            .state_mut()
+            .edit(|settings| settings.sampling.seed = seed);
         mix(harness, LanePreset::Compare, 128, 4);
     }
     mix(harness, LanePreset::Single, 128, 4);
@@ -260,7 +266,7 @@ fn mix(harness: &mut Harness<'static, Studio>, preset: LanePreset, size_px: u32,
     state.stop();
     state.apply_preset(preset);
     state.set_size(size_px);
-    state.settings.sampling.steps = steps;
+    state.edit(|settings| settings.sampling.steps = steps);
     if state.mix_blocker().is_none() {
         state.mix();
     }

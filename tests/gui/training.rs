@@ -6,6 +6,7 @@ use mdsd3_engine::protocol::Event;
 use mdsd3_engine::training::{BINS, Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::training::Phase;
+use mdsd3_words::ModelSettings;
 use mdsd3_words::image::Rgba8;
 
 use crate::support::{Drive, FakeEngine, WINDOW, run_until, studio};
@@ -71,8 +72,10 @@ fn a_training_is_started_watched_paused_and_stopped() {
     harness.click_on(Role::TextInput, "Training recipe");
     harness.type_into("Training recipe", "adapter.toml");
     harness.click_on(Role::Button, "Start training");
-    events().into_iter().for_each(|event| engine.tell(event));
-    harness.state_mut().state_mut().notices.clear();
+    for event in events() {
+        engine.tell(event);
+    }
+    harness.state_mut().state_mut().messages.notices.clear();
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
     harness.run();
     for plot in ["Training loss", "Loss by timestep", "Validation", "Training samples"] {
@@ -109,9 +112,31 @@ fn a_training_that_fails_says_why() {
     let message = "rain.toml: cannot read the recipe".to_owned();
     engine.tell(Event::Training(TrainingEvent::Failed { message }));
     run_until(&mut harness, 20, |studio| {
-        let notices = &studio.state().notices;
+        let notices = &studio.state().messages.notices;
         notices.iter().any(|notice| notice.message.contains("rain.toml"))
     });
     harness.command("training");
     harness.get_by_label("rain.toml: cannot read the recipe");
+}
+
+#[test]
+fn what_was_trained_can_be_loaded() {
+    let engine = FakeEngine::new();
+    let mut harness = studio(&engine, Prefs::default(), WINDOW);
+    harness.run();
+    harness.command("training");
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let key = ModelSettings {
+        path: Some(file.path().to_owned()),
+        ..ModelSettings::default()
+    };
+    engine.tell(Event::Training(TrainingEvent::Finished {
+        path: file.path().to_owned(),
+        key: Box::new(key.clone()),
+    }));
+    harness.step();
+    harness.run();
+    harness.click_on(Role::Button, "Load");
+    assert_eq!(harness.state().state().settings().model, key);
+    assert!(harness.state().state().draft_is_loaded(), "the Model pane shows it");
 }

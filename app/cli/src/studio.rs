@@ -4,16 +4,15 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use mdsd3_engine::{EngineOptions, memory};
-use mdsd3_words::ModelSettings;
+use mdsd3_engine::memory;
 
 /// How the studio starts.
 #[derive(Debug, Default, clap::Args)]
 pub struct StudioArgs {
-    /// Photo to open; the bundled demo photo when absent
+    /// Photo to open; the last session's when absent
     #[arg(value_name = "PHOTO")]
     photo: Option<PathBuf>,
-    /// Model folder or safetensors file; the bundled model when absent
+    /// Model folder or safetensors file; the last session's model when absent
     #[arg(long, value_name = "DIR|FILE")]
     model: Option<PathBuf>,
     /// Compute device: cpu, cuda, cuda:N or metal
@@ -39,16 +38,10 @@ pub fn run(args: StudioArgs) -> anyhow::Result<()> {
         device,
         dtype,
     } = args;
-    let defaults = ModelSettings::default();
-    let model = ModelSettings {
-        path: model,
-        device: device.unwrap_or(defaults.device),
-        dtype: dtype.unwrap_or(defaults.dtype),
-        parts: defaults.parts,
-    };
-    let engine_options = EngineOptions { model, wake: None };
     Ok(mdsd3_gui::run(mdsd3_gui::StudioOptions {
-        engine_options,
+        model,
+        device,
+        dtype,
         scene: photo,
     })?)
 }

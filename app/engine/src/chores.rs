@@ -8,9 +8,8 @@ mod thread;
 
 use std::path::PathBuf;
 
-use mdsd3_words::ModelSettings;
 use mdsd3_words::image::Rgba8;
-use mdsd3_words::made::RunSettings;
+use mdsd3_words::{ModelSettings, RenderRequest};
 
 use crate::device::DeviceReport;
 use crate::inspect::ModelReport;
@@ -47,24 +46,35 @@ pub enum Chore {
         /// Where such files are kept; made when it is missing.
         folder: PathBuf,
     },
-    /// Write images into a folder; answered by [`ChoreEvent::Progress`] and [`ChoreEvent::Written`].
-    WriteImages {
+    /// Write the images of a run's steps into a folder, with a table of them (`steps.csv`) and the run's settings
+    /// (`settings.json`); answered by [`ChoreEvent::Progress`] and [`ChoreEvent::Written`].
+    WriteSteps {
         /// The folder; made when it is missing.
         folder: PathBuf,
         /// What to write.
-        images: Vec<NamedImage>,
+        images: Vec<StepImage>,
+        /// The run.
+        request: Box<RenderRequest>,
     },
 }
 
-/// An image with the name of its file.
+/// An image of a step with the name of its file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NamedImage {
+pub struct StepImage {
     /// File name with its extension.
     pub name: String,
     /// The image.
     pub image: Rgba8,
     /// What people read in the PNG's `parameters` chunk.
     pub words: String,
+    /// Number of its step, from 1; of the last one for the result.
+    pub step: usize,
+    /// What it shows: `x0_hat`, `x_t` or `result`.
+    pub view: &'static str,
+    /// Noise level that the step was evaluated at; 0 for the result.
+    pub sigma: f32,
+    /// Seconds that the step took, for all lanes of its batch together; `None` where that isn't known.
+    pub step_secs: Option<f32>,
 }
 
 /// What a look at a model found.

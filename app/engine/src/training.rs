@@ -14,7 +14,6 @@ use mdsd3_words::{ModelParts, ModelSettings};
 
 use crate::error::EngineError;
 
-
 pub use mdsd3_model::train::adapter::{Budget, Part, Skipped};
 pub use mdsd3_model::train::report::{BINS, StepNumbers, ValidationNumbers, bin_name};
 pub use mdsd3_model::train::{Outcome, Progress, Report, TrainObserver};

@@ -260,7 +260,9 @@ impl Studio {
     #[doc(hidden)]
     pub fn panic_worker_for_test(&mut self) {
         if let Err(error) = self.link.send(Request::PanicForTest) {
-            self.state.notify(crate::notice::Level::Error, error.one_line(), None);
+            self.state
+                .messages
+                .notify(crate::notice::Level::Error, error.one_line(), None);
         }
     }
 }
@@ -280,7 +282,7 @@ fn shield(ctx: &egui::Context) {
 impl eframe::App for Studio {
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
         if let (Some(times), Some(secs)) = (&mut self.frame_times, frame.info().cpu_usage) {
-            times.push(secs, self.state.active.is_some());
+            times.push(secs, self.state.runs.active.is_some());
         }
         Self::ui(self, ui);
     }

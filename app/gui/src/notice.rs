@@ -53,6 +53,91 @@ impl Notice {
     }
 }
 
+/// What is said to the user.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Messages over the viewport, oldest first.
+    pub notices: Vec<Notice>,
+    /// All messages.
+    pub log: Log,
+    now_secs: f64,
+}
+
+impl Messages {
+    /// Messages over the viewport at most: more hide the image that they are about, and the log has them all.
+    const MOST_NOTICES: usize = 3;
+
+    /// Lets time pass: takes off what was shown long enough.
+    pub fn tick(&mut self, now_secs: f64) {
+        self.now_secs = now_secs;
+        self.notices.retain(|notice| !notice.is_over(now_secs));
+    }
+
+    /// Seconds until [`Self::tick`] may have something to take off.
+    pub fn wake_after_secs(&self) -> Option<f64> {
+        let passes = |notice: &Notice| notice.level < Level::Warning;
+        self.notices.iter().any(passes).then_some(1.0)
+    }
+
+    /// Keeps a message in the log alone.
+    pub fn record(&mut self, level: Level, message: impl Into<String>) {
+        self.log.push(self.now_secs, level, message);
+    }
+
+    /// Shows a message over the viewport and keeps it in the log.
+    pub fn notify(&mut self, level: Level, message: impl Into<String>, action: Option<(Command, &'static str)>) {
+        let message = sentence_case(&message.into());
+        self.record(level, message.clone());
+        self.notices.retain(|notice| notice.message != message);
+        let (action, action_label) = action.map_or((None, ""), |(command, label)| (Some(command), label));
+        self.notices.push(Notice {
+            level,
+            message,
+            topic: None,
+            action,
+            action_label,
+            since_secs: self.now_secs,
+        });
+        if self.notices.len() > Self::MOST_NOTICES {
+            self.notices.remove(0);
+        }
+    }
+
+    /// Shows a problem until it is dismissed or `topic` succeeds.
+    pub fn problem(&mut self, topic: Topic, message: String, action: Option<(Command, &'static str)>) {
+        self.notify(Level::Error, message, action);
+        if let Some(notice) = self.notices.last_mut() {
+            notice.topic = Some(topic);
+        }
+    }
+
+    /// Takes problems off the viewport that a success has made moot.
+    pub fn succeeded(&mut self, topic: Topic) {
+        self.notices.retain(|notice| notice.topic != Some(topic));
+    }
+
+    /// Takes a message off the viewport.
+    pub fn dismiss(&mut self, index: usize) {
+        if index < self.notices.len() {
+            self.notices.remove(index);
+        }
+    }
+}
+
+/// A message as a sentence: engine messages begin in lower case, since the command line puts "error:" before them. A first
+/// word that is a file or a setting keeps its spelling.
+pub fn sentence_case(message: &str) -> String {
+    let is_word = message
+        .split(' ')
+        .next()
+        .is_some_and(|word| word.chars().all(|letter| letter.is_ascii_lowercase()));
+    let mut letters = message.chars();
+    match letters.next() {
+        Some(first) if is_word => first.to_ascii_uppercase().to_string() + letters.as_str(),
+        _ => message.to_owned(),
+    }
+}
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
@@ -152,5 +237,35 @@ mod tests {
     fn the_clock_reads_minutes_seconds_tenths() {
         assert_eq!(clock(0.0), "0:00.0");
         assert_eq!(clock(61.25), "1:01.3");
+    }
+
+    #[test]
+    fn messages_go_by_themselves_unless_they_are_errors() {
+        let mut messages = Messages::default();
+        messages.tick(1.0);
+        messages.notify(Level::Success, "Saved", None);
+        messages.notify(Level::Error, "Broken", None);
+        messages.tick(20.0);
+        assert_eq!(messages.notices.len(), 1);
+        messages.dismiss(0);
+        messages.dismiss(7);
+        assert!(messages.notices.is_empty());
+    }
+
+    #[test]
+    fn the_same_message_is_shown_once_and_never_more_than_three() {
+        let mut messages = Messages::default();
+        for index in 0..10 {
+            messages.notify(Level::Error, format!("Problem {}", index % 5), None);
+        }
+        assert_eq!(messages.notices.len(), 3);
+    }
+
+    #[test]
+    fn messages_begin_with_a_capital_unless_they_begin_with_a_name() {
+        assert_eq!(sentence_case("the model is missing"), "The model is missing");
+        assert_eq!(sentence_case("photo.png: no such file"), "photo.png: no such file");
+        assert_eq!(sentence_case("x: too small"), "x: too small");
+        assert_eq!(sentence_case(""), "");
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use eframe::Storage;
-use mdsd3_words::RenderRequest;
 use mdsd3_words::lane::LaneId;
+use mdsd3_words::{ModelSettings, RenderRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::colormap::ColorMap;
@@ -115,7 +115,15 @@ impl Prefs {
 
     /// A file that someone edited by hand must not lock the user out: settings that no run would accept are dropped.
     fn sane(mut self) -> Self {
-        if self.settings.check_settings().is_err() {
+        let can_run = |settings: &RenderRequest| {
+            let mut settings = settings.clone();
+            // Whether this build can load the model is found out when it is opened; nothing else is lost by that.
+            if settings.model.check().is_err() {
+                (settings.model, settings.branch) = (ModelSettings::default(), None);
+            }
+            settings.check_settings().is_ok()
+        };
+        if !can_run(&self.settings) {
             self.settings = RenderRequest::default();
         }
         if !FLICKER_RANGE_SECS.contains(&self.flicker_secs) {
@@ -123,9 +131,14 @@ impl Prefs {
         }
         // Results and frames are told apart by their lane's number.
         let mut known = HashSet::from([CLEAN_LANE, LaneId::MAX]);
-        self.lanes.retain(|lane| {
-            let can_run = lane.own.as_ref().is_none_or(|own| own.check_settings().is_ok());
-            can_run && known.insert(lane.id)
+        self.lanes
+            .retain(|lane| lane.own.as_ref().is_none_or(|own| can_run(own)) && known.insert(lane.id));
+        self.presets.retain(|preset| {
+            let sampling = preset.sampling.clone();
+            can_run(&RenderRequest {
+                sampling,
+                ..RenderRequest::default()
+            })
         });
         self.queue_form.seeds = self.queue_form.seeds.clamp(1, MAX_SEEDS);
         self
@@ -223,5 +236,33 @@ mod tests {
             ..Prefs::default()
         };
         assert_eq!(prefs.sane(), Prefs::default());
+    }
+
+    #[test]
+    fn values_that_can_not_be_are_replaced_and_told() {
+        let kept = Prefs {
+            lanes: vec![LaneSetup::new(3)],
+            ..Prefs::default()
+        };
+        let mut strange = kept.clone();
+        strange.lanes.extend([3, CLEAN_LANE, LaneId::MAX].map(LaneSetup::new));
+        strange.queue_form.seeds = 0;
+        let weightless = Sampling {
+            alpha: f32::NAN,
+            ..Sampling::default()
+        };
+        strange.presets.push(Preset::new("Nothing", &weightless));
+        let mut memory = Memory::default();
+        strange.store(&Layout::default(), &mut memory);
+        let loaded = Prefs::load(Some(&memory));
+        assert_eq!((loaded.prefs, loaded.is_damaged), (kept, true));
+    }
+
+    #[test]
+    fn a_model_that_this_build_can_not_load_takes_no_settings_with_it() {
+        let mut prefs = Prefs::default();
+        prefs.settings.sampling.steps = 7;
+        prefs.settings.model.device = "abacus".to_owned();
+        assert_eq!(prefs.clone().sane(), prefs);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use mdsd3_engine::{Engine, EngineOptions};
+use mdsd3_words::ModelSettings;
 
 use crate::adapters::Adapter;
 use crate::app::Studio;
@@ -23,8 +24,12 @@ pub(crate) const APP_ID: &str = "mdsd3-studio";
 /// How the studio opens.
 #[derive(Debug, Clone, Default)]
 pub struct StudioOptions {
-    /// The model and where it runs.
-    pub engine_options: EngineOptions,
+    /// The checkpoint to load, without parts from elsewhere; the last session's with all its parts when `None`.
+    pub model: Option<PathBuf>,
+    /// Compute device in place of the last session's.
+    pub device: Option<String>,
+    /// Compute dtype in place of the last session's.
+    pub dtype: Option<String>,
     /// The photo to open; the last session's, or the bundled demo photo, when `None`.
     pub scene: Option<PathBuf>,
 }
@@ -113,26 +118,60 @@ fn studio(
     } = Prefs::load(cc.storage);
     let is_damaged = is_damaged || !Prefs::are_in(cc.storage);
     let kept_aside = mended.or_else(|| is_damaged.then(|| config_file::keep_damaged_aside(APP_ID)).flatten());
-    prefs.settings.model.clone_from(&options.engine_options.model);
+    let (model, missing) = model_to_open(&options, &prefs.settings.model);
+    prefs.settings.model.clone_from(&model);
     // A photo that has been moved since the last session is not worth an error on start.
     let last = prefs.settings.scene.path.take().filter(|path| path.is_file());
     prefs.settings.scene.path = options.scene.or(last);
     let ctx = cc.egui_ctx.clone();
     let engine = Engine::start(EngineOptions {
+        model,
         wake: Some(Arc::new(move || ctx.request_repaint())),
-        ..options.engine_options
     })?;
     system_fonts::install(&cc.egui_ctx);
     let target = cc.wgpu_render_state.as_ref().map(|render| render.target_format);
     let mut studio = Studio::new(&cc.egui_ctx, Box::new(engine), prefs, target).with_layout(layout);
     if let Some(render) = &cc.wgpu_render_state {
         let adapter = Adapter::of(&render.adapter.get_info());
-        studio.state_mut().record(format!("Window drawn by {adapter}"));
+        studio
+            .state_mut()
+            .messages
+            .record(Level::Info, format!("Window drawn by {adapter}"));
     }
-    if let Some(message) = kept_aside {
-        studio.state_mut().notify(Level::Warning, message, None);
+    for message in [kept_aside, missing].into_iter().flatten() {
+        studio.state_mut().messages.notify(Level::Warning, message, None);
     }
     Ok(studio)
+}
+
+/// The model to load first: what the command line names, else all of what the last session had; the bundled one, and what
+/// to tell, when a file of that is gone or this build can't run it.
+fn model_to_open(options: &StudioOptions, last: &ModelSettings) -> (ModelSettings, Option<String>) {
+    let mut model = ModelSettings {
+        path: options.model.clone(),
+        ..ModelSettings::default()
+    };
+    let mut missing = None;
+    if options.model.is_none() {
+        let mut whole = last.clone();
+        let mut paths = whole.paths_mut().into_iter().filter_map(|(_, path)| path.clone());
+        let gone = paths.find(|path| !path.exists());
+        let why = match gone {
+            Some(path) => Some(format!("{} is not there any more", path.display())),
+            None => last.check().err().map(|error| error.to_string()),
+        };
+        missing = why.map(|why| format!("{why}; the bundled model is loaded in place of the last session's"));
+        if missing.is_none() {
+            model = last.clone();
+        }
+    }
+    if let Some(device) = &options.device {
+        model.device.clone_from(device);
+    }
+    if let Some(dtype) = &options.dtype {
+        model.dtype.clone_from(dtype);
+    }
+    (model, missing)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -141,4 +180,61 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     one_line(text.unwrap_or("the window library stopped"))
+}
+
+#[cfg(test)]
+mod tests {
+    use mdsd3_words::ModelParts;
+
+    use super::*;
+
+    #[test]
+    fn the_last_sessions_model_is_loaded_as_a_whole_or_not_at_all() {
+        let folder = std::env::temp_dir();
+        let with_adapter = |adapter: PathBuf, device: &str| ModelSettings {
+            path: Some(folder.clone()),
+            parts: ModelParts {
+                adapter: Some(adapter),
+                heads: Some(24),
+                ..ModelParts::default()
+            },
+            device: device.to_owned(),
+            dtype: "bf16".to_owned(),
+        };
+        let last = with_adapter(folder.clone(), "cpu");
+        let unasked = StudioOptions::default();
+        assert_eq!(model_to_open(&unasked, &last), (last.clone(), None));
+
+        for (last, why) in [
+            (
+                with_adapter("no/such/adapter".into(), "cpu"),
+                "no/such/adapter is not there",
+            ),
+            (with_adapter(folder.clone(), "abacus"), "abacus"),
+        ] {
+            let (model, message) = model_to_open(&unasked, &last);
+            assert_eq!(
+                model,
+                ModelSettings::default(),
+                "no checkpoint without its adapter, nor its dtype"
+            );
+            assert!(message.is_some_and(|message| message.contains(why)), "{why}");
+        }
+
+        let asked = StudioOptions {
+            model: Some("other".into()),
+            dtype: Some("f16".to_owned()),
+            ..StudioOptions::default()
+        };
+        let named = ModelSettings {
+            path: Some("other".into()),
+            dtype: "f16".to_owned(),
+            ..ModelSettings::default()
+        };
+        assert_eq!(
+            model_to_open(&asked, &last),
+            (named, None),
+            "the adapter was another checkpoint's"
+        );
+    }
 }

@@ -240,7 +240,7 @@ impl Wire {
             Chore::KeepImage { folder, .. } => ChoreEvent::Kept {
                 path: folder.join("pasted.png"),
             },
-            Chore::WriteImages { folder, images } => {
+            Chore::WriteSteps { folder, images, .. } => {
                 for image in images {
                     let words = image.words.clone();
                     std::fs::create_dir_all(folder).expect("a folder");

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mdsd3_words::ModelSettings;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::hash::sha256_hex;
 use mdsd3_words::image::Rgba8;
+use mdsd3_words::{ModelSettings, RenderRequest};
 
-use super::{Chore, ChoreEvent, Inspection, NamedImage, identify};
+use super::{Chore, ChoreEvent, Inspection, StepImage, identify};
 use crate::error::EngineError;
 use crate::events::EventSink;
+use crate::figure::Table;
+use crate::figure::table::{Cell, Kind};
 use crate::inspect;
 use crate::metadata;
 use crate::protocol::Event;
@@ -101,11 +103,21 @@ impl ChoreThread {
                 Ok(ChoreEvent::ModelCompared { image, is_same })
             }
             Chore::KeepImage { image, folder } => keep(&image, &folder),
-            Chore::WriteImages { folder, images } => self.write(number, folder, &images),
+            Chore::WriteSteps {
+                folder,
+                images,
+                request,
+            } => self.write(number, folder, &images, &request),
         }
     }
 
-    fn write(&self, number: u64, folder: PathBuf, images: &[NamedImage]) -> Result<ChoreEvent, EngineError> {
+    fn write(
+        &self,
+        number: u64,
+        folder: PathBuf,
+        images: &[StepImage],
+        request: &RenderRequest,
+    ) -> Result<ChoreEvent, EngineError> {
         make_folder(&folder)?;
         let mut count = 0;
         for one in images {
@@ -119,12 +131,38 @@ impl ChoreThread {
                 total: images.len(),
             }));
         }
+        metadata::write_file(&folder.join("steps.csv"), table_of(&images[..count]).csv().as_bytes())?;
+        let settings =
+            serde_json::to_string_pretty(request).map_err(|error| EngineError::BadInput(error.to_string()))?;
+        metadata::write_file(&folder.join("settings.json"), settings.as_bytes())?;
         Ok(ChoreEvent::Written {
             folder,
             count,
             cancelled: count < images.len(),
         })
     }
+}
+
+/// One row per image.
+fn table_of(images: &[StepImage]) -> Table {
+    let columns = [
+        ("file", Kind::Text),
+        ("step", Kind::Whole),
+        ("view", Kind::Text),
+        ("sigma", Kind::Number),
+        ("step_secs", Kind::Number),
+    ];
+    let mut table = Table::new(&columns);
+    for one in images {
+        table.rows.push(vec![
+            Cell::from(one.name.as_str()),
+            Cell::whole(one.step),
+            Cell::from(one.view),
+            Cell::number(one.sigma),
+            one.step_secs.map_or(Cell::Missing, Cell::number),
+        ]);
+    }
+    table
 }
 
 fn inspected(key: ModelSettings) -> ChoreEvent {
@@ -205,14 +243,19 @@ mod tests {
     }
 
     fn two_images(folder: &Path) -> Chore {
-        let image = |name: &str| NamedImage {
+        let image = |name: &str, view, step_secs| StepImage {
             name: name.to_owned(),
             image: image(),
             words: "step 1".to_owned(),
+            step: 1,
+            view,
+            sigma: 0.75,
+            step_secs,
         };
-        Chore::WriteImages {
+        Chore::WriteSteps {
             folder: folder.join("steps"),
-            images: vec![image("a.png"), image("b.png")],
+            images: vec![image("a.png", "x0_hat", Some(0.5)), image("b.png", "x_t", None)],
+            request: Box::default(),
         }
     }
 
@@ -232,6 +275,13 @@ mod tests {
             }
         );
         assert_eq!(image::image_dimensions(steps.join("b.png")).expect("a PNG"), (2, 1));
+        let read = |name: &str| std::fs::read_to_string(steps.join(name)).expect("written");
+        assert_eq!(
+            read("steps.csv"),
+            "file,step,view,sigma,step_secs\na.png,1,x0_hat,0.75,0.5\nb.png,1,x_t,0.75,\n"
+        );
+        let request: RenderRequest = serde_json::from_str(&read("settings.json")).expect("a run");
+        assert_eq!(request, RenderRequest::default());
     }
 
     #[test]

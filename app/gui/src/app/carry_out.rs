@@ -52,10 +52,10 @@ impl Studio {
             Command::RemoveLane => state.remove_lane(state.selected_lane()),
             Command::NextLane => state.select_lane((state.selected_lane() + 1) % state.lanes().len()),
             Command::BranchHere => {
-                if state.branch_from_here().is_none() {
-                    let message = "There is no step to branch from: mix first, and choose a step before the result";
-                    state.notify(Level::Warning, message, None);
+                if let Some(why) = state.branch_blocker() {
+                    state.messages.notify(Level::Warning, why, None);
                 }
+                state.branch_from_here();
             }
             Command::PreviousStep => state.step_by(-1),
             Command::NextStep => state.step_by(1),
@@ -67,7 +67,7 @@ impl Studio {
                 *mode = mode.next();
             }
             Command::ToggleView => {
-                state.view = match state.view {
+                state.shown.view = match state.shown.view {
                     ViewChoice::Prediction => ViewChoice::Noisy,
                     ViewChoice::Noisy => ViewChoice::Prediction,
                 };
@@ -117,7 +117,7 @@ impl Studio {
                 .open_native(ctx, Purpose::SaveImage, &self.suggested_name());
         } else {
             let message = "There is no finished result to save yet: press Mix and wait for it";
-            self.state.notify(Level::Warning, message, None);
+            self.state.messages.notify(Level::Warning, message, None);
         }
     }
 
@@ -130,7 +130,7 @@ impl Studio {
         self.look = Look::default();
         style::show(ctx, self.look);
         ctx.set_zoom_factor(1.0);
-        self.state.notify(
+        self.state.messages.notify(
             Level::Success,
             "Preferences are as on the first start; undo brings the settings back",
             None,
@@ -144,7 +144,7 @@ impl Studio {
             Ok(()) => (Level::Success, format!("Saved {}", path.display())),
             Err(error) => (Level::Error, error.one_line()),
         };
-        self.state.notify(level, message, None);
+        self.state.messages.notify(level, message, None);
     }
 
     /// Puts the shown image on the clipboard: the shown step's, or the photo while there is no step.
@@ -156,7 +156,7 @@ impl Studio {
         let size = [image.width as usize, image.height as usize];
         ctx.copy_image(ColorImage::from_rgba_unmultiplied(size, &image.pixels));
         let message = format!("Copied {} × {} px", image.width, image.height);
-        self.state.notify(Level::Success, message, None);
+        self.state.messages.notify(Level::Success, message, None);
     }
 
     /// A name that says what is in the file, without spaces and with no dot but the extension's.

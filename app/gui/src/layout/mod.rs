@@ -201,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn panes_that_were_squeezed_get_their_widths_back_with_the_room() {
+        let mut layout = Layout::default();
+        for (width, height) in [(720.0, 480.0), (900.0, 480.0), (1440.0, 845.0)] {
+            layout.resized_to(Vec2::new(width, height));
+        }
+        assert!((width_of(&layout, panes::mixer::PANE, 1440.0) - MIXER_WIDTH).abs() < 0.5);
+        assert!((width_of(&layout, panes::spectrum::PANE, 1440.0) - SPECTRUM_WIDTH).abs() < 0.5);
+    }
+
+    #[test]
     fn a_window_resized_to_nothing_and_back_keeps_all_panes() {
         let mut layout = Layout::default();
         layout.resized_to(Vec2::new(1.0, 1.0));

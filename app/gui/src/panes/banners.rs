@@ -20,14 +20,14 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>, canvas: Rect) {
     let area = canvas.shrink(space::ITEM);
     let mut click = None;
     ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
-        for (index, notice) in studio.state.notices.iter().enumerate() {
+        for (index, notice) in studio.state.messages.notices.iter().enumerate() {
             click = banner(ui, index, notice).or(click.take());
         }
     });
     match click {
-        Some(Click::Dismiss(index)) => studio.state.dismiss(index),
+        Some(Click::Dismiss(index)) => studio.state.messages.dismiss(index),
         Some(Click::Act(index, command)) => {
-            studio.state.dismiss(index);
+            studio.state.messages.dismiss(index);
             studio.commands.push(command);
         }
         None => {}

@@ -21,14 +21,14 @@ impl Pane for LogPane {
     }
 
     fn title(&self, state: &State) -> String {
-        match state.log.unread_errors() {
+        match state.messages.log.unread_errors() {
             0 => "Log".to_owned(),
             unread => format!("Log ({unread})"),
         }
     }
 
     fn is_urgent(&self, state: &State) -> bool {
-        state.log.unread_errors() > 0
+        state.messages.log.unread_errors() > 0
     }
 
     fn command(&self) -> &'static str {
@@ -49,19 +49,19 @@ impl Pane for LogPane {
 }
 
 fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    studio.state.log.mark_read();
+    studio.state.messages.log.mark_read();
     ui.horizontal(|ui| {
         caption(ui, "Time since the studio opened, and what happened.");
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             if text_button(ui, "Copy", "Copy the whole log").clicked() {
-                ui.ctx().copy_text(studio.state.log.to_text());
+                ui.ctx().copy_text(studio.state.messages.log.to_text());
             }
         });
     });
     ScrollArea::vertical()
         .auto_shrink([false, false])
         .stick_to_bottom(true)
-        .show_viewport(ui, |ui, viewport| lines(ui, &studio.state.log, viewport));
+        .show_viewport(ui, |ui, viewport| lines(ui, &studio.state.messages.log, viewport));
 }
 
 /// Space between two lines, in points.

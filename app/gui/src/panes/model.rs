@@ -131,10 +131,10 @@ fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath) {
 
 /// The adapter's strength, a setting of the mix: no loading is needed for it.
 fn strength(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    if studio.state.settings.model.parts.adapter.is_none() {
+    if studio.state.settings().model.parts.adapter.is_none() {
         return;
     }
-    let mut value = f64::from(studio.state.settings.sampling.adapter_strength);
+    let mut value = f64::from(studio.state.settings().sampling.adapter_strength);
     let slider = LabelledSlider {
         label: "Strength",
         name: "adapter strength",
@@ -145,8 +145,9 @@ fn strength(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         mark: Some(1.0),
     };
     if slider.show(ui, &mut value) {
-        studio.state.settings.sampling.adapter_strength = value as f32;
-        studio.state.settings_changed();
+        studio
+            .state
+            .edit(|settings| settings.sampling.adapter_strength = value as f32);
     }
 }
 
@@ -219,7 +220,7 @@ fn findings(ui: &mut Ui, studio: &PaneContext<'_>) {
                 caption(ui, format!("Missing {line}"));
             }
             if let Some(verdict) = studio.state.memory_verdict() {
-                memory(ui, &verdict, studio.state.settings.scene.size);
+                memory(ui, &verdict, studio.state.settings().scene.size);
             }
         }
     }
@@ -331,7 +332,7 @@ fn load(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         if ui.add_enabled(can, button).clicked() {
             studio.commands.push(Command::LoadModel);
         }
-        let is_bundled = studio.state.settings.model.path.is_none() && studio.state.model.is_some();
+        let is_bundled = studio.state.settings().model.path.is_none() && studio.state.model.is_some();
         if !is_bundled && ui.button("Bundled model").clicked() {
             studio.commands.push(Command::LoadBundledModel);
         }

@@ -25,15 +25,16 @@ impl State {
 
     /// Sets a class's curve; no points make its ratio constant.
     pub fn set_curve(&mut self, class: &str, points: Vec<Point>) {
-        self.settings.sampling.curves.retain(|curve| curve.class() != class);
-        if !points.is_empty() {
-            match RatioCurve::new(class, points) {
-                Ok(curve) => self.settings.sampling.curves.push(curve),
-                // The controls can't make such a curve; if they could, the ratio would be constant.
-                Err(error) => self.log.push(self.now_secs, Level::Warning, error.to_string()),
-            }
-        }
-        self.settings_changed();
+        let curve = (!points.is_empty()).then(|| RatioCurve::new(class, points)).transpose();
+        let curve = curve.unwrap_or_else(|error| {
+            // The controls can't make such a curve; if they could, the ratio would be constant.
+            self.messages.record(Level::Warning, error.to_string());
+            None
+        });
+        self.edit(|settings| {
+            settings.sampling.curves.retain(|curve| curve.class() != class);
+            settings.sampling.curves.extend(curve);
+        });
     }
 
     /// Adds a point, and both ends where the ratio was constant; the index of the new point.
@@ -80,8 +81,7 @@ impl State {
 
     /// Makes every ratio constant.
     pub fn clear_curves(&mut self) {
-        self.settings.sampling.curves.clear();
-        self.settings_changed();
+        self.edit(|settings| settings.sampling.curves.clear());
     }
 }
 

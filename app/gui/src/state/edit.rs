@@ -21,7 +21,7 @@ impl State {
     pub fn undo(&mut self) {
         let current = self.undoable();
         if let Some((label, before)) = self.history.undo(&current) {
-            self.log.push(self.now_secs, Level::Info, format!("Undone: {label}"));
+            self.messages.record(Level::Info, format!("Undone: {label}"));
             self.restore(before);
         }
     }
@@ -30,8 +30,7 @@ impl State {
     pub fn redo(&mut self) {
         let current = self.undoable();
         if let Some((label, after)) = self.history.redo(&current) {
-            self.log
-                .push(self.now_secs, Level::Info, format!("Made again: {label}"));
+            self.messages.record(Level::Info, format!("Made again: {label}"));
             self.restore(after);
         }
     }
@@ -93,7 +92,7 @@ impl State {
             self.desk.draft = ModelDraft::of(&key);
             self.load_model(key);
         }
-        self.settings_changed();
+        self.rerun_when_rested();
     }
 
     /// Whether a command can do anything now.
@@ -112,10 +111,7 @@ impl State {
             | Command::LatestStep
             | Command::PlaySteps
             | Command::ToggleView => has_images(),
-            Command::BranchHere => {
-                let lead = self.lead().zip(self.shown_step());
-                lead.is_some_and(|(lane, step)| step < lane.steps())
-            }
+            Command::BranchHere => self.branch_blocker().is_none(),
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::SaveSteps => has_images() && self.writing.is_none(),
             Command::QueueOffered => !self.queue.offered.is_empty(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, StepFrame};
 use mdsd3_engine::training::TrainingEvent;
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
-use mdsd3_words::{Mix, ModelSummary};
+use mdsd3_words::{Mix, ModelSettings, ModelSummary};
 
 use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
@@ -51,8 +51,9 @@ impl State {
             Event::Analyzed { run, formation } => self.formation_measured(run, formation),
             Event::Saved { path } => {
                 self.settle(|pending| matches!(pending, Outstanding::Save(_)));
-                self.succeeded(Topic::Saving);
-                self.notify(Level::Success, format!("Saved {}", path.display()), None);
+                self.messages.succeeded(Topic::Saving);
+                self.messages
+                    .notify(Level::Success, format!("Saved {}", path.display()), None);
             }
             Event::WorkerRestarted { run, message } => self.worker_restarted(run, &message),
         }
@@ -64,9 +65,9 @@ impl State {
             return;
         };
         if level == Level::Info {
-            self.log.push(self.now_secs, level, text);
+            self.messages.record(level, text);
         } else {
-            self.notify(level, text, None);
+            self.messages.notify(level, text, None);
         }
     }
 
@@ -88,7 +89,7 @@ impl State {
 
     /// Puts what a lane of the active run has made in place of what it had made before; false when it is no part of it.
     fn adopt(&mut self, run: RunId, lane: LaneId, steps: usize) -> bool {
-        let active = self.active.as_ref().filter(|active| active.run == run);
+        let active = self.runs.get(run);
         let Some(mut made) = active.and_then(|active| active.new_lane(lane, steps)) else {
             return false;
         };
@@ -102,7 +103,7 @@ impl State {
         }
         *slot = Some(made);
         if self.lead().is_some_and(|lead| lead.run == run) {
-            self.cursor = Cursor::Newest;
+            self.shown.cursor = Cursor::Newest;
         }
         true
     }
@@ -116,7 +117,7 @@ impl State {
         if frame.step != frame.steps {
             return;
         }
-        let active = self.active.as_ref().filter(|active| active.run == frame.run);
+        let active = self.runs.get(frame.run);
         let asked = active.and_then(|active| active.lanes.iter().find(|lane| lane.lane == frame.lane));
         let finished = slot.result.as_ref().filter(|lane| lane.run == frame.run);
         let request = asked
@@ -129,16 +130,15 @@ impl State {
     }
 
     fn with_active(&mut self, run: RunId, change: impl FnOnce(&mut ActiveRun)) {
-        if let Some(active) = self.active.as_mut().filter(|active| active.run == run) {
+        if let Some(active) = self.runs.get_mut(run) {
             change(active);
         }
     }
 
     fn model_loaded(&mut self, summary: ModelSummary) {
         self.settle(|pending| *pending == Outstanding::Model);
-        self.succeeded(Topic::Model);
-        self.log.push(
-            self.now_secs,
+        self.messages.succeeded(Topic::Model);
+        self.messages.record(
             Level::Info,
             format!(
                 "Model loaded: {}, {:.1} million parameters, classes {}",
@@ -148,8 +148,8 @@ impl State {
             ),
         );
         for note in &summary.notes {
-            self.log
-                .push(self.now_secs, Level::Warning, format!("{}: {note}", summary.name));
+            self.messages
+                .record(Level::Warning, format!("{}: {note}", summary.name));
         }
         // Saved settings may name classes of another checkpoint; the run would refuse them.
         let mut problems = Vec::new();
@@ -165,7 +165,7 @@ impl State {
             settings.sampling.curves.retain(|curve| known(curve.class()));
         });
         if let Some(problem) = problems.first() {
-            self.log.push(self.now_secs, Level::Warning, problem.to_string());
+            self.messages.record(Level::Warning, problem.to_string());
         }
         self.model = Some(summary);
         self.accept_settings();
@@ -173,13 +173,14 @@ impl State {
 
     fn scene_loaded(&mut self, scene: Scene) {
         self.settle(|pending| matches!(pending, Outstanding::Scene(_)));
-        self.succeeded(Topic::Opening);
-        let (width, height) = scene.original_size_px;
-        self.log.push(
-            self.now_secs,
-            Level::Info,
-            format!("Photo loaded: {}, {width} × {height} px", scene.name()),
-        );
+        self.messages.succeeded(Topic::Opening);
+        let fit = scene.fit_in_words();
+        self.messages
+            .record(Level::Info, format!("Photo loaded: {}, {fit}", scene.name()));
+        if scene.is_enlarged() {
+            let message = format!("{} is small: {fit}. A smaller size keeps its pixels.", scene.name());
+            self.messages.notify(Level::Info, message, None);
+        }
         if let Some(path) = &scene.path {
             remember(&mut self.recent, path);
         }
@@ -190,7 +191,7 @@ impl State {
             // Steps of another photo beside this one would be read as a comparison.
             self.clear_results();
             self.forget_seed_images();
-            self.settings_changed();
+            self.rerun_when_rested();
         }
     }
 
@@ -206,10 +207,11 @@ impl State {
     }
 
     fn finished(&mut self, run: RunId, elapsed_secs: f32) {
-        if self.active.as_ref().is_none_or(|active| active.run != run) {
+        if self.runs.get(run).is_none() {
             return;
         }
         let requests: Vec<LaneRequest> = self
+            .runs
             .active
             .as_ref()
             .map(|active| active.lanes.clone())
@@ -234,7 +236,7 @@ impl State {
                 result.elapsed_secs = Some(elapsed_secs);
             }
         }
-        self.active = None;
+        self.runs.active = None;
         self.log_finished(&requests, elapsed_secs);
     }
 
@@ -249,8 +251,7 @@ impl State {
         let (seed, steps) = lanes
             .first()
             .map_or((0, 0), |lane| (lane.request.sampling.seed, lane.request.sampling.steps));
-        self.log.push(
-            self.now_secs,
+        self.messages.record(
             Level::Success,
             format!(
                 "Mix finished: {}, seed {seed}, {steps} steps in {elapsed_secs:.1} s",
@@ -261,19 +262,15 @@ impl State {
 
     fn cancelled(&mut self, run: RunId, reason: CancelReason, steps_done: usize) {
         if self.formation_ended(Some(run)) {
-            self.log.push(
-                self.now_secs,
-                Level::Info,
-                format!("Measurement stopped after {steps_done} steps"),
-            );
+            self.messages
+                .record(Level::Info, format!("Measurement stopped after {steps_done} steps"));
             return;
         }
-        let Some(active) = self.active.take_if(|active| active.run == run) else {
+        let Some(active) = self.runs.end(run) else {
             return;
         };
         if reason == CancelReason::User {
-            self.log.push(
-                self.now_secs,
+            self.messages.record(
                 Level::Info,
                 format!("Stopped after {steps_done} of {} steps", active.steps()),
             );
@@ -289,20 +286,21 @@ impl State {
             }
             match failed {
                 Some(Outstanding::Scene(_)) => {
-                    self.problem(
+                    self.messages.problem(
                         Topic::Opening,
                         message,
                         Some((Command::OpenPhoto, "Open another photo")),
                     );
                 }
-                _ => self.problem(Topic::Saving, message, None),
+                _ => self.messages.problem(Topic::Saving, message, None),
             }
             return;
         };
         if self.formation_ended(Some(run)) {
-            self.notify(Level::Error, message, None);
-        } else if self.active.take_if(|active| active.run == run).is_some() {
-            self.notify(Level::Error, message, Some((Command::Mix, "Mix again")));
+            self.messages.notify(Level::Error, message, None);
+        } else if self.runs.end(run).is_some() {
+            self.messages
+                .notify(Level::Error, message, Some((Command::Mix, "Mix again")));
         }
     }
 
@@ -310,6 +308,7 @@ impl State {
         self.outstanding.clear();
         self.formation_ended(None);
         let was_running = self
+            .runs
             .active
             .take_if(|active| run.is_none_or(|run| active.run == run))
             .is_some();
@@ -318,7 +317,7 @@ impl State {
         } else {
             "The engine failed"
         };
-        self.notify(
+        self.messages.notify(
             Level::Error,
             format!("{what} ({message}). It was restarted and your settings are kept."),
             Some((Command::Mix, "Mix again")),
@@ -328,11 +327,12 @@ impl State {
     /// A model that can't be loaded leaves none: the one before made room for it.
     fn model_failed(&mut self, message: String) {
         self.model = None;
-        let action = match self.settings.model.path {
-            Some(_) => (Command::LoadBundledModel, "Load the bundled model"),
-            None => (Command::Show(panes::model::PANE), "Choose a model"),
+        let action = if self.settings.model == ModelSettings::default() {
+            (Command::Show(panes::model::PANE), "Choose a model")
+        } else {
+            (Command::LoadBundledModel, "Load the bundled model")
         };
-        self.problem(Topic::Model, message, Some(action));
+        self.messages.problem(Topic::Model, message, Some(action));
     }
 
     fn settle(&mut self, matches: impl Fn(&Outstanding) -> bool) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mdsd3_engine::bundled::PHOTO_EXTENSIONS;
-use mdsd3_engine::chores::{Chore, ChoreEvent, FileKind, NamedImage};
+use mdsd3_engine::chores::{Chore, ChoreEvent, FileKind, StepImage};
 use mdsd3_engine::protocol::{Request, StepView};
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::RunSettings;
@@ -42,15 +42,20 @@ impl State {
     /// Opens files that came together. Of several photos the first is shown, and all are offered to the queue.
     pub fn open_files(&mut self, paths: Vec<PathBuf>) {
         let (photos, others): (Vec<PathBuf>, Vec<PathBuf>) = paths.into_iter().partition(|path| is_photo(path));
-        others.into_iter().for_each(|path| self.open_file(path));
+        for path in others {
+            self.open_file(path);
+        }
         if let [first, _, ..] = &photos[..] {
             let (name, count) = (super::file_name(Some(first)), photos.len());
             let message = format!("{name} is opened, the first of {count} photos; the queue can make the mix of all");
             self.open_file(first.clone());
             self.queue.offered = photos;
-            self.notify(Level::Info, message, Some((Command::QueueOffered, "Queue all")));
+            self.messages
+                .notify(Level::Info, message, Some((Command::QueueOffered, "Queue all")));
         } else {
-            photos.into_iter().for_each(|path| self.open_file(path));
+            for path in photos {
+                self.open_file(path);
+            }
         }
     }
 
@@ -62,7 +67,7 @@ impl State {
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) = lines.map(typed_path).partition(|path| path.exists());
         if there.is_empty() {
-            self.notify(
+            self.messages.notify(
                 Level::Warning,
                 "The clipboard holds text that is not the path of a file: copy an image, or a file's path",
                 Some((Command::OpenPath, "Type a path")),
@@ -73,7 +78,7 @@ impl State {
                 missing.len(),
                 first.display()
             );
-            self.notify(Level::Warning, message, None);
+            self.messages.notify(Level::Warning, message, None);
         }
         self.open_files(there);
     }
@@ -85,18 +90,24 @@ impl State {
 
     /// Writes the images of all steps of the shown lane into `folder`.
     pub fn save_steps(&mut self, folder: PathBuf) {
-        let images = self.lane().map(step_images).unwrap_or_default();
-        if images.is_empty() {
+        let made = self
+            .lane()
+            .map(|lane| (step_images(lane), Box::new(lane.request.clone())));
+        let Some((images, request)) = made.filter(|(images, _)| !images.is_empty()) else {
             let message = "There are no steps to save yet: press Mix and wait for the first one";
-            self.notify(Level::Warning, message, None);
+            self.messages.notify(Level::Warning, message, None);
             return;
-        }
+        };
         self.writing = Some(Writing {
             done: 0,
             total: images.len(),
             since_secs: self.now_secs,
         });
-        self.send_chore(Chore::WriteImages { folder, images });
+        self.send_chore(Chore::WriteSteps {
+            folder,
+            images,
+            request,
+        });
     }
 
     /// Stops the writing of files that is going on.
@@ -117,7 +128,7 @@ impl State {
                     let name = super::file_name(Some(&image));
                     let message =
                         format!("{name} was made by another version of this model; a mix will differ from it");
-                    self.notify(
+                    self.messages.notify(
                         Level::Warning,
                         message,
                         Some((Command::Show(panes::model::PANE), "Show the model")),
@@ -140,7 +151,7 @@ impl State {
                     Some(_) => Topic::Saving,
                     None => Topic::Opening,
                 };
-                self.problem(topic, message, None);
+                self.messages.problem(topic, message, None);
             }
         }
     }
@@ -175,10 +186,13 @@ impl State {
         let (level, message) = if cancelled {
             (Level::Warning, format!("Stopped after {count} images in {folder}"))
         } else {
-            self.succeeded(Topic::Saving);
-            (Level::Success, format!("Saved {count} images in {folder}"))
+            self.messages.succeeded(Topic::Saving);
+            (
+                Level::Success,
+                format!("Saved {count} images in {folder}, with their table and settings"),
+            )
         };
-        self.notify(level, message, None);
+        self.messages.notify(level, message, None);
     }
 
     /// Sets everything as it was when an image was made. The model stays when the image's is not there any more.
@@ -193,7 +207,7 @@ impl State {
                 path.display(),
                 missing.display()
             );
-            self.notify(
+            self.messages.notify(
                 Level::Warning,
                 message,
                 Some((Command::Show(panes::model::PANE), "Choose a model")),
@@ -207,7 +221,8 @@ impl State {
                 "The photo {} is not there any more; the one shown is used",
                 missing.display()
             );
-            self.notify(Level::Warning, message, Some((Command::OpenPhoto, "Find the photo")));
+            self.messages
+                .notify(Level::Warning, message, Some((Command::OpenPhoto, "Find the photo")));
             request.scene.path.clone_from(&self.settings.scene.path);
         }
         self.seed_locked = true;
@@ -220,7 +235,7 @@ impl State {
         }
         self.replace_settings(request);
         let name = super::file_name(Some(path));
-        self.notify(
+        self.messages.notify(
             Level::Success,
             format!("Settings restored from {name}"),
             Some((Command::Mix, "Mix")),
@@ -232,35 +247,34 @@ impl State {
     }
 }
 
-/// Every decoded image of a lane under a name that sorts in the order of steps.
-fn step_images(lane: &Lane) -> Vec<NamedImage> {
+/// Every decoded image of a lane under a name that sorts in the order of steps, which count from 1 as in the timeline.
+fn step_images(lane: &Lane) -> Vec<StepImage> {
     let steps = lane.steps();
     let digits = steps.to_string().len().max(2);
-    let mut images = Vec::new();
-    for step in 0..=steps {
-        for (view, what) in [(StepView::X0Hat, "x0_hat"), (StepView::XT, "x_t")] {
-            let is_result = step == steps;
-            if is_result && view == StepView::XT {
-                continue;
-            }
-            let Some(frame) = lane.frame(step, view) else {
-                continue;
-            };
-            let what = if is_result { "result" } else { what };
-            images.push(NamedImage {
+    let images = (0..=steps).flat_map(|index| {
+        let views: &[(StepView, &'static str)] = if index == steps {
+            &[(StepView::X0Hat, "result")]
+        } else {
+            &[(StepView::X0Hat, "x0_hat"), (StepView::XT, "x_t")]
+        };
+        let step = (index + 1).min(steps);
+        views.iter().filter_map(move |&(view, what)| {
+            let frame = lane.frame(index, view)?;
+            Some(StepImage {
                 name: format!("step-{step:0digits$}-{what}.png"),
                 image: frame.image.clone(),
                 words: format!(
-                    "Step {} of {steps}, sigma {:.4}, {what}\nMix: {}, Seed: {}",
-                    (step + 1).min(steps),
-                    frame.sigma,
-                    lane.request.sampling.mix,
-                    lane.request.sampling.seed
+                    "Step {step} of {steps}, sigma {:.4}, {what}\nMix: {}, Seed: {}",
+                    frame.sigma, lane.request.sampling.mix, lane.request.sampling.seed
                 ),
-            });
-        }
-    }
-    images
+                step,
+                view: what,
+                sigma: frame.sigma,
+                step_secs: lane.secs_of(index),
+            })
+        })
+    });
+    images.collect()
 }
 
 /// Whether a name is that of a photo.

@@ -90,11 +90,10 @@ impl State {
             AnalyzeRequest::of_run(&run_request, self.formation.seeds),
         ) {
             (None, Ok(request)) => Box::new(request),
-            (Some(blocker), _) => return self.notify(Level::Warning, blocker, None),
-            (None, Err(error)) => return self.notify(Level::Warning, error.one_line(), None),
+            (Some(blocker), _) => return self.messages.notify(Level::Warning, blocker, None),
+            (None, Err(error)) => return self.messages.notify(Level::Warning, error.one_line(), None),
         };
-        let run = self.next_run;
-        self.next_run += 1;
+        let run = self.runs.new_number();
         self.formation.active = Some(ActiveStudy {
             run,
             request: run_request,
@@ -133,7 +132,7 @@ impl State {
             return;
         };
         for finding in &formation.findings {
-            self.log.push(self.now_secs, Level::Info, finding.clone());
+            self.messages.record(Level::Info, finding.clone());
         }
         self.formation.result = Some((active.request, formation));
     }
@@ -190,7 +189,7 @@ mod tests {
             reason: CancelReason::User,
             steps_done: 5,
         });
-        assert!(state.formation.active.is_none() && state.notices.is_empty());
+        assert!(state.formation.active.is_none() && state.messages.notices.is_empty());
     }
 
     #[test]

@@ -29,21 +29,20 @@ impl State {
 
     /// Gives a head a ratio of its own; `None` lets it follow its class.
     pub fn set_head(&mut self, head: usize, ratio: Option<f32>) {
-        let single = &mut self.settings.sampling.head_ratios;
-        single.retain(|one| one.head() != head);
-        if let Some(ratio) = ratio {
-            match HeadRatio::new(head, ratio) {
-                Ok(one) => single.push(one),
-                Err(error) => self.log.push(self.now_secs, Level::Warning, error.to_string()),
-            }
-            self.settings.sampling.head_ratios.sort_by_key(|one| one.head());
-        }
-        self.settings_changed();
+        let one = match ratio.map(|ratio| HeadRatio::new(head, ratio)).transpose() {
+            Ok(one) => one,
+            Err(error) => return self.messages.record(Level::Warning, error.to_string()),
+        };
+        self.edit(|settings| {
+            let single = &mut settings.sampling.head_ratios;
+            single.retain(|one| one.head() != head);
+            single.extend(one);
+            single.sort_by_key(|one| one.head());
+        });
     }
 
     /// Lets every head follow its class.
     pub fn release_heads(&mut self) {
-        self.settings.sampling.head_ratios.clear();
-        self.settings_changed();
+        self.edit(|settings| settings.sampling.head_ratios.clear());
     }
 }

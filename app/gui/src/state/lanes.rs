@@ -250,7 +250,7 @@ impl State {
     pub(super) fn clear_results(&mut self) {
         self.lanes.clean = None;
         self.lanes.slots.iter_mut().for_each(|slot| slot.result = None);
-        self.cursor = Cursor::Newest;
+        self.shown.cursor = Cursor::Newest;
     }
 
     /// What lanes without their own settings share.

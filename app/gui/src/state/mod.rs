@@ -19,28 +19,31 @@ mod playback;
 pub mod presets;
 mod queries;
 pub mod queue;
+mod runs;
+mod scene;
 pub mod seeds;
 #[cfg(test)]
 mod tests;
 pub mod training;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use mdsd3_engine::protocol::{CancelReason, Request, StepView};
+use mdsd3_engine::protocol::{CancelReason, Request};
 use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::training::TrainingRequest;
-use mdsd3_words::image::{Rgba8, SpectrumFrame};
-use mdsd3_words::lane::RunId;
 use mdsd3_words::{ModelSummary, RenderRequest};
 
-use crate::lane::Cursor;
-use crate::notice::{Level, Log, Notice};
+use crate::notice::Messages;
+pub use crate::notice::sentence_case;
 use crate::panes::PaneId;
-use crate::run::ActiveRun;
 pub use files::typed_path;
 pub use queries::Activity;
+
+pub use playback::{Shown, ViewChoice};
+pub use runs::Runs;
+pub use scene::{Scene, file_name};
 
 pub use lanes::{CLEAN_LANE, Document, LanePreset, LaneSetup, LaneSlot, Lanes};
 
@@ -67,26 +70,6 @@ pub enum Effect {
     Show(PaneId),
 }
 
-/// The photo as the model sees it.
-#[derive(Debug, Clone)]
-pub struct Scene {
-    /// Its path; `None` for the demo photo.
-    pub path: Option<PathBuf>,
-    /// The fitted image.
-    pub image: Rgba8,
-    /// Its spectrum.
-    pub spectrum: SpectrumFrame,
-    /// Width and height before fitting, in pixels.
-    pub original_size_px: (u32, u32),
-}
-
-impl Scene {
-    /// The file's name, or "Demo photo".
-    pub fn name(&self) -> String {
-        file_name(self.path.as_deref())
-    }
-}
-
 /// A request whose answer is outstanding; answers come in the order of the requests.
 #[derive(Debug, Clone, PartialEq)]
 enum Outstanding {
@@ -98,29 +81,25 @@ enum Outstanding {
 /// Everything the studio knows.
 #[derive(Debug, Default)]
 pub struct State {
-    /// What the sliders edit: the settings that the lanes share, or the selected lane's own.
-    pub settings: RenderRequest,
+    /// What [`Self::edit`] edits: the settings that the lanes share, or the selected lane's own.
+    settings: RenderRequest,
     /// Whether Mix keeps the seed (else each Mix draws another).
     pub seed_locked: bool,
     /// The loaded model.
     pub model: Option<ModelSummary>,
     /// The loaded photo.
     pub scene: Option<Scene>,
-    /// The run that is going on.
-    pub active: Option<ActiveRun>,
+    /// The run that is going on, and what replaces it.
+    pub runs: Runs,
     lanes: Lanes,
     /// The measurement of when classes form.
     pub formation: formation::FormationStudy,
-    /// Which step is shown, counted in the lead lane.
-    pub cursor: Cursor,
-    /// Which image of a step is shown.
-    pub view: ViewChoice,
+    /// What is shown of the steps.
+    pub shown: Shown,
     /// Datasets that are made in the background.
     pub queue: queue::QueueDesk,
-    /// Messages over the viewport, oldest first.
-    pub notices: Vec<Notice>,
-    /// All messages.
-    pub log: Log,
+    /// What is said to the user.
+    pub messages: Messages,
     /// Photos opened lately, newest first.
     pub recent: Vec<PathBuf>,
     /// The user's presets.
@@ -134,41 +113,9 @@ pub struct State {
     seeds: seeds::SeedStrip,
     history: history::History,
     outstanding: VecDeque<Outstanding>,
-    next_run: RunId,
     seed_stream: u64,
-    rerun_at_secs: Option<f64>,
     now_secs: f64,
-    /// When the next step is to be shown, while they are being played.
-    next_step_at_secs: Option<f64>,
     effects: Vec<Effect>,
-}
-
-/// [`StepView`] with a default: the prediction, which shows the degradation from the first step on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ViewChoice {
-    /// The clean-data prediction.
-    #[default]
-    Prediction,
-    /// The noisy latents, decoded.
-    Noisy,
-}
-
-impl ViewChoice {
-    /// As the engine names it.
-    pub fn step_view(self) -> StepView {
-        match self {
-            Self::Prediction => StepView::X0Hat,
-            Self::Noisy => StepView::XT,
-        }
-    }
-
-    /// As the design names it.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Prediction => "x̂0",
-            Self::Noisy => "x_t",
-        }
-    }
 }
 
 impl State {
@@ -199,15 +146,14 @@ impl State {
     pub fn tick(&mut self, now_secs: f64) {
         self.now_secs = now_secs;
         self.training.tick(now_secs);
-        self.notices.retain(|notice| !notice.is_over(now_secs));
+        self.messages.tick(now_secs);
         self.play_on();
-        if self.active.is_some() {
+        if self.runs.active.is_some() {
             return;
         }
-        if self.rerun_at_secs.is_some_and(|at| at <= now_secs) {
-            self.rerun_at_secs = None;
+        if self.runs.is_due(now_secs) {
             self.start_run();
-        } else if self.rerun_at_secs.is_none() {
+        } else if !self.runs.is_busy() {
             self.start_missing_clean();
         }
         self.next_of_strip();
@@ -215,48 +161,13 @@ impl State {
 
     /// How long until [`Self::tick`] has something to do without a new event.
     pub fn wake_after(&self) -> Option<Duration> {
-        let wait = self
-            .rerun_at_secs
-            .filter(|_| self.active.is_none())
-            .map(|at| (at - self.now_secs).max(0.0));
-        let expiry = self
-            .notices
-            .iter()
-            .any(|notice| notice.level < Level::Warning)
-            .then_some(1.0);
-        let play = self.next_step_at_secs.map(|at| (at - self.now_secs).max(0.0));
-        wait.into_iter()
-            .chain(expiry)
-            .chain(play)
+        self.runs
+            .wake_after_secs(self.now_secs)
+            .into_iter()
+            .chain(self.messages.wake_after_secs())
+            .chain(self.shown.wake_after_secs(self.now_secs))
             .chain(self.history.wake_after_secs(self.now_secs))
             .min_by(f64::total_cmp)
             .map(Duration::from_secs_f64)
-    }
-}
-
-/// The last part of a path, or what the demo photo is called.
-pub fn file_name(path: Option<&Path>) -> String {
-    path.map_or_else(
-        || "Demo photo".to_owned(),
-        |path| {
-            path.file_name()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy()
-                .into_owned()
-        },
-    )
-}
-
-/// A message as a sentence: engine messages begin in lower case, since the command line puts "error:" before them. A first
-/// word that is a file or a setting keeps its spelling.
-pub fn sentence_case(message: &str) -> String {
-    let is_word = message
-        .split(' ')
-        .next()
-        .is_some_and(|word| word.chars().all(|letter| letter.is_ascii_lowercase()));
-    let mut letters = message.chars();
-    match letters.next() {
-        Some(first) if is_word => first.to_ascii_uppercase().to_string() + letters.as_str(),
-        _ => message.to_owned(),
     }
 }

@@ -172,8 +172,8 @@ impl State {
         self.model = None;
         self.desk.loading = None;
         self.outstanding.push_back(Outstanding::Model);
-        self.log
-            .push(self.now_secs, Level::Info, format!("Loading {}", model_name(&key)));
+        self.messages
+            .record(Level::Info, format!("Loading {}", model_name(&key)));
         self.effects
             .push(Effect::Send(Request::LoadModel { key: Box::new(key) }));
     }
@@ -243,7 +243,11 @@ fn memory_row<'a>(rows: &'a [MemoryReport], dtype: &str, size_px: u32) -> Option
 
 #[cfg(test)]
 mod tests {
+    use mdsd3_engine::protocol::Event;
+    use mdsd3_words::{ModelSummary, RenderRequest};
+
     use super::*;
+    use crate::commands::Command;
 
     #[test]
     fn a_draft_and_the_model_it_describes_agree() {
@@ -274,5 +278,35 @@ mod tests {
         assert_eq!(memory_row(&rows, "f32", 900).map(|row| row.size_px), Some(1024));
         assert_eq!(memory_row(&rows, "bf16", 900).map(|row| row.size_px), Some(512));
         assert_eq!(memory_row(&rows, "f16", 900), None);
+    }
+
+    #[test]
+    fn after_a_failure_the_bundled_model_is_the_way_out() {
+        let model = ModelSettings {
+            path: Some("sd3".into()),
+            device: "cuda:0".to_owned(),
+            dtype: "bf16".to_owned(),
+            ..ModelSettings::default()
+        };
+        let mut state = State::new(RenderRequest {
+            model,
+            ..RenderRequest::default()
+        });
+        state.take_effects();
+        let message = "no device cuda:0".to_owned();
+        state.apply(Event::Failed { run: None, message });
+        assert_eq!(state.messages.notices[0].action, Some(Command::LoadBundledModel));
+        state.load_bundled_model();
+        let loaded = state.take_effects().into_iter().find_map(|effect| match effect {
+            Effect::Send(Request::LoadModel { key }) => Some(*key),
+            _ => None,
+        });
+        assert_eq!(
+            loaded,
+            Some(ModelSettings::default()),
+            "and on a device that is always there"
+        );
+        state.apply(Event::ModelLoaded(ModelSummary::default()));
+        assert!(state.messages.notices.is_empty(), "what failed is made up for");
     }
 }

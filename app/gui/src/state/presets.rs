@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mdsd3_words::settings::{Key, Settings};
-use mdsd3_words::{Mix, Sampling};
+use mdsd3_words::{Mix, RatioCurve, RenderRequest, Sampling};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -121,18 +121,17 @@ impl State {
     pub fn apply_mix_preset(&mut self, preset: &Preset) {
         let classes = self.classes().to_vec();
         let heads = self.model.as_ref().map_or(0, |model| model.heads);
-        let before = self.settings.sampling.mix.clone();
-        let sampling = &mut self.settings.sampling;
-        sampling.take(&preset.sampling, &is_set);
-        sampling.mix = before;
-        sampling
-            .curves
-            .retain(|curve| classes.iter().any(|class| class == curve.class()));
-        sampling.head_ratios.retain(|one| one.head() < heads);
+        self.edit(|RenderRequest { sampling, .. }| {
+            let before = sampling.mix.clone();
+            sampling.take(&preset.sampling, &is_set);
+            sampling.mix = before;
+            let is_known = |curve: &RatioCurve| classes.iter().any(|class| class == curve.class());
+            sampling.curves.retain(is_known);
+            sampling.head_ratios.retain(|one| one.head() < heads);
+        });
         for class in &classes {
             self.set_ratio(class, preset.sampling.mix.ratio(class));
         }
-        self.settings_changed();
     }
 
     /// Keeps the settings under a name; a preset of that name is replaced.
@@ -154,8 +153,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use mdsd3_words::RenderRequest;
-
     use super::*;
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Activity {
 impl State {
     /// The work that is going on: a run, files being written, or a model being read.
     pub fn activity(&self) -> Option<Activity> {
-        if let Some(active) = &self.active {
+        if let Some(active) = &self.runs.active {
             let strip = match self.seeds_to_do() {
                 0 => String::new(),
                 seeds => format!(" · {seeds} seeds to go"),
@@ -58,12 +58,12 @@ impl State {
     /// The step that is shown, counted in the lead lane.
     pub fn shown_step(&self) -> Option<usize> {
         let lane = self.lead()?;
-        lane.step_at(self.cursor)
+        lane.step_at(self.shown.cursor)
     }
 
     /// The step of `lane` that is shown beside the lead's: the same one, or that of the nearest noise level.
     pub fn step_of(&self, lane: &Lane) -> Option<usize> {
-        match self.cursor {
+        match self.shown.cursor {
             Cursor::Newest => lane.newest(),
             Cursor::At(step) => Some(self.step_beside(lane, step)),
         }
@@ -85,7 +85,7 @@ impl State {
 
     /// The decoded step of a lane that is shown.
     pub fn frame_of<'a>(&self, lane: &'a Lane) -> Option<&'a StepFrame> {
-        lane.frame(self.step_of(lane)?, self.view.step_view())
+        lane.frame(self.step_of(lane)?, self.shown.view.step_view())
     }
 
     /// The decoded step of the selected lane that is shown.
@@ -154,7 +154,7 @@ impl State {
         } else {
             active.join(",")
         };
-        let progress = self.active.as_ref().map_or_else(String::new, |active| {
+        let progress = self.runs.active.as_ref().map_or_else(String::new, |active| {
             format!("Mixing {}/{} · ", active.steps_done, active.steps())
         });
         format!(
@@ -178,6 +178,6 @@ impl State {
 
     /// Whether a run is going on or about to start again.
     pub fn is_busy(&self) -> bool {
-        self.active.is_some() || self.rerun_at_secs.is_some()
+        self.runs.is_busy()
     }
 }

@@ -138,6 +138,32 @@ impl State {
         self.queue_mix_of(scene_patterns(photo.as_deref(), whole_folder));
     }
 
+    /// What adding would make: "256 pairs of 256 × 256 px per photo, by the network".
+    pub fn next_in_words(&self) -> String {
+        let (form, run) = (&self.queue.form, self.request());
+        let classes = run.sampling.mix.active().count() as u32;
+        let mixes = match form.around {
+            Around::Mix => 1,
+            Around::Grid => (GRID_FACTORS.len() as u64).saturating_pow(classes),
+        };
+        let pairs = mixes.saturating_mul(form.seeds);
+        let pairs = if pairs == 1 {
+            "1 pair".to_owned()
+        } else {
+            format!("{pairs} pairs")
+        };
+        let side = run.scene.size;
+        let per_photo = match form.photos {
+            Photos::This => "",
+            Photos::Folder => " per photo",
+        };
+        let engine = match form.engine {
+            EngineKind::Mdsd3 => "the network",
+            EngineKind::Physical => "formulas",
+        };
+        format!("{pairs} of {side} × {side} px{per_photo}, by {engine}")
+    }
+
     /// Puts the same into the queue for the photos that came together last.
     pub fn queue_offered(&mut self) {
         let photos = std::mem::take(&mut self.queue.offered);
@@ -150,7 +176,7 @@ impl State {
         run.scene.path = None;
         if run.sampling.mix.is_clean() {
             let message = "No class is above 0, so there is nothing to export: raise one in the Mixer";
-            self.notify(Level::Warning, message, None);
+            self.messages.notify(Level::Warning, message, None);
             return;
         }
         run.branch = None;
@@ -209,12 +235,12 @@ impl State {
                 QueueState::Finished => {
                     let pairs = if entry.done == 1 { "pair is" } else { "pairs are" };
                     let message = format!("{name}: {} {pairs} ready", entry.done);
-                    self.notify(Level::Success, message, None);
+                    self.messages.notify(Level::Success, message, None);
                 }
-                QueueState::Failed(reason) => self.notify(Level::Error, format!("{name}: {reason}"), None),
+                QueueState::Failed(reason) => self.messages.notify(Level::Error, format!("{name}: {reason}"), None),
                 QueueState::NoRoom(reason) => {
                     let message = format!("{name} waits for room on the disk, then goes on: {reason}");
-                    self.notify(Level::Warning, message, None);
+                    self.messages.notify(Level::Warning, message, None);
                 }
                 _ => {}
             }
@@ -275,10 +301,18 @@ mod tests {
             panic!("{effects:?}");
         };
         assert_eq!((grid.factors.len(), root.as_path()), (4, Path::new("/data/sets")));
+        assert_eq!(state.next_in_words(), "4 pairs of 256 × 256 px, by the network");
+        state.settings.sampling.mix = "rain=0.8,haze=0.5".parse().expect("a mix");
+        state.queue.form.seeds = 3;
+        state.queue.form.photos = Photos::Folder;
+        assert_eq!(
+            state.next_in_words(),
+            "48 pairs of 256 × 256 px per photo, by the network"
+        );
         assert!(grid.scenes.is_empty(), "the demo photo is written by the engine");
         state.settings.sampling.mix = "rain=0".parse().expect("a mix");
         state.queue_mix();
-        assert!(state.take_effects().is_empty() && state.notices[0].message.contains("Mixer"));
+        assert!(state.take_effects().is_empty() && state.messages.notices[0].message.contains("Mixer"));
     }
 
     #[test]
@@ -287,12 +321,13 @@ mod tests {
         for _ in 0..2 {
             state.apply_queue(vec![entry(QueueState::Failed("the photo is gone".to_owned()))]);
         }
-        assert_eq!(state.notices.len(), 1);
+        assert_eq!(state.messages.notices.len(), 1);
         assert_eq!(state.queue.unfinished().len(), 1);
         state.apply_queue(vec![entry(QueueState::Finished)]);
         assert!(state.queue.unfinished().is_empty());
         assert!(
             state
+                .messages
                 .notices
                 .iter()
                 .any(|notice| notice.message.contains("4 pairs are ready"))

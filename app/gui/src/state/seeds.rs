@@ -63,10 +63,7 @@ impl State {
     /// Uses a seed of the strip.
     pub fn choose_seed(&mut self, seed: u64) {
         self.abandon_strip();
-        if self.settings.sampling.seed != seed {
-            self.settings.sampling.seed = seed;
-            self.settings_changed();
-        }
+        self.edit(|settings| settings.sampling.seed = seed);
     }
 
     /// Renders every seed of the strip that has no image of the present settings.
@@ -109,7 +106,7 @@ impl State {
                 self.settings.sampling.seed = seed;
                 self.accept_settings();
                 self.start_run();
-                if self.active.is_none() {
+                if self.runs.active.is_none() {
                     self.end_strip();
                 }
             }

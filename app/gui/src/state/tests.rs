@@ -1,13 +1,17 @@
 //! The state's behaviour, event by event.
 
-use mdsd3_engine::protocol::{Event, LaneBatch, StepFrame};
+use mdsd3_engine::protocol::{Event, LaneBatch, StepFrame, StepView};
 use mdsd3_words::Sampling;
-use mdsd3_words::lane::LaneId;
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_words::lane::{LaneId, RunId};
 
 mod lanes;
 
 use super::*;
 use crate::commands::Command;
+use crate::lane::Cursor;
+use crate::notice::Level;
+use crate::panes;
 
 fn model(classes: &[&str]) -> ModelSummary {
     ModelSummary {
@@ -113,7 +117,7 @@ pub(super) fn ready() -> State {
 
 fn started(state: &mut State) -> RunId {
     state.mix();
-    let run = state.active.as_ref().expect("a run is active").run;
+    let run = state.runs.active.as_ref().expect("a run is active").run;
     state.apply(Event::Started {
         run,
         batches: vec![batch(&[FIRST], 0)],
@@ -197,7 +201,7 @@ fn a_run_goes_from_mix_to_its_result() {
 fn stop_cancels_once_and_forgets_a_waiting_rerun() {
     let mut state = ready();
     let run = started(&mut state);
-    state.settings_changed();
+    state.edit(|settings| settings.sampling.seed += 1);
     state.stop();
     let cancels = state.take_effects();
     assert!(matches!(
@@ -222,7 +226,7 @@ fn settings_must_rest_before_a_superseded_run_starts_again() {
     let mut state = ready();
     let run = started(&mut state);
     state.tick(1.0);
-    state.settings_changed();
+    state.edit(|settings| settings.sampling.seed += 1);
     state.apply(Event::Cancelled {
         run,
         reason: CancelReason::Superseded,
@@ -230,7 +234,7 @@ fn settings_must_rest_before_a_superseded_run_starts_again() {
     });
     state.tick(1.1);
     assert!(sent_runs(&mut state).is_empty(), "the slider has not rested yet");
-    state.settings_changed();
+    state.edit(|settings| settings.sampling.seed += 1);
     state.tick(1.25);
     assert!(sent_runs(&mut state).is_empty(), "it moved again");
     state.tick(1.4);
@@ -240,7 +244,7 @@ fn settings_must_rest_before_a_superseded_run_starts_again() {
 #[test]
 fn a_slider_moved_while_nothing_runs_starts_nothing() {
     let mut state = ready();
-    state.settings_changed();
+    state.edit(|settings| settings.sampling.seed += 1);
     state.tick(10.0);
     assert!(sent_runs(&mut state).is_empty());
 }
@@ -274,11 +278,11 @@ fn scrubbing_stops_the_following_and_the_last_step_resumes_it() {
     state.push_frame(frame(run, 0, StepView::X0Hat));
     state.push_frame(frame(run, 1, StepView::X0Hat));
     state.step_by(-1);
-    assert_eq!(state.cursor, Cursor::At(0));
+    assert_eq!(state.shown.cursor, Cursor::At(0));
     state.push_frame(frame(run, 2, StepView::X0Hat));
     assert_eq!(state.shown_step(), Some(0));
     state.step_by(7);
-    assert_eq!((state.cursor, state.shown_step()), (Cursor::Newest, Some(2)));
+    assert_eq!((state.shown.cursor, state.shown_step()), (Cursor::Newest, Some(2)));
     state.step_by(-9);
     assert_eq!(state.shown_step(), Some(0));
 }
@@ -292,7 +296,7 @@ fn failures_belong_to_the_request_that_failed() {
     });
     assert!(!state.is_loading_model() && state.is_loading_scene());
     assert_eq!(
-        state.notices[0].action,
+        state.messages.notices[0].action,
         Some(Command::Show(panes::model::PANE)),
         "where another can be chosen"
     );
@@ -300,8 +304,8 @@ fn failures_belong_to_the_request_that_failed() {
         run: None,
         message: "photo broken".to_owned(),
     });
-    assert_eq!(state.notices[1].action, Some(Command::OpenPhoto));
-    assert_eq!(state.log.unread_errors(), 2);
+    assert_eq!(state.messages.notices[1].action, Some(Command::OpenPhoto));
+    assert_eq!(state.messages.log.unread_errors(), 2);
 }
 
 #[test]
@@ -313,9 +317,9 @@ fn a_failed_run_offers_to_mix_again() {
         message: "out of memory".to_owned(),
     });
     assert!(!state.is_busy());
-    assert_eq!(state.notices[0].action, Some(Command::Mix));
+    assert_eq!(state.messages.notices[0].action, Some(Command::Mix));
     state.mix();
-    assert!(state.notices.is_empty(), "the next run answers the message");
+    assert!(state.messages.notices.is_empty(), "the next run answers the message");
 }
 
 #[test]
@@ -327,29 +331,7 @@ fn a_restarted_worker_is_said_and_nothing_waits_for_it() {
         message: "index out of bounds".to_owned(),
     });
     assert!(!state.is_busy() && !state.is_loading_scene());
-    assert!(state.notices[0].message.contains("index out of bounds"));
-}
-
-#[test]
-fn messages_go_by_themselves_unless_they_are_errors() {
-    let mut state = ready();
-    state.tick(1.0);
-    state.notify(Level::Success, "Saved", None);
-    state.notify(Level::Error, "Broken", None);
-    state.tick(20.0);
-    assert_eq!(state.notices.len(), 1);
-    state.dismiss(0);
-    state.dismiss(7);
-    assert!(state.notices.is_empty());
-}
-
-#[test]
-fn the_same_message_is_shown_once_and_never_more_than_three() {
-    let mut state = ready();
-    for index in 0..10 {
-        state.notify(Level::Error, format!("Problem {}", index % 5), None);
-    }
-    assert_eq!(state.notices.len(), 3);
+    assert!(state.messages.notices[0].message.contains("index out of bounds"));
 }
 
 #[test]
@@ -369,7 +351,7 @@ fn saving_needs_a_result() {
     let mut state = ready();
     state.save_result("x.png".into());
     assert!(state.take_effects().is_empty());
-    assert_eq!(state.notices[0].level, Level::Warning);
+    assert_eq!(state.messages.notices[0].level, Level::Warning);
 }
 
 #[test]
@@ -398,9 +380,20 @@ fn seeds_differ_and_can_be_read_out() {
 }
 
 #[test]
-fn messages_begin_with_a_capital_unless_they_begin_with_a_name() {
-    assert_eq!(sentence_case("the model is missing"), "The model is missing");
-    assert_eq!(sentence_case("photo.png: no such file"), "photo.png: no such file");
-    assert_eq!(sentence_case("x: too small"), "x: too small");
-    assert_eq!(sentence_case(""), "");
+fn a_success_takes_off_what_failed_before() {
+    let mut state = ready();
+    state.open_scene(Some("gone.png".into()));
+    let message = "gone.png: no such file".to_owned();
+    state.apply(Event::Failed { run: None, message });
+    state.messages.notify(Level::Error, "Something else", None);
+    assert_eq!(state.messages.notices.len(), 2);
+    state.open_scene(Some("b.png".into()));
+    state.apply(scene(Some("b.png")));
+    let left: Vec<&str> = state
+        .messages
+        .notices
+        .iter()
+        .map(|notice| notice.message.as_str())
+        .collect();
+    assert_eq!(left, ["Something else"]);
 }

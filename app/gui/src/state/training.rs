@@ -4,8 +4,8 @@ mod pace;
 
 use std::path::PathBuf;
 
-use mdsd3_words::ModelSettings;
 use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
+use mdsd3_words::ModelSettings;
 use mdsd3_words::image::Rgba8;
 
 use super::sentence_case;

@@ -166,7 +166,7 @@ fn needs_arrows_alone(ui: &Ui, response: &Response) {
 
 /// Whether the control with the keyboard uses arrows alone.
 pub fn has_arrows_control(ctx: &Context) -> bool {
-    let focused = ctx.memory(|memory| memory.focused());
+    let focused = ctx.memory(egui::Memory::focused);
     focused.is_some() && focused == ctx.data(|data| data.get_temp(arrows_control()))
 }
 

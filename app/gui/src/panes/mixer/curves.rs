@@ -33,7 +33,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     if classes.is_empty() {
         return;
     }
-    let note = match studio.state.settings.sampling.curves.len() {
+    let note = match studio.state.settings().sampling.curves.len() {
         0 => "constant".to_owned(),
         1 => "1 curve".to_owned(),
         count => format!("{count} curves"),
@@ -52,7 +52,7 @@ fn editor(ui: &mut Ui, studio: &mut PaneContext<'_>, classes: &[String]) {
     studio.looking.curve_of = chosen;
     plot(ui, studio, chosen, classes);
     shapes(ui, studio, &classes[chosen]);
-    if !studio.state.settings.sampling.curves.is_empty()
+    if !studio.state.settings().sampling.curves.is_empty()
         && text_button(ui, "All constant", Command::ClearCurves.label()).clicked()
     {
         studio.commands.push(Command::ClearCurves);

@@ -17,7 +17,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     if heads == 0 || studio.state.classes().is_empty() {
         return;
     }
-    let note = match studio.state.settings.sampling.head_ratios.len() {
+    let note = match studio.state.settings().sampling.head_ratios.len() {
         0 => "follow their class".to_owned(),
         count => format!("{count} of {heads} set"),
     };
@@ -32,7 +32,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 );
             }
         }
-        let any_single = !studio.state.settings.sampling.head_ratios.is_empty();
+        let any_single = !studio.state.settings().sampling.head_ratios.is_empty();
         if any_single && text_button(ui, "All follow their class", Command::ReleaseHeads.label()).clicked() {
             studio.commands.push(Command::ReleaseHeads);
         }

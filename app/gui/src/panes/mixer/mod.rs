@@ -8,7 +8,7 @@ mod ratios;
 mod seeds;
 
 use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
-use mdsd3_words::{Sampler, SamplerAid};
+use mdsd3_words::{RenderRequest, Sampler, SamplerAid};
 
 use super::{Pane, PaneContext, PaneId, Place};
 use crate::run::duration_text;
@@ -62,9 +62,9 @@ fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     section(ui, "Sampling");
-    let settings = &mut studio.state.settings;
-    let (mut steps, mut guidance) = (settings.sampling.steps as f64, f64::from(settings.sampling.guidance));
-    let mut changed = LabelledSlider {
+    let before = &studio.state.settings().sampling;
+    let (mut steps, mut guidance) = (before.steps as f64, f64::from(before.guidance));
+    LabelledSlider {
         label: "Steps",
         name: "steps",
         help: "Denoising steps; more are slower and finer",
@@ -74,7 +74,7 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         mark: None,
     }
     .show(ui, &mut steps);
-    changed |= LabelledSlider {
+    LabelledSlider {
         label: "Guidance",
         name: "guidance",
         help: "How far the mix is pushed away from the clean branch; 1 is not at all",
@@ -84,11 +84,10 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         mark: Some(1.0),
     }
     .show(ui, &mut guidance);
-    (settings.sampling.steps, settings.sampling.guidance) = (steps.round().max(1.0) as usize, guidance as f32);
-    changed |= seeds::row(ui, studio);
-    if changed {
-        studio.state.settings_changed();
-    }
+    studio.state.edit(|RenderRequest { sampling, .. }| {
+        (sampling.steps, sampling.guidance) = (steps.round().max(1.0) as usize, guidance as f32);
+    });
+    seeds::row(ui, studio);
     size(ui, studio);
     prompt(ui, studio);
     sampler(ui, studio);
@@ -100,12 +99,12 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 /// The prompt of a checkpoint with text encoders; empty, the classes' names are taken.
 fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    if studio.state.settings.model.path.is_none() {
+    if studio.state.settings().model.path.is_none() {
         return;
     }
     let active: Vec<&str> = studio
         .state
-        .settings
+        .settings()
         .sampling
         .mix
         .active()
@@ -116,7 +115,7 @@ fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     } else {
         active.join(" ")
     };
-    let mut text = studio.state.settings.sampling.prompt.clone().unwrap_or_default();
+    let mut text = studio.state.settings().sampling.prompt.clone().unwrap_or_default();
     let changed = ui.horizontal(|ui| {
         row_label(ui, "Prompt");
         let edit = TextEdit::singleline(&mut text)
@@ -128,8 +127,8 @@ fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         response.changed()
     });
     if changed.inner {
-        studio.state.settings.sampling.prompt = Some(text).filter(|text| !text.trim().is_empty());
-        studio.state.settings_changed();
+        let prompt = Some(text).filter(|text| !text.trim().is_empty());
+        studio.state.edit(|settings| settings.sampling.prompt = prompt);
     }
 }
 
@@ -142,33 +141,30 @@ fn sampler(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             "Two evaluations per step; follows the flow more closely at the same number of steps",
         ),
     ];
-    let changed = ui.horizontal(|ui| {
+    ui.horizontal(|ui| {
         row_label(ui, "Sampler");
-        segmented(ui, "sampler", &mut studio.state.settings.sampling.sampler, &choices)
+        let edit = |settings: &mut RenderRequest| segmented(ui, "sampler", &mut settings.sampling.sampler, &choices);
+        studio.state.edit(edit);
     });
-    if changed.inner {
-        studio.state.settings_changed();
-    }
 }
 
 fn aid(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let settings = &mut studio.state.settings;
-    let mut average = settings.sampling.sampler_aid == SamplerAid::MovingAverage;
+    let mut average = studio.state.settings().sampling.sampler_aid == SamplerAid::MovingAverage;
     let help =
         "Averages the prediction over steps, each wavelet band by itself (Qian et al. 2024); steadier, a little softer";
     let response = ui.add(Checkbox::new(&mut average, "Moving average of predictions"));
     if response.on_hover_text(help).changed() {
-        settings.sampling.sampler_aid = if average {
+        let aid = if average {
             SamplerAid::MovingAverage
         } else {
             SamplerAid::None
         };
-        studio.state.settings_changed();
+        studio.state.edit(|settings| settings.sampling.sampler_aid = aid);
     }
 }
 
 fn size(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let current = studio.state.settings.scene.size;
+    let current = studio.state.settings().scene.size;
     let fits = |side: u32| {
         studio
             .state
@@ -206,10 +202,10 @@ pub(super) fn row_label(ui: &mut Ui, text: &str) {
 fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let state = &studio.state;
     let is_guided = |guidance: f32| (guidance - 1.0).abs() > 1e-6;
-    let sampler = state.settings.sampling.sampler;
-    let guided = is_guided(state.settings.sampling.guidance);
+    let sampler = state.settings().sampling.sampler;
+    let guided = is_guided(state.settings().sampling.guidance);
     let pace = state.lane().and_then(|lane| {
-        let same_cost = lane.request.scene.size == state.settings.scene.size
+        let same_cost = lane.request.scene.size == state.settings().scene.size
             && is_guided(lane.request.sampling.guidance) == guided
             && lane.request.sampling.sampler == sampler;
         lane.secs_per_step().filter(|_| same_cost)
@@ -222,8 +218,8 @@ fn cost(ui: &mut Ui, studio: &PaneContext<'_>) {
     let text = match pace {
         Some(secs) => format!(
             "{per_step}; about {} for {} steps.",
-            duration_text(secs * state.settings.sampling.steps as f32),
-            state.settings.sampling.steps
+            duration_text(secs * state.settings().sampling.steps as f32),
+            state.settings().sampling.steps
         ),
         None => format!("{per_step}."),
     };

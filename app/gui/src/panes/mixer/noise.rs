@@ -23,26 +23,19 @@ const SNAP: f32 = 0.03;
 /// Draws the section.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     section(ui, "Initial noise");
-    let before = (
-        studio.state.settings.sampling.alpha,
-        studio.state.settings.sampling.beta,
-    );
-    let mut weights = before;
+    let sampling = &studio.state.settings().sampling;
+    let mut weights = (sampling.alpha, sampling.beta);
     ui.horizontal_top(|ui| {
         pad(ui, &mut weights);
         ui.add_space(space::TIGHT);
         ui.vertical(|ui| read_outs(ui, weights));
     });
     sliders(ui, &mut weights);
-    if weights != before {
-        (
-            studio.state.settings.sampling.alpha,
-            studio.state.settings.sampling.beta,
-        ) = weights;
-        studio.state.settings_changed();
-    }
+    studio
+        .state
+        .edit(|RenderRequest { sampling, .. }| (sampling.alpha, sampling.beta) = weights);
     start(ui, studio);
-    caption(ui, what_to_expect(&studio.state.settings));
+    caption(ui, what_to_expect(studio.state.settings()));
 }
 
 fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
@@ -93,14 +86,12 @@ fn what_to_expect(settings: &RenderRequest) -> String {
 
 /// Whether the first step is at the noise's share.
 fn start(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let settings = &mut studio.state.settings;
     let help = "Starts at sigma = alpha / (alpha + beta), from the scene under that much noise, as SDEdit and img2img do. Less \
                 noise keeps more of the scene; the steps are as many and finer";
-    let check = Checkbox::new(&mut settings.sampling.start_at_noise_share, "Start at the noise share");
-    let changed = ui.add(check).on_hover_text(help).changed();
-    if changed {
-        studio.state.settings_changed();
-    }
+    studio.state.edit(|settings| {
+        let check = Checkbox::new(&mut settings.sampling.start_at_noise_share, "Start at the noise share");
+        ui.add(check).on_hover_text(help);
+    });
 }
 
 /// The pad: alpha to the right, beta up; a drag near the line alpha + beta = 1 stays on it.

@@ -11,7 +11,7 @@ use crate::widgets::{LabelledSlider, caption, section_with, text_button};
 
 /// Draws the section.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
-    let any_on = !studio.state.settings.sampling.mix.is_clean();
+    let any_on = !studio.state.settings().sampling.mix.is_clean();
     section_with(ui, "Degradations", |ui| {
         let all_off = ui.add_enabled_ui(any_on, |ui| text_button(ui, "All off", Command::ClearMix.label()));
         if all_off.inner.clicked() {
@@ -41,7 +41,7 @@ fn without_classes(studio: &PaneContext<'_>) -> &'static str {
 }
 
 fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, class: &str) {
-    let mut ratio = f64::from(studio.state.settings.sampling.mix.ratio(class));
+    let mut ratio = f64::from(studio.state.settings().sampling.mix.ratio(class));
     let slider = LabelledSlider {
         label: class,
         name: &format!("{class} ratio"),
@@ -53,7 +53,6 @@ fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, class: &str) {
     };
     if slider.show(ui, &mut ratio) {
         studio.state.set_ratio(class, ratio as f32);
-        studio.state.settings_changed();
     }
     strength(ui, studio, index, ratio as f32);
 }

@@ -10,22 +10,20 @@ use crate::state::seeds::{SEEDS, SeedImage};
 use crate::theme::{self, space};
 use crate::widgets::{caption, icon_button, image_at, section_with, text_button};
 
-/// Draws the row of the seed; true when it was edited.
-pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) -> bool {
-    let mut changed = false;
+/// Draws the row of the seed.
+pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal(|ui| {
         row_label(ui, "Seed");
-        let seed = &mut studio.state.settings.sampling.seed;
+        let mut seed = studio.state.settings().sampling.seed;
         let width = (ui.available_width() - 2.0 * space::ROW - 2.0 * ui.spacing().item_spacing.x).max(60.0);
-        let response = ui.add_sized([width, space::ROW], DragValue::new(seed).speed(1.0));
-        let value = *seed as f64;
+        let response = ui.add_sized([width, space::ROW], DragValue::new(&mut seed).speed(1.0));
+        let value = seed as f64;
         response.widget_info(|| WidgetInfo {
             label: Some("seed".to_owned()),
             ..WidgetInfo::drag_value(true, value)
         });
-        changed = response
-            .on_hover_text("The same seed and settings give the same image")
-            .changed();
+        response.on_hover_text("The same seed and settings give the same image");
+        studio.state.edit(|settings| settings.sampling.seed = seed);
         if icon_button(ui, Icon::Dice, Command::NewSeed.label()).clicked() {
             studio.commands.push(Command::NewSeed);
         }
@@ -44,7 +42,6 @@ pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) -> bool {
             studio.commands.push(Command::ToggleSeedLock);
         }
     });
-    changed
 }
 
 /// Draws the strip: a few seeds, each with what was made of it.
@@ -88,7 +85,7 @@ fn chip(ui: &mut Ui, studio: &mut PaneContext<'_>, one: &SeedImage, side: f32) {
                 .rect_filled(picture, 3.0, theme.surface.gamma_multiply(0.6));
         }
     }
-    let selected = studio.state.settings.sampling.seed == one.seed;
+    let selected = studio.state.settings().sampling.seed == one.seed;
     if selected || response.has_focus() || response.hovered() {
         let color = if selected { theme.accent_line } else { theme.text_weak };
         let stroke = Stroke::new(if selected { 2.0 } else { 1.0 }, color);

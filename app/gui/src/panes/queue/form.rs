@@ -10,7 +10,7 @@ use crate::icons::Icon;
 use crate::panes::PaneContext;
 use crate::state::queue::{Around, MAX_SEEDS, Photos};
 use crate::theme::{self, space};
-use crate::widgets::{focus_ring, icon_button, row_label, segmented};
+use crate::widgets::{caption, focus_ring, icon_button, row_label, segmented};
 
 /// Width of the labels, in points.
 const LABEL_WIDTH: f32 = 54.0;
@@ -36,6 +36,7 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::OpenPlan);
         }
     });
+    let next = studio.state.next_in_words();
     let form = &mut studio.state.queue.form;
     row(ui, "Mixes", |ui| {
         let choices = [
@@ -84,6 +85,7 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.looking.ask_for = Some(Purpose::QueueFolder);
         }
     });
+    caption(ui, next);
 }
 
 fn row(ui: &mut Ui, label: &str, content: impl FnOnce(&mut Ui)) {

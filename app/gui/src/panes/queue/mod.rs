@@ -200,7 +200,7 @@ fn open_folder(ui: &Ui, state: &mut State, folder: &Path) {
         let message =
             format!("No folder can be opened from here, since xdg-open is missing; its path is copied: {path}");
         ui.ctx().copy_text(path);
-        state.notify(Level::Warning, message, None);
+        state.messages.notify(Level::Warning, message, None);
     }
 }
 

@@ -123,10 +123,11 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             let can_branch = state.can(Command::BranchHere);
             let help = "Keep the steps before this one and mix the rest with other settings, as a lane of its own (B)";
             let branch = ui.add_enabled(can_branch, Button::new(Command::BranchHere.label()));
+            let branch = branch.on_disabled_hover_text(state.branch_blocker().unwrap_or_default());
             if branch.on_hover_text(help).clicked() {
                 studio.commands.push(Command::BranchHere);
             }
-            let following = state.cursor == Cursor::Newest && state.active.is_some();
+            let following = state.shown.cursor == Cursor::Newest && state.runs.active.is_some();
             caption(
                 ui,
                 if following {

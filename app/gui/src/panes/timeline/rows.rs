@@ -81,7 +81,7 @@ fn picture(ui: &Ui, studio: &mut PaneContext<'_>, rect: Rect, (lane, column): (u
     let state = &studio.state;
     let frame = lane_at(state, lane).and_then(|lane| {
         let step = state.step_beside(lane, column);
-        lane.thumbnail(step, state.view.step_view())
+        lane.thumbnail(step, state.shown.view.step_view())
     });
     match frame {
         Some(frame) => {

@@ -45,7 +45,7 @@ pub(super) fn no_step(ui: &mut Ui, studio: &PaneContext<'_>, lane: Option<&Lane>
             "Decoding x_t",
             "The noisy latents of all steps are decoded after the run; x̂0 is there at once.",
         )
-    } else if state.active.is_some() {
+    } else if state.runs.active.is_some() {
         ("Mixing", "The first step appears here in a moment.")
     } else if lane.is_some() {
         ("No step was finished", "Press Mix to start again.")

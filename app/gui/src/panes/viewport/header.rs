@@ -14,7 +14,7 @@ use crate::zoom::is_smoothed;
 /// Draws the row.
 pub(super) fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal(|ui| {
-        let mut view = studio.state.view;
+        let mut view = studio.state.shown.view;
         let choices = [
             (
                 ViewChoice::Prediction,
@@ -112,6 +112,5 @@ fn scale(ui: &mut Ui, studio: &PaneContext<'_>) {
     let text = RichText::new(fitting.unwrap_or(&texts[2])).color(theme::of(ui).text_weak);
     let label = ui.add(Label::new(text).truncate());
     label.widget_info(|| WidgetInfo::labeled(Role::Label, true, &full));
-    let (width, height) = scene.original_size_px;
-    label.on_hover_text(format!("{full}; fitted from a photo of {width} × {height} px"));
+    label.on_hover_text(format!("{full}; {}", scene.fit_in_words()));
 }

@@ -2,8 +2,8 @@
 
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{
-    Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
-    vec2,
+    Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, Vec2,
+    WidgetInfo, pos2, vec2,
 };
 use mdsd3_words::lane::LaneKind;
 
@@ -11,10 +11,14 @@ use crate::compare::Cell;
 use crate::icons::{self, Icon};
 use crate::lane::Lane;
 use crate::panes::PaneContext;
+use crate::state::Scene;
 use crate::theme::{self, space};
 
 /// Side of the menu button, in points.
 const MENU_SIDE: f32 = 20.0;
+
+/// Room for the outline of a photo, in points.
+const CROP_SIZE: Vec2 = vec2(24.0, 14.0);
 
 /// What a click in a lane's menu asks for.
 enum Choice {
@@ -26,6 +30,26 @@ enum Choice {
 /// A title that is only words.
 pub(super) fn plain(ui: &Ui, strip: Rect, title: &str) {
     text(ui, strip, strip.left(), title);
+}
+
+/// How much of a photo the model sees, at the right end of its title: the photo's outline, and in it what was cut out.
+pub(super) fn crop(ui: &Ui, strip: Rect, scene: &Scene) {
+    let Some((width, height)) = scene.seen() else {
+        return;
+    };
+    let (whole_width, whole_height) = scene.original_size_px;
+    let whole = vec2(whole_width as f32, whole_height as f32);
+    let size = whole * (CROP_SIZE / whole).min_elem();
+    let outline = Rect::from_center_size(pos2(strip.right() - CROP_SIZE.x / 2.0, strip.center().y), size);
+    let color = theme::of(ui).canvas_text;
+    let seen = Rect::from_center_size(outline.center(), size * vec2(width, height));
+    ui.painter_at(strip).rect_filled(seen, 0.0, color.gamma_multiply(0.5));
+    ui.painter_at(strip)
+        .rect_stroke(outline, 0.0, Stroke::new(1.0, color), StrokeKind::Inside);
+    let response = ui.interact(outline, ui.make_persistent_id("crop"), Sense::hover());
+    let words = crate::state::sentence_case(&scene.fit_in_words());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
+    response.on_hover_text(words);
 }
 
 /// A lane's title: selects the lane when it is clicked, and holds its menu when there are several.
@@ -84,7 +108,12 @@ fn step_title(studio: &PaneContext<'_>) -> String {
     }
     let sigma = lane.sigmas.get(step).copied().filter(|sigma| sigma.is_finite());
     let sigma = sigma.map(|sigma| format!(" · σ {sigma:.3}")).unwrap_or_default();
-    format!("Step {} of {}{sigma} · {}", step + 1, lane.steps(), state.view.symbol())
+    format!(
+        "Step {} of {}{sigma} · {}",
+        step + 1,
+        lane.steps(),
+        state.shown.view.symbol()
+    )
 }
 
 /// Why a lane's image is not what the Mixer says.
@@ -94,9 +123,9 @@ fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(&'static str
     let slot = state.lanes().get(index)?;
     let lane: &Lane = slot.result.as_ref()?;
     let replaced = |run: &crate::run::ActiveRun| run.run != lane.run && run.has_lane(slot.setup.id);
-    if state.active.as_ref().is_some_and(replaced) {
+    if state.runs.active.as_ref().is_some_and(replaced) {
         Some(("Mix before this one", theme.canvas_text))
-    } else if state.active.is_none() && state.lane_is_stale(index) {
+    } else if state.runs.active.is_none() && state.lane_is_stale(index) {
         Some(("Made with other settings", theme.canvas_note))
     } else {
         None

@@ -124,7 +124,11 @@ fn draw_all<'a>(
         return Vec::new();
     };
     let placed = place_image(ui, zoom, first, place.area);
-    lane_title::plain(ui, title_strip(place.rect, &placed), title);
+    let strip = title_strip(place.rect, &placed);
+    lane_title::plain(ui, strip, title);
+    if let Some(scene) = studio.state.scene.as_ref().filter(|scene| scene.image == *first) {
+        lane_title::crop(ui, strip, scene);
+    }
     cell::image(ui, studio, &placed, first);
     let visible = placed.rect.intersect(placed.area);
     let response = ui.interact(visible, ui.make_persistent_id("first image"), Sense::hover());

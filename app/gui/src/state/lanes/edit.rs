@@ -65,7 +65,18 @@ impl State {
             }
         }
         self.check_out();
-        self.settings_changed();
+        self.rerun_when_rested();
+    }
+
+    /// Why there is no branch from the step that is shown; `None` when there can be one.
+    pub fn branch_blocker(&self) -> Option<&'static str> {
+        let Some((lead, step)) = self.lead().zip(self.shown_step()) else {
+            return Some("There is no step to branch from yet: press Mix");
+        };
+        if lead.steps() == 0 {
+            return Some("The physical baseline has no steps to branch from: select another lane");
+        }
+        (step >= lead.steps()).then_some("Nothing is mixed after the result: choose a step before it to branch from")
     }
 
     /// Adds a lane that takes over from the lead lane at the step that is shown: the steps before are kept, the rest is
@@ -84,7 +95,7 @@ impl State {
             ..LaneSetup::new(self.new_lane_id())
         };
         self.insert_lane(setup, Some(result));
-        self.cursor = Cursor::At(step);
+        self.shown.cursor = Cursor::At(step);
         Some(self.lanes.selected)
     }
 

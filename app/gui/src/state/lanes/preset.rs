@@ -29,7 +29,7 @@ impl State {
         let slots = setups.into_iter().map(|setup| LaneSlot { setup, result: None });
         let mut before = std::mem::replace(&mut self.lanes.slots, slots.collect());
         self.lanes.selected = 0;
-        self.cursor = Cursor::Newest;
+        self.shown.cursor = Cursor::Newest;
         self.check_out();
         for index in 0..self.lanes.slots.len() {
             let (request, kind) = (self.request_of(index), self.lanes.slots[index].setup.kind);
@@ -42,7 +42,7 @@ impl State {
                 self.lanes.slots[index].result = old.result.take();
             }
         }
-        self.settings_changed();
+        self.rerun_when_rested();
     }
 
     /// New lanes: one per class, one for all, and the baseline where there are formulas; a single one without classes.

@@ -24,7 +24,7 @@ fn mix_all(state: &mut State) -> Vec<LaneRequest> {
 }
 
 fn answer(state: &mut State, lanes: &[LaneRequest]) {
-    let run = state.active.as_ref().expect("a run is active").run;
+    let run = state.runs.active.as_ref().expect("a run is active").run;
     let sampled = lanes.iter().filter(|lane| lane.kind == LaneKind::Sampled);
     let first_step = |lane: &LaneRequest| lane.request.branch.as_ref().map_or(0, |branch| branch.step);
     let batches = sampled
@@ -294,4 +294,18 @@ fn what_a_user_sets_can_be_put_back() {
     let mut ids: Vec<LaneId> = state.lanes().iter().map(|slot| slot.setup.id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 6, "no id is given twice");
+}
+
+#[test]
+fn lanes_that_make_the_same_are_told_apart_by_name() {
+    let mut state = ready();
+    state.add_lane();
+    state.add_lane();
+    let first = state.lane_name(0);
+    assert_eq!(
+        [1, 2].map(|index| state.lane_name(index)),
+        [format!("{first} (2)"), format!("{first} (3)")]
+    );
+    state.rename_lane(2, &first);
+    assert_eq!(state.lane_name(2), first, "a typed name stays as it is");
 }

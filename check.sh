@@ -32,8 +32,8 @@ step() {
 }
 
 # A linker; a software Vulkan driver for the studio's snapshots; a virtual screen, and the libraries that a window
-# loads when it opens, for the test that opens one.
-packages=(libvulkan1 mesa-vulkan-drivers
+# loads when it opens, for the test that opens one; what judges the menu entry.
+packages=(libvulkan1 mesa-vulkan-drivers desktop-file-utils appstream
   xvfb xdotool libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcommon-x11-0 libxrandr2)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 # For the pinned tools below; elsewhere they are the developer's choice.
@@ -78,6 +78,10 @@ with_tool() {
   [ -x "$tool" ] || tool=$(command -v "$1") || { echo "$1 is not installed"; return "$cannot_run"; }
   shift
   "$tool" "$@"
+}
+
+menu_entry_is_valid() {
+  with_tool desktop-file-validate assets/package/*.desktop && with_tool appstreamcli validate --no-net assets/package/*.metainfo.xml
 }
 
 lock_is_current() {
@@ -131,10 +135,27 @@ tensors_have_shapes() {
   [ -z "$places" ] || { printf 'no "# Shapes" in the documentation of\n%s\n' "$places"; return 1; }
 }
 
+is_git_checkout() {
+  git -c safe.directory="$PWD" rev-parse --git-dir >/dev/null 2>&1 || { echo "not a git checkout: nothing to look at"; return 1; }
+}
+
 # Paths of one person's machine in a committed file work nowhere else.
 no_machine_paths() {
-  git -c safe.directory="$PWD" rev-parse --git-dir >/dev/null 2>&1 || { echo "not a git checkout: nothing to look at"; return 0; }
+  is_git_checkout || return 0
   ! git -c safe.directory="$PWD" grep -nIE '(^|[^A-Za-z0-9_./:-])/(work|root|tmp|home|Users)/[A-Za-z0-9_.$-]'
+}
+
+# Files that documents link to, and paths of ours that they name; NAME in a path stands for any.
+documents_name_what_exists() {
+  local file name missing=0
+  is_git_checkout || return 0
+  while IFS=: read -r file name; do
+    [ -e "$(dirname "$file")/$name" ] || { echo "$file links to $name, which isn't there"; missing=1; }
+  done < <(git -c safe.directory="$PWD" grep -oE '\]\([^)#: ]+[)#]' -- '*.md' | sed -E 's/\]\(//; s/[)#]$//')
+  while IFS=: read -r file name; do
+    [[ "$name" = *NAME* ]] || [ -e "$name" ] || { echo "$file names $name, which isn't there"; missing=1; }
+  done < <(git -c safe.directory="$PWD" grep -oE '`(app|assets|docs|fuzz|model|shaders|tests)/[A-Za-z0-9_./-]+`' -- '*.md' | tr -d '`')
+  return "$missing"
 }
 
 run_tests() {
@@ -206,9 +227,11 @@ step "Format" cargo fmt --all --check -- --color never
 step "Imports run one way" imports_run_one_way
 step "Tensors have shapes" tensors_have_shapes
 step "No machine paths" no_machine_paths
+step "Documents name what exists" documents_name_what_exists
 step "Spelling" with_tool typos
 # Advisories are looked up before a release: their database is on the network.
 step "Licences, bans and sources" with_tool cargo-deny --locked check bans licenses sources
+step "Menu entry" menu_entry_is_valid
 step "Lints" cargo clippy --release --workspace --all-targets -- -D warnings
 if [ "$fast" = no ]; then
   step "Tests and doc tests" run_tests

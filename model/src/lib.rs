@@ -21,6 +21,23 @@
 //! | [`mod@bench`] | what `mdsd3 bench` measures |
 //! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
+//!
+//! # Example
+//!
+//! Haze by formula, and what it does to a chequerboard:
+//!
+//! ```
+//! use image::{Rgb, Rgb32FImage};
+//! use mdsd3_model::degrade::degrade;
+//! use mdsd3_model::spectrum::measures::measure;
+//!
+//! let scene = Rgb32FImage::from_fn(64, 64, |x, y| Rgb([((x / 8 + y / 8) % 2) as f32; 3]));
+//! let hazy = degrade(&scene, &"haze=1".parse()?, 7)?;
+//! let measures = measure(&scene, &hazy.image)?;
+//! // Most of the contrast is veiled, and nothing fine is new.
+//! assert!(measures.veil > 0.5 && measures.streak < 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![warn(clippy::missing_errors_doc)] // what fails here is worth more than the one line of an enum
 

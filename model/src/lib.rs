@@ -22,7 +22,7 @@
 //! | [`inspect`] | what a checkpoint is, from its headers |
 //! | [`io`] | checkpoints, photos, atomic files |
 //!
-//! # Example
+//! # Examples
 //!
 //! Haze by formula, and what it does to a chequerboard:
 //!
@@ -37,6 +37,32 @@
 //! // Most of the contrast is veiled, and nothing fine is new.
 //! assert!(measures.veil > 0.5 && measures.streak < 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A mix, from a photo to pixels:
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::path::Path;
+//!
+//! use mdsd3_model::device::Place;
+//! use mdsd3_model::io::photo::{fit_square, load_photo};
+//! use mdsd3_model::pipeline::{Batch, Pipeline};
+//! use mdsd3_words::Sampling;
+//!
+//! let assets = Path::new("../assets");
+//! let model = Pipeline::open(&assets.join("models/mini"), &Place::processor())?;
+//! let photo = load_photo(&assets.join("photos/pont-du-gard.jpg"))?.rgb;
+//! let scene = model.encode_scene(&fit_square(&photo, 64))?;
+//! let lane = Sampling { mix: "haze=0.8,rain=0.5".parse()?, steps: 2, ..Sampling::default() };
+//! let flow = model.sample(&scene, &Batch::of(vec![lane]), |lanes| {
+//!     println!("at noise level {}", lanes[0].sigma);
+//!     ControlFlow::<()>::Continue(())
+//! })?;
+//! let latents = flow.continue_value().expect("nobody stopped it");
+//! let images = model.rgb_from_latents(&latents)?;
+//! assert_eq!(images[0].dimensions(), (64, 64));
+//! # Ok::<(), mdsd3_model::error::ModelError>(())
 //! ```
 
 #![warn(clippy::missing_errors_doc)] // what fails here is worth more than the one line of an enum

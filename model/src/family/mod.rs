@@ -9,6 +9,7 @@
 //!
 //! To add one: a [`Family`] in a folder of its own, and its line in [`FAMILIES`]. What it must bring is a
 //! [`Denoiser`](crate::pipeline) and an autoencoder; sampling, guidance, previews and everything above know no family.
+//! ([`io::layout::Family`](crate::io::layout::Family) is another list: what to call the files of models that are refused.)
 
 mod context;
 mod masked;

@@ -16,7 +16,7 @@ mod training;
 use std::fs;
 use std::path::Path;
 
-use mdsd3_engine::metadata;
+use mdsd3_render::metadata;
 use program::{files_in, mdsd3, photo, repository};
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ pub mod support;
 use std::fs;
 use std::path::Path;
 
-use mdsd3_engine::metadata;
+use mdsd3_render::metadata;
 use serde_json::Value;
 
 use crate::program::{files_in, mdsd3, repository};

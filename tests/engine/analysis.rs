@@ -1,7 +1,7 @@
 //! Analyses on the worker, as the studio asks for them.
 
-use mdsd3_engine::analyze::AnalyzeRequest;
 use mdsd3_engine::protocol::{CancelReason, Event, Request};
+use mdsd3_study::AnalyzeRequest;
 use mdsd3_words::{RenderRequest, Sampling};
 
 use crate::driver::{Driver, endless, quick};

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineOptions;
 use mdsd3_engine::protocol::{Event, LaneRequest, Request, StepFrame};
-use mdsd3_engine::{Engine, EngineOptions};
 use mdsd3_words::lane::{LaneKind, RunId};
 use mdsd3_words::{RenderRequest, Sampling, SceneSettings};
 

@@ -1,7 +1,8 @@
 //! Lanes side by side, and branches.
 
 use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, Request, StepView};
-use mdsd3_engine::{EngineError, metadata};
+use mdsd3_render::RenderError;
+use mdsd3_render::metadata;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
 use mdsd3_words::{Branch, Mix, RenderRequest, Sampler, SamplerAid, Sampling, SceneSettings};
@@ -185,7 +186,7 @@ fn a_branch_that_does_not_fit_its_run_is_refused_in_one_line() {
 
 #[test]
 fn lanes_of_different_photos_are_refused() {
-    let mut session = mdsd3_engine::session::Session::new();
+    let mut session = mdsd3_render::session::Session::new();
     let requests = [
         quick(2),
         RenderRequest {
@@ -200,7 +201,7 @@ fn lanes_of_different_photos_are_refused() {
     assert!(refused.is_err_and(|error| error.is_bad_input()));
     assert!(matches!(
         session.render_lanes(&[], &mut ()),
-        Err(EngineError::BadInput(_))
+        Err(RenderError::BadInput(_))
     ));
 }
 
@@ -256,7 +257,7 @@ fn the_physical_baseline_is_a_lane_that_can_be_saved_and_made_again() {
     assert_eq!(driver.next(), Event::Saved { path: path.clone() });
     let settings = metadata::read_settings(&path).expect("settings");
     let pair = settings.pair.as_ref().expect("a physical image says so");
-    let again = mdsd3_engine::export::reproduce::pair_file(&path, &settings, pair).expect("made again");
+    let again = mdsd3_dataset::reproduce::pair_file(&path, &settings, pair).expect("made again");
     let decode = |bytes: &[u8]| image::load_from_memory(bytes).expect("a PNG").to_rgb8();
     assert_eq!(decode(&again), decode(&std::fs::read(&path).expect("readable")));
 }

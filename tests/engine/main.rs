@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use driver::{Driver, endless, quick};
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineError;
+use mdsd3_engine::EngineOptions;
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepView};
-use mdsd3_engine::{Engine, EngineError, EngineOptions, metadata};
+use mdsd3_render::metadata;
 use mdsd3_words::{ModelSettings, RenderRequest, Sampling, SceneSettings};
 
 fn is_step(event: &Event) -> bool {

@@ -7,10 +7,10 @@ use egui::accesskit::Role;
 use egui::{ColorImage, Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::metadata;
 use mdsd3_engine::queue::QueueRequest;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_render::metadata;
 use mdsd3_words::made::RunSettings;
 use mdsd3_words::{ModelIdentity, RenderRequest, Sampling, SceneSettings};
 

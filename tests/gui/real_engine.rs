@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use mdsd3_engine::{Engine, EngineOptions, bundled};
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineOptions;
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
+use mdsd3_render::bundled;
 use mdsd3_words::{RenderRequest, SceneSettings};
 
 use crate::skipped::skip;

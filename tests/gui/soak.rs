@@ -11,12 +11,14 @@ use egui::{
 };
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, TestRenderer};
-use mdsd3_engine::memory::resident_bytes;
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineOptions;
 use mdsd3_engine::queue::QueueRequest;
-use mdsd3_engine::{Engine, EngineOptions, bundled};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_gui::state::LanePreset;
+use mdsd3_render::bundled;
+use mdsd3_render::memory::resident_bytes;
 use mdsd3_words::{RenderRequest, Sampling, SceneSettings};
 
 use crate::support::{FakeEngine, WINDOW, studio};

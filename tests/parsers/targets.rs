@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use mdsd3_engine::export::{Plan, verify};
-use mdsd3_engine::metadata;
+use mdsd3_dataset::{Plan, verify};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_model::adapter::Adapter;
 use mdsd3_model::autoencoder::KlConfig;
@@ -17,6 +16,7 @@ use mdsd3_model::io::layout::Family;
 use mdsd3_model::io::photo;
 use mdsd3_model::text::PromptTokenizer;
 use mdsd3_model::train;
+use mdsd3_render::metadata;
 use sha2::{Digest, Sha256};
 
 /// A parser: its name, what it is given, and files of `tests/fixtures` and `tests/goldens` that it reads when they are whole.
@@ -145,7 +145,7 @@ fn plan(bytes: &[u8]) {
     with_file("photo.png", b"", |folder, _| {
         fs::write(folder.join("photo b.png"), b"").expect("written");
         if let Ok(plan) = Plan::parse(&text, "fuzz", folder.to_owned()) {
-            mdsd3_engine::export::Sweep::physical(plan).ok();
+            mdsd3_dataset::open::physical(plan).ok();
         }
     });
 }

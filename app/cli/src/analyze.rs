@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use mdsd3_engine::analyze::{self, AnalyzeObserver, AnalyzeRequest, findings};
-use mdsd3_engine::session::Session;
+use mdsd3_render::session::Session;
+use mdsd3_study::{AnalyzeObserver, AnalyzeRequest, findings};
 
 use crate::outcome::say;
 use crate::output;
@@ -27,7 +27,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     output::check_folder_target(&args.output)?;
     args.request.check_settings()?;
     let mut watch = Watch(None);
-    let analysis = analyze::run(&mut Session::new(), &args.request, &args.output, &mut watch)?
+    let analysis = mdsd3_study::run(&mut Session::new(), &args.request, &args.output, &mut watch)?
         .context("the analysis was stopped")?;
     drop(watch);
     for sentence in findings::findings(&analysis) {

@@ -1,6 +1,6 @@
 //! `mdsd3 bench`: how fast this machine is.
 
-use mdsd3_engine::bench::{self, BenchReport, BenchRequest};
+use mdsd3_render::bench::{self, BenchReport, BenchRequest};
 
 use crate::outcome::say;
 use crate::progress;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use mdsd3_engine::degrade::{self, DegradeRequest};
-use mdsd3_engine::metadata;
+use mdsd3_render::degrade::{self, DegradeRequest};
+use mdsd3_render::metadata;
 use serde_json::json;
 
 use crate::outcome::say;

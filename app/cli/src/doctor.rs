@@ -3,8 +3,10 @@
 use std::env;
 use std::thread;
 
-use mdsd3_engine::{bundled, device, memory};
 use mdsd3_gui::adapters;
+use mdsd3_render::bundled;
+use mdsd3_render::device;
+use mdsd3_render::memory;
 use mdsd3_words::VERSION;
 
 use crate::outcome::say;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mdsd3_engine::inspect::{self, ModelReport};
-use mdsd3_engine::metadata;
+use mdsd3_render::inspect::{self, ModelReport};
+use mdsd3_render::metadata;
 use mdsd3_words::ModelParts;
 
 use crate::outcome::say;

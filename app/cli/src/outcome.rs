@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use mdsd3_engine::EngineError;
+use mdsd3_render::RenderError;
 use mdsd3_words::WordsError;
 use mdsd3_words::error::one_line;
 
@@ -22,6 +23,7 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
     complain(&format!("{error:#}"));
     let is_bad_input = error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(WordsError::is_bad_input)
+            || cause.downcast_ref().is_some_and(RenderError::is_bad_input)
             || cause.downcast_ref().is_some_and(EngineError::is_bad_input)
     });
     ExitCode::from(if is_bad_input { BAD_INPUT } else { FAILURE })

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::{EngineError, metadata};
+use mdsd3_render::RenderError;
+use mdsd3_render::metadata;
 
 /// Where `mdsd3 render` writes when it isn't told.
 const DEFAULT_OUTPUT: &str = "mdsd3-mix.png";
 
 /// Refuses an output path that could not be written, or that would overwrite the input.
-pub fn check_png_target(path: &Path, input: Option<&Path>) -> Result<(), EngineError> {
+pub fn check_png_target(path: &Path, input: Option<&Path>) -> Result<(), RenderError> {
     let shown = path.display();
     if !path
         .extension()
@@ -30,7 +31,7 @@ pub fn check_png_target(path: &Path, input: Option<&Path>) -> Result<(), EngineE
 }
 
 /// Refuses a folder that could not be created, or that is a file.
-pub fn check_folder_target(folder: &Path) -> Result<(), EngineError> {
+pub fn check_folder_target(folder: &Path) -> Result<(), RenderError> {
     if folder.exists() {
         check_folder(folder)
     } else {
@@ -39,7 +40,7 @@ pub fn check_folder_target(folder: &Path) -> Result<(), EngineError> {
 }
 
 /// The default output in the working folder; a file of that name that mdsd3 didn't make is left alone.
-pub fn default_png_target() -> Result<PathBuf, EngineError> {
+pub fn default_png_target() -> Result<PathBuf, RenderError> {
     let path = PathBuf::from(DEFAULT_OUTPUT);
     if path.exists() && metadata::read_settings(&path).is_err() {
         return Err(bad(format!(
@@ -50,7 +51,7 @@ pub fn default_png_target() -> Result<PathBuf, EngineError> {
     Ok(path)
 }
 
-fn check_folder(folder: &Path) -> Result<(), EngineError> {
+fn check_folder(folder: &Path) -> Result<(), RenderError> {
     let shown = folder.display();
     let facts = fs::metadata(folder).map_err(|_| bad(format!("{shown}: no such folder; create it first")))?;
     if !facts.is_dir() {
@@ -77,6 +78,6 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-fn bad(message: String) -> EngineError {
-    EngineError::BadInput(message)
+fn bad(message: String) -> RenderError {
+    RenderError::BadInput(message)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use mdsd3_engine::parity::{self, Report};
+use mdsd3_render::parity::{self, Report};
 use serde_json::json;
 
 use crate::outcome::say;

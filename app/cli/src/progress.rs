@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mdsd3_engine::loaded::Decoder;
-use mdsd3_engine::render::{Batch, RenderObserver, RenderStep};
+use mdsd3_render::loaded::Decoder;
+use mdsd3_render::run::{Batch, RenderObserver, RenderStep};
 
 /// A spinner for work of unknown length.
 pub fn spinner(message: &'static str) -> ProgressBar {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use mdsd3_engine::export::reproduce;
-use mdsd3_engine::metadata;
-use mdsd3_engine::render::RenderOutput;
-use mdsd3_engine::session::Session;
-use mdsd3_engine::{colormap, memory};
+use mdsd3_dataset::reproduce;
+use mdsd3_render::colormap;
+use mdsd3_render::lanes::RenderOutput;
+use mdsd3_render::memory;
+use mdsd3_render::metadata;
+use mdsd3_render::session::Session;
 use mdsd3_words::balance::Regime;
 use mdsd3_words::made::RunSettings;
 use mdsd3_words::sampling::DEFAULT_MIX;

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mdsd3_engine::colormap::{self, RadialRow};
-use mdsd3_engine::frames::{self, Decoded};
-use mdsd3_engine::loaded::Decoder;
-use mdsd3_engine::metadata;
-use mdsd3_engine::render::{RenderOutput, RenderStep};
+use mdsd3_render::colormap::{self, RadialRow};
+use mdsd3_render::frames::{self, Decoded};
+use mdsd3_render::lanes::RenderOutput;
+use mdsd3_render::loaded::Decoder;
+use mdsd3_render::metadata;
+use mdsd3_render::run::RenderStep;
 
 use crate::progress;
 

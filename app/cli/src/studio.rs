@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use mdsd3_engine::memory;
+use mdsd3_render::memory;
 
 /// How the studio starts.
 #[derive(Debug, Default, clap::Args)]

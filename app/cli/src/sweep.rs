@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use mdsd3_engine::EngineError;
-use mdsd3_engine::export::estimate::{self, Estimate};
-use mdsd3_engine::export::slurm::{self, SlurmOptions, TimeLimit};
-use mdsd3_engine::export::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, open, run, verify};
-use mdsd3_engine::loaded::LoadedModel;
-use mdsd3_engine::metadata;
+use mdsd3_dataset::estimate::{self, Estimate};
+use mdsd3_dataset::slurm::{self, SlurmOptions, TimeLimit};
+use mdsd3_dataset::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, finish, open, run, verify};
+use mdsd3_render::RenderError;
+use mdsd3_render::loaded::LoadedModel;
+use mdsd3_render::metadata;
 use serde_json::json;
 
 use crate::outcome::{printable, say};
@@ -183,7 +183,7 @@ fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<
             "is_stopped": outcome.is_stopped,
             "sampler_busy": outcome.sampler_busy,
             "elapsed_secs": outcome.elapsed_secs,
-            "peak_memory_bytes": mdsd3_engine::memory::peak_resident_bytes(),
+            "peak_memory_bytes": mdsd3_render::memory::peak_resident_bytes(),
         });
         say(&report.to_string())?;
     }
@@ -368,5 +368,5 @@ fn verify_dataset(folder: &Path) -> anyhow::Result<()> {
     if !report.is_finished {
         faults.push("the dataset is not finished; go on with --resume".to_owned());
     }
-    bail!(EngineError::BadInput(format!("{shown}: {}", faults.join(", "))).one_line())
+    bail!(RenderError::BadInput(format!("{shown}: {}", faults.join(", "))).one_line())
 }

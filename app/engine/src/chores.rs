@@ -4,18 +4,16 @@
 //! event, and those that can take seconds report progress and can be cancelled between two files.
 
 mod identify;
-mod thread;
+pub(crate) mod thread;
 
 use std::path::PathBuf;
 
+use mdsd3_render::device::DeviceReport;
+use mdsd3_render::inspect::ModelReport;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::{ModelSettings, RenderRequest};
 
-use crate::device::DeviceReport;
-use crate::inspect::ModelReport;
-
 pub use identify::{FileKind, identify};
-pub(crate) use thread::Chores;
 
 /// Something to do beside the runs.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mdsd3_words::ModelSettings;
 
-use crate::chores::Chores;
+use crate::chores::thread::Chores;
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::preview::Preview;
@@ -61,7 +61,7 @@ impl Engine {
     /// Starts the threads; the worker loads the model of `options` first and reports it as an event.
     ///
     /// # Errors
-    /// [`EngineError::BadInput`] for an unknown device or dtype; [`EngineError::Thread`] when the system refuses a thread.
+    /// [`EngineError::Render`] for an unknown device or dtype; [`EngineError::Render`] when the system refuses a thread.
     pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let EngineOptions { model, wake } = options;
         model.check()?;
@@ -185,5 +185,5 @@ fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Joi
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
-        .map_err(|source| EngineError::Thread { name, source })
+        .map_err(|source| EngineError::thread(name, source))
 }

@@ -1,8 +1,7 @@
 //! The engine's one error type.
 
-use std::path::{Path, PathBuf};
-
 use mdsd3_model::error::ModelError;
+use mdsd3_render::RenderError;
 use mdsd3_words::WordsError;
 use mdsd3_words::error::one_line;
 
@@ -10,31 +9,9 @@ use mdsd3_words::error::one_line;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The input is at fault, and the message says how to mend it.
-    #[error("{0}")]
-    BadInput(String),
-    /// A description is wrong.
+    /// A run, a dataset or a study failed.
     #[error(transparent)]
-    Words(#[from] WordsError),
-    /// The model crate reported an error.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A file could not be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// An image or a table could not be encoded.
-    #[error("{path}: could not be encoded: {reason}")]
-    Encode {
-        /// The target file.
-        path: PathBuf,
-        /// The encoder's words.
-        reason: String,
-    },
+    Render(#[from] RenderError),
     /// More requests were sent than the worker has taken; nothing was queued.
     #[error("the engine is busy: {waiting} requests are waiting already; stop the run or wait, then try again")]
     Busy {
@@ -44,31 +21,24 @@ pub enum EngineError {
     /// The worker thread is gone; only a new engine helps.
     #[error("the engine has stopped; restart the program")]
     Stopped,
-    /// A computation panicked: a defect of the program.
-    #[error("internal error: {message}; please report it with what you did")]
-    Panicked {
-        /// The panic message.
-        message: String,
-    },
-    /// The operating system refused a thread.
-    #[error("the thread {name} could not be started: {source}")]
-    Thread {
-        /// The thread's name.
-        name: &'static str,
-        /// The reason.
-        source: std::io::Error,
-    },
+}
+
+impl From<ModelError> for EngineError {
+    fn from(error: ModelError) -> Self {
+        Self::Render(error.into())
+    }
+}
+
+impl From<WordsError> for EngineError {
+    fn from(error: WordsError) -> Self {
+        Self::Render(error.into())
+    }
 }
 
 impl EngineError {
     /// Whether the caller's input is at fault (exit code 2) rather than the machine or the program (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        match self {
-            Self::BadInput(_) => true,
-            Self::Words(error) => error.is_bad_input(),
-            Self::Model(error) => error.is_bad_input(),
-            _ => false,
-        }
+        matches!(self, Self::Render(error) if error.is_bad_input())
     }
 
     /// The message on one line: line breaks that a library put into its own message become "; ".
@@ -76,8 +46,18 @@ impl EngineError {
         one_line(&self.to_string())
     }
 
-    /// An error about reading `path`: a file that isn't there is the caller's mistake, a failing disk is not.
-    pub(crate) fn reading(path: &Path, source: std::io::Error) -> Self {
-        WordsError::reading(path, source).into()
+    /// The input is at fault, and `message` says how to mend it.
+    pub fn bad_input(message: String) -> Self {
+        Self::Render(RenderError::BadInput(message))
+    }
+
+    /// A thread whose computation panicked, with its payload's words.
+    pub(crate) fn panicked(message: String) -> Self {
+        Self::Render(RenderError::Panicked { message })
+    }
+
+    /// The operating system refused a thread.
+    pub(crate) fn thread(name: &'static str, source: std::io::Error) -> Self {
+        Self::Render(RenderError::Thread { name, source })
     }
 }

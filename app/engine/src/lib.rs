@@ -1,46 +1,40 @@
-//! Engine of MDSD3 Studio: everything between the model's tensors and the people who look at images.
+//! The threads behind the studio, and the messages that they and the window exchange.
 //!
-//! This crate is the only importer of `mdsd3-model`. What leaves it is plain data (8-bit images, `Arc<[f32]>`, numbers,
-//! one-line messages), so that neither the studio nor the command line can name a tensor.
+//! What leaves this crate is plain data (8-bit images, `Arc<[f32]>`, numbers, one-line messages): the studio imports it and
+//! [`mdsd3_words`], so that it can't name a tensor.
 //!
-//! - [`session::Session`] is the synchronous core: it loads models and scenes, caches both, and renders. The command line
-//!   drives it directly.
-//! - [`Engine`] runs a session on a worker thread for the studio: [`protocol::Request`]s go down a bounded channel,
-//!   [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
-//! - [`queue`] makes datasets on a thread of its own; [`export`] is what it and `mdsd3 sweep` run.
-//! - [`mdsd3_words::RenderRequest`] describes a run in the same words everywhere, and [`metadata`] keeps it in the PNG.
+//! - [`Engine`] runs a [`Session`](mdsd3_render::session::Session) on a worker thread: [`protocol::Request`]s go down a bounded
+//!   channel, [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
+//! - [`queue`] makes datasets on a thread of its own, [`training`] trains on another, [`chores`] look at files on a third.
 
 pub mod advice;
-pub mod analyze;
-pub mod bench;
-pub mod bundled;
 pub mod chores;
-pub mod colormap;
-pub mod degrade;
-pub mod device;
 pub mod engine;
 pub mod error;
-pub mod export;
-pub mod figure;
-pub mod frames;
-pub mod inspect;
-pub mod lanes;
-pub mod loaded;
-pub mod memory;
-pub mod metadata;
-pub mod parity;
 pub mod protocol;
 pub mod queue;
-pub mod render;
-pub mod scene;
-pub mod session;
 pub mod training;
 
 mod events;
-mod kept_steps;
 mod preview;
 mod stop;
 mod worker;
 
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
+
+/// What the studio takes from the crates below: data, and files made of it.
+pub mod data {
+    pub use mdsd3_dataset::layout::LayoutKind;
+    pub use mdsd3_dataset::plan::{GridRequest, scene_patterns};
+    pub use mdsd3_render::bundled::PHOTO_EXTENSIONS;
+    pub use mdsd3_render::degrade::CLASSES as FORMULA_CLASSES;
+    pub use mdsd3_render::device::DeviceReport;
+    pub use mdsd3_render::frames::difference_spectrum;
+    pub use mdsd3_render::inspect::MemoryReport;
+    pub use mdsd3_render::metadata::write_file;
+    pub use mdsd3_study::AnalyzeRequest;
+    pub use mdsd3_study::formation::{BandFormation, Formation, Interval, LaneFormation};
+}
+
+pub use mdsd3_study::figure;

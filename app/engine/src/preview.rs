@@ -5,15 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mdsd3_model::pipeline::Latents;
+use mdsd3_render::frames::{self, Decoded};
+use mdsd3_render::loaded::Decoder;
+use mdsd3_render::run::RenderStep;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::lane::{LaneId, RunId};
 
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::frames::{self, Decoded};
-use crate::loaded::Decoder;
 use crate::protocol::{Event, StepFrame, StepView};
-use crate::render::RenderStep;
 
 /// Frames that may wait to be taken; beyond them decoding pauses, so that a hidden window doesn't fill the memory.
 const MAX_READY: usize = 64;
@@ -169,11 +169,9 @@ impl Preview {
             let decoded = catch_unwind(AssertUnwindSafe(|| frames::preview(&next.decoder, &next.job.latents)));
             match decoded {
                 Ok(Ok(decoded)) => self.publish(next, decoded),
-                Ok(Err(error)) => self.fail(&next, events, &error),
+                Ok(Err(error)) => self.fail(&next, events, &error.into()),
                 Err(payload) => {
-                    let error = EngineError::Panicked {
-                        message: panic_message(payload.as_ref()),
-                    };
+                    let error = EngineError::panicked(panic_message(payload.as_ref()));
                     self.fail(&next, events, &error);
                     continue;
                 }

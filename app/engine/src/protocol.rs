@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mdsd3_study::AnalyzeRequest;
+use mdsd3_study::formation::Formation;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
 use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 
-use crate::analyze::AnalyzeRequest;
-use crate::analyze::formation::Formation;
 use crate::chores::{Chore, ChoreEvent};
 use crate::queue::QueueEntry;
 use crate::training::TrainingEvent;

@@ -35,7 +35,7 @@ impl Job {
         let job = train::Job::open(recipe)?;
         let (own_device, own_dtype) = match &job {
             train::Job::Full(_) if device.is_some() || dtype.is_some() => {
-                return Err(EngineError::BadInput(format!(
+                return Err(EngineError::bad_input(format!(
                     "{}: a whole small model is trained on the processor in f32; device and dtype are for adapters",
                     recipe.display()
                 )));
@@ -56,7 +56,7 @@ impl Job {
     /// The memory that it will need, from headers alone; `None` for a whole small model.
     ///
     /// # Errors
-    /// [`EngineError::Model`] for a checkpoint that can't be used.
+    /// [`EngineError`] for a checkpoint that can't be used.
     pub fn budget(&self) -> Result<Option<Budget>, EngineError> {
         match &self.recipe {
             train::Job::Full(_) => Ok(None),
@@ -92,7 +92,7 @@ impl Job {
     /// Runs it, or resumes it where its saved state is.
     ///
     /// # Errors
-    /// [`EngineError::Model`] for data or a checkpoint that can't be used, and for a loss that is no longer a number.
+    /// [`EngineError`] for data or a checkpoint that can't be used, and for a loss that is no longer a number.
     pub fn run(&self, observer: &mut dyn TrainObserver) -> Result<Outcome, EngineError> {
         Ok(self.recipe.run(&Place::open(self.device, self.dtype)?, observer)?)
     }

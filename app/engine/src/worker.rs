@@ -11,6 +11,14 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use mdsd3_model::io::progress;
+use mdsd3_render::frames::{self, Decoded};
+use mdsd3_render::inspect;
+use mdsd3_render::lanes;
+use mdsd3_render::loaded::{Decoder, LazyIdentity};
+use mdsd3_render::memory;
+use mdsd3_render::metadata;
+use mdsd3_render::run::{Batch, RenderObserver, RenderStep};
+use mdsd3_render::session::Session;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
@@ -20,16 +28,8 @@ use mdsd3_words::{Fit, ModelSettings, RenderRequest};
 use crate::advice::advised;
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::frames::{self, Decoded};
-use crate::inspect;
-use crate::lanes;
-use crate::loaded::{Decoder, LazyIdentity};
-use crate::memory;
-use crate::metadata;
 use crate::preview::Preview;
 use crate::protocol::{CancelReason, Event, LaneBatch, LaneRequest, Request};
-use crate::render::{Batch, RenderObserver, RenderStep};
-use crate::session::Session;
 use crate::stop::{StopSignal, Ticket};
 
 /// A request with its place in the order of sending.
@@ -176,7 +176,7 @@ impl Worker {
                 ControlFlow::Continue(())
             }
         };
-        progress::observed(observer, || self.session.load_model(key))
+        Ok(progress::observed(observer, || self.session.load_model(key))?)
     }
 
     fn report_model(&self) {
@@ -282,7 +282,7 @@ impl Worker {
             .iter()
             .find(|finished| finished.lane == lane)
             .ok_or_else(|| {
-                EngineError::BadInput("nothing to save: this lane has no finished result; press Mix first".to_owned())
+                EngineError::bad_input("nothing to save: this lane has no finished result; press Mix first".to_owned())
             })?;
         save_png(finished, &path)?;
         self.events.send(Event::Saved { path });
@@ -310,7 +310,7 @@ fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
         finished.model.resolve()?,
         finished.scene_sha256.clone(),
     );
-    metadata::write_png(path, &finished.image, Some(&settings))
+    Ok(metadata::write_png(path, &finished.image, Some(&settings))?)
 }
 
 /// A lane, its image, and the SHA-256 of its photo's file.

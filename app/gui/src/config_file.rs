@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::metadata;
+use mdsd3_engine::data::write_file;
 use serde::Deserialize;
 
 /// Name of the file in the program's data folder; the window library gives it.
@@ -84,7 +84,7 @@ fn mended(file: &Path) -> Option<BeforeWindow> {
         values.remove("window");
     }
     // A file that can't be written leaves the studio where it was: it ends with the window library's words.
-    metadata::write_file(file, ron::to_string(&values).ok()?.as_bytes()).ok()?;
+    write_file(file, ron::to_string(&values).ok()?.as_bytes()).ok()?;
     Some(BeforeWindow {
         scale: scale.filter(|_| is_scale),
         message,

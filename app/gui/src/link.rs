@@ -1,9 +1,10 @@
 //! The studio's end of the engine: a trait, so that tests and screenshots can put recorded answers in its place.
 
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineError;
 use mdsd3_engine::protocol::{CancelReason, Event, Request, StepFrame};
 use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::training::TrainingRequest;
-use mdsd3_engine::{Engine, EngineError};
 
 /// What the studio needs from an engine. No method may block: they are called while a frame is drawn.
 pub trait EngineLink {

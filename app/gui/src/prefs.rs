@@ -157,6 +157,7 @@ fn read<T: serde::de::DeserializeOwned>(storage: Option<&dyn Storage>, key: &str
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_words::Sampling;
 
     use super::*;

@@ -141,6 +141,7 @@ pub fn duration_text(secs: f32) -> String {
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_words::lane::LaneKind;
     use mdsd3_words::{RenderRequest, Sampling};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use mdsd3_engine::{Engine, EngineOptions};
+use mdsd3_engine::Engine;
+use mdsd3_engine::EngineOptions;
 use mdsd3_words::ModelSettings;
 
 use crate::adapters::Adapter;
@@ -184,6 +185,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_words::ModelParts;
 
     use super::*;

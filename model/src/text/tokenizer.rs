@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::ModelError;
-use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// What CLIP splits text into before it looks for pairs: endings of English contractions, runs of letters, single digits,
 /// runs of anything else that isn't white space.

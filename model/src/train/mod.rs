@@ -41,13 +41,14 @@ pub(crate) mod variables;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::regular;
+
 pub use adapter::AdapterRecipe;
 pub use recipe::Recipe;
 pub use report::Report;
 
 use crate::device::Place;
 use crate::error::ModelError;
-use mdsd3_words::regular;
 
 /// A moment of a training run.
 #[derive(Debug, Clone, PartialEq)]

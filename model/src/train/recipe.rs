@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::regular;
 use serde::{Deserialize, Serialize};
 
 use super::report::Reporting;
 use crate::config::{MiniConfig, PredictionKind};
 use crate::error::ModelError;
 use crate::ranges::{MOST_STEPS, all_within, within};
-use mdsd3_words::regular;
 
 /// Everything a run depends on beside the photos. Paths are relative to where the command is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -24,6 +24,14 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The hash of a model of which the parts have these: the part's own when there is one.
+pub fn sha256_of_parts(hashes: Vec<String>) -> String {
+    match <[String; 1]>::try_from(hashes) {
+        Ok([one]) => one,
+        Err(several) => sha256_hex(several.join("\n").as_bytes()),
+    }
+}
+
 /// Bytes in hexadecimal digits.
 pub fn hex(digest: &[u8]) -> String {
     use std::fmt::Write;

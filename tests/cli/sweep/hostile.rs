@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mdsd3_engine::metadata;
+use mdsd3_render::metadata;
 use mdsd3_words::CropAt;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::{PairSettings, RunSettings};

@@ -1,13 +1,13 @@
 //! What the engine of the tests answers.
 
-use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneFormation};
 use mdsd3_engine::chores::Inspection;
-use mdsd3_engine::device::DeviceReport;
-use mdsd3_engine::figure::table::Kind;
-use mdsd3_engine::figure::{self, Table};
 use mdsd3_engine::protocol::{LaneBatch, LaneRequest, StepFrame, StepView};
 use mdsd3_model::config::MmditConfig;
 use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
+use mdsd3_render::device::DeviceReport;
+use mdsd3_study::figure::table::Kind;
+use mdsd3_study::figure::{self, Table};
+use mdsd3_study::formation::{BandFormation, Formation, Interval, LaneFormation};
 use mdsd3_words::calibration::{Calibration, Figure};
 use mdsd3_words::lane::{LaneKind, RunId};
 use mdsd3_words::{ModelSettings, ModelSummary};

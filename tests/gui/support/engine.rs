@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mdsd3_engine::analyze::formation::Formation;
+use mdsd3_engine::EngineError;
 use mdsd3_engine::chores::{Chore, ChoreEvent, Inspection, identify};
 use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, Request, StepFrame, StepView};
 use mdsd3_engine::queue::QueueRequest;
 use mdsd3_engine::training::TrainingRequest;
-use mdsd3_engine::{EngineError, metadata};
 use mdsd3_gui::link::EngineLink;
+use mdsd3_render::metadata;
+use mdsd3_study::formation::Formation;
 use mdsd3_words::lane::{LaneKind, RunId};
 use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mdsd3_model::adapter::Adapter;
+use mdsd3_render::RenderError;
+use mdsd3_render::bundled::PHOTO_EXTENSIONS;
+use mdsd3_render::metadata;
 use mdsd3_words::made::RunSettings;
 
-use crate::bundled::PHOTO_EXTENSIONS;
 use crate::error::EngineError;
-use crate::metadata;
 
 /// What a file or folder is, as far as it can be told without opening all of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +33,7 @@ pub enum FileKind {
 /// Tells what a file or folder is.
 ///
 /// # Errors
-/// [`EngineError::BadInput`] for what the studio has no use for, in words that say why; [`EngineError`] for what can't be read.
+/// [`EngineError::Render`] for what the studio has no use for, in words that say why, and for what can't be read.
 pub fn identify(path: &Path) -> Result<FileKind, EngineError> {
     if path.is_dir() {
         return of_folder(path);
@@ -53,7 +54,7 @@ pub fn identify(path: &Path) -> Result<FileKind, EngineError> {
 }
 
 fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {
-    let entries = fs::read_dir(folder).map_err(|source| EngineError::reading(folder, source))?;
+    let entries = fs::read_dir(folder).map_err(|source| RenderError::reading(folder, source))?;
     let files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -75,7 +76,7 @@ fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {
     let mut photos: Vec<PathBuf> = files.into_iter().filter(is_photo).collect();
     photos.sort();
     if photos.is_empty() {
-        return Err(EngineError::BadInput(format!(
+        return Err(EngineError::bad_input(format!(
             "{}: the folder holds neither photos ({}) nor a model; drop one that does",
             folder.display(),
             PHOTO_EXTENSIONS.join(", ")
@@ -86,8 +87,8 @@ fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {
 
 /// Plans have scenes; recipes have a mode, or the photos of a small model.
 fn of_toml(path: &Path) -> Result<FileKind, EngineError> {
-    let bad = |what: &str| EngineError::BadInput(format!("{}: {what}", path.display()));
-    let text = fs::read_to_string(path).map_err(|source| EngineError::reading(path, source))?;
+    let bad = |what: &str| EngineError::bad_input(format!("{}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|source| RenderError::reading(path, source))?;
     let table: toml::Table =
         toml::from_str(&text).map_err(|error| bad(&error.to_string().trim().replace('\n', " ")))?;
     if table.contains_key("scenes") {

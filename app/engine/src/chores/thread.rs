@@ -7,6 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mdsd3_render::RenderError;
+use mdsd3_render::inspect;
+use mdsd3_render::metadata;
+use mdsd3_render::{device, memory};
+use mdsd3_study::figure::Table;
+use mdsd3_study::figure::table::{Cell, Kind};
 use mdsd3_words::error::panic_message;
 use mdsd3_words::hash::sha256_hex;
 use mdsd3_words::image::Rgba8;
@@ -15,12 +21,7 @@ use mdsd3_words::{ModelSettings, RenderRequest};
 use super::{Chore, ChoreEvent, Inspection, StepImage, identify};
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::figure::Table;
-use crate::figure::table::{Cell, Kind};
-use crate::inspect;
-use crate::metadata;
 use crate::protocol::Event;
-use crate::{device, memory};
 
 /// Chores that may wait.
 const CAPACITY: usize = 16;
@@ -133,7 +134,7 @@ impl ChoreThread {
         }
         metadata::write_file(&folder.join("steps.csv"), table_of(&images[..count]).csv().as_bytes())?;
         let settings =
-            serde_json::to_string_pretty(request).map_err(|error| EngineError::BadInput(error.to_string()))?;
+            serde_json::to_string_pretty(request).map_err(|error| EngineError::bad_input(error.to_string()))?;
         metadata::write_file(&folder.join("settings.json"), settings.as_bytes())?;
         Ok(ChoreEvent::Written {
             folder,
@@ -193,23 +194,21 @@ fn keep(image: &Rgba8, folder: &Path) -> Result<ChoreEvent, EngineError> {
 }
 
 fn make_folder(folder: &Path) -> Result<(), EngineError> {
-    std::fs::create_dir_all(folder).map_err(|source| EngineError::Io {
-        path: folder.to_owned(),
-        source,
+    std::fs::create_dir_all(folder).map_err(|source| {
+        let path = folder.to_owned();
+        RenderError::Io { path, source }.into()
     })
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> ChoreEvent {
     ChoreEvent::Failed {
-        message: EngineError::Panicked {
-            message: panic_message(payload),
-        }
-        .one_line(),
+        message: EngineError::panicked(panic_message(payload)).one_line(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_words::ModelParts;
 
     use super::super::FileKind;

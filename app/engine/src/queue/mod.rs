@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use mdsd3_dataset::plan::GridRequest;
 use mdsd3_words::image::Rgba8;
 
 use crate::error::EngineError;
 use crate::events::Wake;
-use crate::export::plan::GridRequest;
 
 /// Identifies an entry of the queue.
 pub type QueueId = u64;
@@ -225,7 +225,7 @@ impl Queue {
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || runner::run(&for_thread))
-            .map_err(|source| EngineError::Thread { name, source })?;
+            .map_err(|source| EngineError::thread(name, source))?;
         Ok(Self {
             shared,
             thread: Some(thread),

@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 
 use image::Rgb32FImage;
 use image::imageops::FilterType;
+use mdsd3_dataset::open::{default_folder, open};
+use mdsd3_dataset::plan::{GridRequest, grid_plan};
+use mdsd3_dataset::run;
+use mdsd3_dataset::{Job, Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver};
+use mdsd3_render::RenderError;
+use mdsd3_render::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
+use mdsd3_render::loaded::LoadedModel;
+use mdsd3_render::{frames, memory, metadata};
 use mdsd3_words::RenderRequest;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::image::Rgba8;
 
 use super::{List, PairThumbnail, QueueFailure, QueueId, QueueState, Shared, Slot, Source, StopAs, THUMBNAILS};
-use crate::bundled::{DEMO_PHOTO, DEMO_PHOTO_FILE};
 use crate::error::EngineError;
-use crate::export::open::{default_folder, open};
-use crate::export::plan::{GridRequest, grid_plan};
-use crate::export::run;
-use crate::export::{Job, Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver};
-use crate::loaded::LoadedModel;
-use crate::{frames, memory, metadata};
 
 /// The least time between two thumbnails: more can't be looked at.
 const THUMBNAIL_INTERVAL: Duration = Duration::from_millis(250);
@@ -37,11 +38,7 @@ pub(super) fn run(shared: &Shared) {
     while let Some((id, source)) = next(shared) {
         // Unwind safety: the sweep's state is on disk, and the model is loaded anew.
         let result = catch_unwind(AssertUnwindSafe(|| make(shared, id, &source, &mut model)));
-        let result = result.unwrap_or_else(|payload| {
-            Err(EngineError::Panicked {
-                message: panic_message(payload.as_ref()),
-            })
-        });
+        let result = result.unwrap_or_else(|payload| Err(EngineError::panicked(panic_message(payload.as_ref()))));
         end(shared, id, result);
         if !shared.list().slots.iter().any(is_waiting) {
             model = None;
@@ -108,7 +105,7 @@ fn make(shared: &Shared, id: QueueId, source: &Source, kept: &mut Option<LoadedM
         resume: true,
         force: false,
     };
-    run::run(&sweep, model, &folder, &options, &watch)
+    Ok(run::run(&sweep, model, &folder, &options, &watch)?)
 }
 
 fn end(shared: &Shared, id: QueueId, result: Result<Outcome, EngineError>) {
@@ -142,7 +139,7 @@ fn end(shared: &Shared, id: QueueId, result: Result<Outcome, EngineError>) {
 fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
     fs::create_dir_all(root).map_err(|error| {
         let root = root.display();
-        EngineError::BadInput(format!(
+        EngineError::bad_input(format!(
             "{root}: can't be made ({error}); choose another folder for datasets"
         ))
     })?;
@@ -171,7 +168,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
             }
         }
     }
-    Err(EngineError::BadInput(format!(
+    Err(EngineError::bad_input(format!(
         "{}: holds too many plans called {stem}; choose another output folder",
         root.display()
     )))
@@ -180,7 +177,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
 /// Paths of a run are from the working folder, those of a plan from its own.
 fn make_absolute(run: &mut RenderRequest) -> Result<(), EngineError> {
     for path in run.model.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
-        *path = std::path::absolute(&path).map_err(|source| EngineError::reading(path, source))?;
+        *path = std::path::absolute(&path).map_err(|source| RenderError::reading(path, source))?;
     }
     Ok(())
 }

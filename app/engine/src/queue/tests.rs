@@ -52,7 +52,7 @@ fn a_plan_is_made_paused_and_resumed_without_losing_a_pair() {
     queue.send(QueueRequest::Resume(0));
     let finished = wait(&queue, |entry| entry.state == QueueState::Finished);
     assert_eq!((finished.done, finished.total), (400, 400));
-    let report = crate::export::verify::verify(&folder.path().join("out"), |_, _| ()).expect("checked");
+    let report = mdsd3_dataset::verify::verify(&folder.path().join("out"), |_, _| ()).expect("checked");
     assert!(report.is_good() && report.pairs == 400, "{report:?}");
     queue.send(QueueRequest::Remove(0));
     assert_eq!(queue.take(), Some(Vec::new()));
@@ -88,7 +88,7 @@ fn a_grid_around_a_mix_is_written_as_a_plan_and_made() {
         },
         scenes: vec![folder.path().join("a.png").to_string_lossy().into_owned()],
         engine: EngineKind::Physical,
-        layout: crate::export::layout::LayoutKind::Basicsr,
+        layout: mdsd3_dataset::layout::LayoutKind::Basicsr,
         factors: vec![0.5, 1.0],
         seeds: 1,
     };

@@ -7,13 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mdsd3_render::frames;
 use mdsd3_words::ModelSettings;
 use mdsd3_words::error::panic_message;
 use mdsd3_words::image::Rgba8;
 
 use super::{Job, Outcome, Progress, Report, StepNumbers, TrainObserver, ValidationNumbers};
 use crate::error::EngineError;
-use crate::frames;
 
 /// Time between progress events; batches of a small model take less than a frame.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -130,7 +130,7 @@ impl Trainer {
     /// Does what is asked; never waits for the run.
     ///
     /// # Errors
-    /// [`EngineError::BadInput`] when a training is to start while another runs; [`EngineError::Thread`] when the system
+    /// [`EngineError::Render`] when a training is to start while another runs; [`EngineError::Render`] when the system
     /// refuses a thread.
     pub fn handle(&mut self, request: TrainingRequest) -> Result<(), EngineError> {
         match request {
@@ -150,7 +150,7 @@ impl Trainer {
 
     fn start(&mut self, recipe: PathBuf) -> Result<(), EngineError> {
         if self.run.as_ref().is_some_and(|(_, thread)| !thread.is_finished()) {
-            return Err(EngineError::BadInput(
+            return Err(EngineError::bad_input(
                 "a training is running already; stop it first".to_owned(),
             ));
         }
@@ -167,7 +167,7 @@ impl Trainer {
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || watch.run(&recipe))
-            .map_err(|source| EngineError::Thread { name, source })?;
+            .map_err(|source| EngineError::thread(name, source))?;
         self.run = Some((switch, thread));
         Ok(())
     }

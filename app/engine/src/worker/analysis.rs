@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use mdsd3_study::formation::Formation;
+use mdsd3_study::{AnalyzeObserver, AnalyzeRequest};
 use mdsd3_words::lane::RunId;
 
 use super::Worker;
-use crate::analyze::formation::Formation;
-use crate::analyze::{self, AnalyzeObserver, AnalyzeRequest};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::protocol::{CancelReason, Event};
@@ -32,7 +32,7 @@ impl Worker {
             done: 0,
             total: 0,
         };
-        let analysis = analyze::measure(&mut self.session, request, None, &mut watch)?;
+        let analysis = mdsd3_study::measure(&mut self.session, request, None, &mut watch)?;
         let steps_done = watch.done;
         if let Some(analysis) = analysis {
             let formation = Arc::new(Formation::new(&analysis));

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use egui::{Context, Id, Modal};
-use mdsd3_engine::bundled::PHOTO_EXTENSIONS;
+use mdsd3_engine::data::PHOTO_EXTENSIONS;
 use mdsd3_engine::figure;
 
 use path::{Outcome, PathDialog};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::bundled::PHOTO_EXTENSIONS;
 use mdsd3_engine::chores::{Chore, ChoreEvent, FileKind, StepImage};
+use mdsd3_engine::data::PHOTO_EXTENSIONS;
 use mdsd3_engine::protocol::{Request, StepView};
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::RunSettings;

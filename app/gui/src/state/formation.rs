@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use mdsd3_engine::analyze::AnalyzeRequest;
-use mdsd3_engine::analyze::formation::Formation;
+use mdsd3_engine::data::AnalyzeRequest;
+use mdsd3_engine::data::Formation;
 use mdsd3_engine::protocol::{CancelReason, Request};
 use mdsd3_words::RenderRequest;
 use mdsd3_words::lane::RunId;
@@ -146,6 +146,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_engine::protocol::Event;
 
     use super::super::tests::ready;

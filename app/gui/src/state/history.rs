@@ -146,6 +146,7 @@ fn difference(before: &Undoable, after: &Undoable) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_words::Sampling;
 
     use super::*;

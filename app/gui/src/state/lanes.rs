@@ -13,7 +13,7 @@ mod document;
 mod edit;
 mod preset;
 
-use mdsd3_engine::degrade;
+use mdsd3_engine::data::FORMULA_CLASSES;
 use mdsd3_engine::protocol::LaneRequest;
 use mdsd3_words::lane::{LaneId, LaneKind};
 use mdsd3_words::{Branch, Mix, RenderRequest, Sampling};
@@ -299,7 +299,7 @@ fn limit_mix(request: &mut RenderRequest, setup: &LaneSetup) {
             .classes
             .as_ref()
             .is_none_or(|classes| classes.iter().any(|listed| listed == class));
-        let has_formula = degrade::CLASSES.contains(&class);
+        let has_formula = FORMULA_CLASSES.contains(&class);
         if !physical || has_formula {
             // What came from a mix is taken by a mix.
             mix.set(class, if listed { ratio } else { 0.0 }).ok();

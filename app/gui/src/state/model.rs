@@ -1,8 +1,8 @@
 //! The Model pane's behaviour: a draft of what to load, what a look at it found, and loading.
 
 use mdsd3_engine::chores::{Chore, Inspection};
-use mdsd3_engine::device::DeviceReport;
-use mdsd3_engine::inspect::MemoryReport;
+use mdsd3_engine::data::DeviceReport;
+use mdsd3_engine::data::MemoryReport;
 use mdsd3_engine::protocol::Request;
 use mdsd3_words::ModelSettings;
 use mdsd3_words::model::ModelPath;
@@ -243,6 +243,7 @@ fn memory_row<'a>(rows: &'a [MemoryReport], dtype: &str, size_px: u32) -> Option
 
 #[cfg(test)]
 mod tests {
+
     use mdsd3_engine::protocol::Event;
     use mdsd3_words::{ModelSummary, RenderRequest};
 

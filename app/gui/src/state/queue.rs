@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::export::layout::LayoutKind;
-use mdsd3_engine::export::plan::{GridRequest, scene_patterns};
+use mdsd3_engine::data::LayoutKind;
+use mdsd3_engine::data::{GridRequest, scene_patterns};
 use mdsd3_engine::queue::{QueueEntry, QueueId, QueueRequest, QueueState};
 use mdsd3_words::made::EngineKind;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! The state's behaviour, event by event.
 
+mod lanes;
+
 use mdsd3_engine::protocol::{Event, LaneBatch, StepFrame, StepView};
 use mdsd3_words::Sampling;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 use mdsd3_words::lane::{LaneId, RunId};
-
-mod lanes;
 
 use super::*;
 use crate::commands::Command;

@@ -4,13 +4,12 @@ mod pace;
 
 use std::path::PathBuf;
 
-use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
-use mdsd3_words::ModelSettings;
-use mdsd3_words::image::Rgba8;
-
 use super::sentence_case;
 use crate::notice::Level;
 use crate::run::duration_text;
+use mdsd3_engine::training::{Progress, StepNumbers, TrainingEvent, TrainingRequest, ValidationNumbers};
+use mdsd3_words::ModelSettings;
+use mdsd3_words::image::Rgba8;
 use pace::Pace;
 
 /// Points of a curve that are kept; when there are more, every second one is dropped, so that a curve always covers the

@@ -5,6 +5,7 @@ pub mod report;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mdsd3_words::regular;
 use mdsd3_words::{ModelParts, ModelSummary};
 
 use super::context::{Context, LearnedContext};
@@ -19,7 +20,6 @@ use crate::io::checkpoint::Weights;
 use crate::mmdit::{Mmdit, class_heads};
 use crate::pipeline::{Codec, Parts, Pipeline};
 use crate::sampler::prediction::{ClassPriors, Prediction};
-use mdsd3_words::regular;
 
 /// The `config.json` of this program's own in a model folder, or beside a weights file, and its text.
 fn find_config(path: &Path) -> Option<(PathBuf, String)> {

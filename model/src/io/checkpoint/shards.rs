@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::error::{CheckpointError, opening};
 use crate::error::ModelError;
-use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// An index as Hugging Face writes it; `metadata` is of no use here.
 #[derive(Deserialize)]

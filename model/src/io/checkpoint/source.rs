@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mdsd3_words::regular::open_regular;
 use memmap2::{Mmap, MmapOptions};
 
 use super::error::{CheckpointError, opening};
 use super::header::{self, Entry, Header, LENGTH_BYTES};
 use crate::error::ModelError;
-use mdsd3_words::regular::open_regular;
 
 /// One safetensors file.
 pub(super) struct Source {

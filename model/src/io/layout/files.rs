@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 use serde_json::Value;
 
 use crate::error::ModelError;
 use crate::io::checkpoint::{CheckpointError, Weights};
-use mdsd3_words::regular::{self, MOST_TEXT_BYTES};
 
 /// Names that weights have in a diffusers or transformers folder, without extension.
 const STEMS: [&str; 3] = ["diffusion_pytorch_model", "model", "weights"];

@@ -1,7 +1,7 @@
 //! What the next entry of the queue will be.
 
 use egui::{ComboBox, DragValue, RichText, TextEdit, Ui, WidgetInfo};
-use mdsd3_engine::export::layout::LayoutKind;
+use mdsd3_engine::data::LayoutKind;
 use mdsd3_words::made::EngineKind;
 
 use crate::commands::Command;

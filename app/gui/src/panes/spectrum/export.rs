@@ -32,8 +32,8 @@ pub fn save(state: &State, look: &mut SpectrumLook, path: &Path) -> Result<(), E
             measured.map(|(_, formation)| (formation.figure.clone(), formation.table.clone()))
         }
     }
-    .ok_or_else(|| EngineError::BadInput("there is nothing to save yet: open a photo, or measure first".to_owned()))?;
-    figure::write(path, &figure, &table)
+    .ok_or_else(|| EngineError::bad_input("there is nothing to save yet: open a photo, or measure first".to_owned()))?;
+    Ok(figure::write(path, &figure, &table)?)
 }
 
 fn spectra(state: &State, look: &mut SpectrumLook) -> Option<(Figure, Table)> {

@@ -2,7 +2,7 @@
 
 use egui::{Color32, ComboBox, DragValue, ProgressBar, Role, ScrollArea, Ui, WidgetInfo};
 use egui_plot::{AxisHints, FilledArea, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, PlotUi, Points};
-use mdsd3_engine::analyze::formation::{BandFormation, Formation, Interval, LaneFormation};
+use mdsd3_engine::data::{BandFormation, Formation, Interval, LaneFormation};
 
 use super::radial::legend;
 use crate::icons::Icon;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use egui::Color32;
-use mdsd3_engine::frames::difference_spectrum;
+use mdsd3_engine::data::difference_spectrum;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 use mdsd3_words::lane::LaneKind;
 

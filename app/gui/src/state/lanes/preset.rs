@@ -1,6 +1,6 @@
 //! Lanes that are set up at once.
 
-use mdsd3_engine::degrade;
+use mdsd3_engine::data::FORMULA_CLASSES;
 use mdsd3_words::Sampling;
 use mdsd3_words::lane::LaneKind;
 
@@ -56,7 +56,7 @@ impl State {
                 alone.chain([together.clone()]).collect()
             }
         };
-        let has_formula = classes.iter().any(|class| degrade::CLASSES.contains(&class.as_str()));
+        let has_formula = classes.iter().any(|class| FORMULA_CLASSES.contains(&class.as_str()));
         let baseline = (preset == LanePreset::Compare && has_formula).then_some((LaneKind::Physical, together));
         let sampled = limits.into_iter().map(|limit| (LaneKind::Sampled, limit));
         sampled

@@ -1,0 +1,39 @@
+//! Dataset export: photos x mixes x alpha and beta x seeds become aligned pairs that a trainer reads as they are.
+//!
+//! - [`plan`] reads what is wanted from a TOML file, [`sweep`] enumerates it as jobs, each with a key of its own.
+//! - [`run`] makes the pairs on three kinds of threads, `journal` keeps what is finished, [`finish`] writes the
+//!   layout's lists when all are, [`verify`] compares a dataset with its journal.
+//! - [`layout`] says where files go: one file per trainer's convention.
+//!
+//! A pair depends on its job alone: any order, shard or restart gives the same files. Nothing here reads the wall clock, so
+//! a clock that is set back changes nothing.
+
+mod check;
+mod files;
+mod hold;
+mod journal;
+mod options;
+mod pack;
+mod pair;
+mod pair_files;
+mod scenes;
+mod stored;
+mod work;
+
+pub mod estimate;
+pub mod finish;
+pub mod layout;
+pub mod mixes;
+pub mod open;
+pub mod plan;
+pub mod reproduce;
+pub mod run;
+pub mod slurm;
+pub mod sweep;
+pub mod verify;
+
+pub use files::Shard;
+pub use options::{RunOptions, SweepObserver};
+pub use plan::Plan;
+pub use run::Outcome;
+pub use sweep::{Job, Sweep};

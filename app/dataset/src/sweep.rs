@@ -1,0 +1,326 @@
+//! Sweeps: a plan's jobs, enumerated in one fixed order without ever being held in memory at once.
+
+use std::io::{self, BufWriter, Write};
+
+use mdsd3_render::RenderError;
+use mdsd3_render::degrade;
+use mdsd3_render::loaded::LoadedModel;
+use mdsd3_words::hash::hex;
+use mdsd3_words::made::EngineKind;
+use mdsd3_words::{Mix, ModelIdentity, RenderRequest, Sampling, SceneSettings, WordsError};
+use sha2::{Digest, Sha256};
+
+use crate::check::bad;
+use crate::mixes::{self, MixSpec};
+use crate::plan::{Names, Plan};
+use crate::scenes;
+
+/// Part of every key: raised when the same plan begins to give other pixels.
+const FORMAT: &str = "mdsd3 sweep v1";
+
+/// A plan with its model: everything that decides the files.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The plan.
+    pub plan: Plan,
+    /// The weights; the physical engine has a name and no hash.
+    pub model: ModelIdentity,
+    /// Mixes with their grids expanded.
+    mixes: Vec<MixSpec>,
+    /// File-name part of each scene.
+    labels: Vec<String>,
+    /// Index of each scene's part in the plan's split.
+    parts: Vec<usize>,
+    hash: String,
+}
+
+/// One pair to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Number in the plan, from 0.
+    pub index: usize,
+    /// Index of the scene.
+    pub scene: usize,
+    /// Index among the expanded mixes.
+    pub mix_index: usize,
+    /// Number among the pairs of its scene, from 0.
+    pub variant: usize,
+    /// The mix, ranges drawn.
+    pub mix: Mix,
+    /// Weight of the noise in the initial latents.
+    pub alpha: f32,
+    /// Weight of the scene in the initial latents.
+    pub beta: f32,
+    /// Seed.
+    pub seed: u64,
+    /// Hash of everything that decides the pixels, but for the photo's content: that is recorded when it is read, and
+    /// compared when a sweep is resumed.
+    pub key: String,
+}
+
+impl Sweep {
+    /// A sweep by formulas; [`open`](crate::open::open) asks its layout too.
+    pub(crate) fn physical(plan: Plan) -> Result<Self, RenderError> {
+        check_each_mix(&plan, &degrade::CLASSES)?;
+        let model = ModelIdentity {
+            name: "physical".to_owned(),
+            sha256: String::new(),
+        };
+        Self::new(plan, model)
+    }
+
+    /// A sweep by a loaded model; [`open`](crate::open::open) asks its layout too.
+    pub(crate) fn with_model(plan: Plan, model: &LoadedModel) -> Result<Self, RenderError> {
+        // A checkpoint without classes takes the mix's names as words of its prompt.
+        if !model.summary().classes.is_empty() {
+            check_each_mix(&plan, &model.summary().classes)?;
+        }
+        for [alpha, beta] in &plan.alpha_beta {
+            let request = RenderRequest {
+                sampling: Sampling {
+                    alpha: *alpha,
+                    beta: *beta,
+                    ..plan.run.sampling.clone()
+                },
+                ..plan.run.clone()
+            };
+            request.check(model.summary())?;
+        }
+        Self::new(plan, model.identity().resolve()?)
+    }
+
+    fn new(plan: Plan, model: ModelIdentity) -> Result<Self, RenderError> {
+        if let Some(crop) = plan.crop {
+            scenes::check_crop(crop.side, (0..plan.scenes.len()).map(|scene| plan.scene_path(scene)))?;
+        }
+        let labels = match plan.names {
+            Names::Scene => scenes::labels_by_name(&plan.scenes)?,
+            Names::Number => scenes::labels_by_number(plan.scenes.len()),
+        };
+        let hash = hash_of(&plan, &model)?;
+        Ok(Self {
+            mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
+            parts: parts(&plan),
+            hash,
+            labels,
+            plan,
+            model,
+        })
+    }
+
+    /// Hash of the plan, its scenes' names and the model; names the dataset.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Number of jobs.
+    pub fn len(&self) -> usize {
+        self.plan.scenes.len() * self.jobs_per_scene()
+    }
+
+    /// Whether there are no jobs; a checked plan has some.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pairs of each scene.
+    pub fn jobs_per_scene(&self) -> usize {
+        self.mixes.len() * self.plan.alpha_beta.len() * self.plan.seeds.len()
+    }
+
+    /// Pairs of each scene and mix.
+    pub(super) fn jobs_per_mix(&self) -> usize {
+        self.plan.alpha_beta.len() * self.plan.seeds.len()
+    }
+
+    /// Mixes with their grids expanded.
+    pub(super) fn mixes(&self) -> &[MixSpec] {
+        &self.mixes
+    }
+
+    /// File-name part of a scene.
+    pub(super) fn label(&self, scene: usize) -> &str {
+        &self.labels[scene]
+    }
+
+    /// The part of the split a scene is in; empty without a split.
+    pub(super) fn part(&self, scene: usize) -> &str {
+        &self.plan.split[self.parts[scene]].0
+    }
+
+    /// The jobs of one scene: scenes come first, then mixes, then alpha and beta, then seeds.
+    pub fn jobs_of(&self, scene: usize) -> impl Iterator<Item = Result<Job, RenderError>> + '_ {
+        (0..self.jobs_per_scene()).map(move |variant| self.job(scene, variant))
+    }
+
+    /// All jobs in order.
+    pub fn jobs(&self) -> impl Iterator<Item = Result<Job, RenderError>> + '_ {
+        (0..self.plan.scenes.len()).flat_map(|scene| self.jobs_of(scene))
+    }
+
+    fn job(&self, scene: usize, variant: usize) -> Result<Job, RenderError> {
+        let seeds = self.plan.seeds.len();
+        let (mix_index, rest) = (variant / self.jobs_per_mix(), variant % self.jobs_per_mix());
+        let [alpha, beta] = self.plan.alpha_beta[rest / seeds];
+        let seed = self.plan.seeds[rest % seeds];
+        let name = &self.plan.scenes[scene];
+        let words = format!("{name}\n{mix_index}\n{alpha} {beta}\n{seed}");
+        Ok(Job {
+            index: scene * self.jobs_per_scene() + variant,
+            scene,
+            mix_index,
+            variant,
+            mix: mixes::mix(&self.mixes[mix_index], &words)?,
+            alpha,
+            beta,
+            seed,
+            key: hex(&Sha256::digest(format!("{}\n{words}", self.hash))[..16]),
+        })
+    }
+
+    /// The job as a run of the command line.
+    pub fn request(&self, job: &Job) -> RenderRequest {
+        let run = &self.plan.run;
+        RenderRequest {
+            scene: SceneSettings {
+                path: Some(self.plan.scenes[job.scene].clone().into()),
+                ..run.scene.clone()
+            },
+            sampling: Sampling {
+                mix: job.mix.clone(),
+                alpha: job.alpha,
+                beta: job.beta,
+                seed: job.seed,
+                ..run.sampling.clone()
+            },
+            ..run.clone()
+        }
+    }
+
+    /// Whether the network is needed.
+    pub fn needs_model(&self) -> bool {
+        self.plan.engine == EngineKind::Mdsd3
+    }
+}
+
+/// Written straight into the hash: the text of ten million seeds is a hundred megabytes.
+fn hash_of(plan: &Plan, model: &ModelIdentity) -> Result<String, RenderError> {
+    let write = || -> io::Result<Sha256> {
+        let mut hasher = BufWriter::new(Sha256::new());
+        write!(hasher, "{FORMAT}\n{}\n", model.sha256)?;
+        serde_json::to_writer(&mut hasher, plan)?;
+        hasher.into_inner().map_err(io::IntoInnerError::into_error)
+    };
+    let hasher = write().map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Refuses classes that the engine doesn't have.
+fn check_each_mix<S: AsRef<str>>(plan: &Plan, known: &[S]) -> Result<(), RenderError> {
+    for class in plan.classes() {
+        let mut mix = Mix::new();
+        mix.set(&class, 0.0).map_err(WordsError::from)?;
+        mix.check_classes(known)?;
+    }
+    Ok(())
+}
+
+/// Deals scenes out to the parts of the split: by the hash of their names, so that neighbours in a folder spread, and by
+/// exact shares. All pairs of a scene are in one part: a test photo is never seen in training.
+fn parts(plan: &Plan) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..plan.scenes.len()).collect();
+    order.sort_by_cached_key(|scene| Sha256::digest(format!("mdsd3 split v1\n{}", plan.scenes[*scene])));
+    let mut parts = vec![0; order.len()];
+    let (mut begin, mut share_before) = (0, 0.0);
+    for (part, (_, share)) in plan.split.iter().enumerate() {
+        share_before += share;
+        let end = ((share_before * order.len() as f64).round() as usize).min(order.len());
+        for scene in &order[begin..end.max(begin)] {
+            parts[*scene] = part;
+        }
+        begin = end.max(begin);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work;
+
+    pub(super) fn sweep(more: &str) -> Sweep {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for scene in 0..10 {
+            std::fs::write(folder.path().join(format!("{scene}.jpg")), "").expect("written");
+        }
+        let text = format!("engine = \"physical\"\nscenes = [\"*.jpg\"]\n{more}");
+        let plan = Plan::parse(&text, "plan.toml", folder.path().to_owned()).expect("valid");
+        Sweep::physical(plan).expect("valid")
+    }
+
+    #[test]
+    fn batches_are_full_and_begin_at_one_noise_level() {
+        let mut sweep = sweep("mixes = [{ rain = [0.25, 0.5, 1.0] }]\nseeds = [0, 1]");
+        sweep.plan.alpha_beta = vec![[1.0, 0.0], [0.5, 0.5]];
+        let batches = |sweep: &Sweep| {
+            let jobs = sweep.jobs_of(0).collect::<Result<Vec<_>, _>>().expect("valid");
+            work::batches(sweep, jobs, 4)
+        };
+        let indices = |batches: &[Vec<Job>]| -> Vec<usize> { batches.iter().flatten().map(|job| job.index).collect() };
+        let together = batches(&sweep);
+        assert_eq!(
+            indices(&together),
+            (0..12).collect::<Vec<_>>(),
+            "one schedule keeps the order"
+        );
+        assert_eq!(together.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4]);
+        sweep.plan.run.sampling.start_at_noise_share = true;
+        let apart = batches(&sweep);
+        assert_eq!(apart.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2, 4, 2]);
+        for batch in &apart {
+            assert!(batch.iter().all(|job| (job.alpha - batch[0].alpha).abs() < 1e-6));
+        }
+        let mut all = indices(&apart);
+        all.sort_unstable();
+        assert_eq!(all, (0..12).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn jobs_are_counted_ordered_and_keyed_apart() {
+        let sweep = sweep("mixes = [{ rain = [0.5, 1.0] }, { haze = { uniform = [0, 1] } }]\nseeds = [3, 1]");
+        let jobs: Vec<Job> = sweep.jobs().collect::<Result<_, _>>().expect("valid");
+        assert_eq!((jobs.len(), sweep.len()), (60, 60));
+        assert!(jobs.iter().enumerate().all(|(index, job)| job.index == index));
+        assert_eq!((jobs[1].mix.to_string().as_str(), jobs[1].seed), ("rain=0.5", 1));
+        assert_ne!(jobs[4].mix, jobs[5].mix, "each seed draws its own haze");
+        let keys: std::collections::HashSet<_> = jobs.iter().map(|job| &job.key).collect();
+        assert_eq!(keys.len(), 60);
+        assert_eq!(sweep.job(0, 4).expect("valid"), jobs[4]);
+    }
+
+    #[test]
+    fn a_split_has_exact_shares_and_keeps_a_scene_together() {
+        let sweep = sweep("mixes = [{ rain = 1 }]\nsplit = { train = 0.7, val = 0.2, test = 0.1 }");
+        let count = |part: &str| (0..10).filter(|scene| sweep.part(*scene) == part).count();
+        assert_eq!((count("train"), count("val"), count("test")), (7, 2, 1));
+    }
+
+    #[test]
+    fn anything_that_decides_pixels_changes_the_hash() {
+        let mixes = "mixes = [{ rain = 1 }]\n";
+        let base = sweep(mixes);
+        assert_eq!(base.hash(), sweep(mixes).hash());
+        for more in ["size = 128", "seeds = [1]", "save = { bits = 16 }"] {
+            assert_ne!(base.hash(), sweep(&format!("{mixes}{more}")).hash(), "{more}");
+        }
+    }
+
+    #[test]
+    fn unknown_classes_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("a.jpg"), "").expect("written");
+        let text = "engine = \"physical\"\nscenes = [\"a.jpg\"]\nmixes = [{ fog = 1 }]";
+        let plan = Plan::parse(text, "plan.toml", folder.path().to_owned()).expect("a plan");
+        assert!(Sweep::physical(plan).expect_err("unknown").to_string().contains("fog"));
+    }
+}

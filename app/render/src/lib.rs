@@ -1,0 +1,31 @@
+//! Mix runs, synchronous: what a loaded model does with a photo, and the files that say how it was done.
+//!
+//! - [`session::Session`] loads models and scenes, keeps both, and renders; the command line drives one directly, the studio's
+//!   engine puts one on a thread.
+//! - [`loaded`] is a model in memory, [`scene`] a photo as a model sees it, [`frames`] 8-bit images and spectra of both.
+//! - [`run`] and [`lanes`] sample mixes side by side, batched where they share their settings.
+//! - [`metadata`] keeps a run's settings in its image, [`jpeg`] and [`picture`] are the files of datasets.
+//! - [`degrade`], [`bench`], [`inspect`], [`parity`] and [`device`] are what the command line has beside mixes.
+
+pub mod bench;
+pub mod bundled;
+pub mod colormap;
+pub mod degrade;
+pub mod device;
+pub mod error;
+pub mod frames;
+pub mod inspect;
+pub mod jpeg;
+pub mod lanes;
+pub mod loaded;
+pub mod memory;
+pub mod metadata;
+pub mod parity;
+pub mod picture;
+pub mod run;
+pub mod scene;
+pub mod session;
+
+mod kept_steps;
+
+pub use error::RenderError;

@@ -1,0 +1,157 @@
+//! A session: the model and the scene in memory, and runs on them. Synchronous; the worker thread owns one, the command
+//! line drives one directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mdsd3_model::io::photo::scene_key;
+use mdsd3_words::{CheckedRequest, Fit, ModelSettings, ModelSummary, RenderRequest, SceneSettings};
+
+use crate::degrade;
+use crate::error::RenderError;
+use crate::frames::{self, Decoded};
+use crate::kept_steps::KeptSteps;
+use crate::lanes::{self, LanesOutput, RenderOutput};
+use crate::loaded::LoadedModel;
+use crate::run::RenderObserver;
+use crate::scene::{FittedScene, SceneLoader};
+
+/// The largest side a photo is fitted to for viewing, in pixels.
+const MAX_VIEW_PX: u32 = 8192;
+
+/// Keeps a model, a scene and the steps of late runs between runs.
+#[derive(Default)]
+pub struct Session {
+    model: Option<LoadedModel>,
+    scenes: SceneLoader,
+    kept: KeptSteps,
+}
+
+impl Session {
+    /// A session without a model; the first use loads one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The model in memory, if any.
+    pub fn model(&self) -> Option<&LoadedModel> {
+        self.model.as_ref()
+    }
+
+    /// Makes the model of `key` the one in memory; true when it had to be loaded.
+    ///
+    /// When loading fails the model before it is gone too: the two might not fit in memory together.
+    pub fn load_model(&mut self, key: &ModelSettings) -> Result<bool, RenderError> {
+        let known = self.model.as_ref().is_some_and(|model| model.key() == key);
+        ensure_model(&mut self.model, key)?;
+        Ok(!known)
+    }
+
+    /// Renders a request; `None` when the observer stopped it.
+    ///
+    /// The model is loaded (unless it is the one in memory), then settings are checked against it, then the photo is loaded; nothing is
+    /// computed before all three are found good.
+    ///
+    /// # Errors
+    /// [`RenderError`]; `is_bad_input` tells mistakes in the request, photo or checkpoint from failures.
+    pub fn render(
+        &mut self,
+        request: &RenderRequest,
+        observer: &mut dyn RenderObserver,
+    ) -> Result<Option<RenderOutput>, RenderError> {
+        let output = self.render_lanes(&[request], observer)?;
+        Ok(output.and_then(Into::into))
+    }
+
+    /// Renders several requests side by side, batched where they share their sampling settings; `None` when the observer
+    /// stopped the run.
+    ///
+    /// # Errors
+    /// As [`Self::render`]; [`RenderError::BadInput`] too when the requests differ in photo, size or model.
+    pub fn render_lanes(
+        &mut self,
+        requests: &[&RenderRequest],
+        observer: &mut dyn RenderObserver,
+    ) -> Result<Option<LanesOutput>, RenderError> {
+        let first = lanes::check_together(requests)?;
+        let model = ensure_model(&mut self.model, &first.model)?;
+        let checked = requests.iter().map(|request| request.check(model.summary()));
+        let requests: Vec<CheckedRequest<'_>> = checked.collect::<Result<_, _>>()?;
+        let scene = load_scene(&mut self.scenes, requests[0], model.summary())?;
+        lanes::render(&requests, model, &scene, &mut self.kept, observer)
+    }
+
+    /// Degrades the photo of a request by formulas, at the size of a mix: the physical baseline, and the SHA-256 of the
+    /// photo's file.
+    ///
+    /// # Errors
+    /// [`RenderError`] for a photo that can't be read and for classes without a formula.
+    pub fn physical_baseline(&mut self, request: &RenderRequest) -> Result<(Decoded, String), RenderError> {
+        let (_, scene, _) = self.prepare(request)?;
+        let degraded = degrade::baseline(
+            &scene.rgb,
+            scene_key(&scene.rgb),
+            &request.sampling.mix,
+            request.sampling.seed,
+        )?;
+        let decoded = frames::from_rgb(&degraded.image)?;
+        Ok((decoded, scene.key.content_sha256()))
+    }
+
+    /// Loads the model and the photo of a request, and checks it.
+    pub fn prepare<'a>(
+        &mut self,
+        request: &'a RenderRequest,
+    ) -> Result<(&mut LoadedModel, Arc<FittedScene>, CheckedRequest<'a>), RenderError> {
+        let model = ensure_model(&mut self.model, &request.model)?;
+        let request = request.check(model.summary())?;
+        let scene = load_scene(&mut self.scenes, request, model.summary())?;
+        Ok((model, scene, request))
+    }
+
+    /// Loads and fits a photo for viewing, without a model.
+    pub fn open_scene(&mut self, path: Option<&Path>, size_px: u32, fit: Fit) -> Result<Arc<FittedScene>, RenderError> {
+        if !(1..=MAX_VIEW_PX).contains(&size_px) {
+            return Err(RenderError::BadInput(format!(
+                "size {size_px} is outside 1 to {MAX_VIEW_PX} px"
+            )));
+        }
+        let multiple_px = self.model.as_ref().map_or(1, |model| model.summary().size_multiple);
+        self.scenes.load(path, size_px, fit, multiple_px)
+    }
+}
+
+/// The model of `key`: the one in `slot`, or a newly loaded one that takes its place.
+fn ensure_model<'a>(
+    slot: &'a mut Option<LoadedModel>,
+    key: &ModelSettings,
+) -> Result<&'a mut LoadedModel, RenderError> {
+    let model = match slot.take().filter(|model| model.key() == key) {
+        Some(model) => model,
+        None => LoadedModel::load(key.clone())?,
+    };
+    Ok(slot.insert(model))
+}
+
+/// The photo of a request, fitted.
+fn load_scene(
+    scenes: &mut SceneLoader,
+    request: CheckedRequest<'_>,
+    model: &ModelSummary,
+) -> Result<Arc<FittedScene>, RenderError> {
+    let SceneSettings { path, size, fit } = &request.request().scene;
+    let scene = scenes.load(path.as_deref(), *size, *fit, model.size_multiple)?;
+    check_longer_side(&scene, model.max_size)?;
+    Ok(scene)
+}
+
+/// With [`Fit::Aspect`] a long photo can outgrow the model though its shorter side fits.
+fn check_longer_side(scene: &FittedScene, max_px: u32) -> Result<(), RenderError> {
+    let longer_px = scene.rgb.width().max(scene.rgb.height());
+    if longer_px <= max_px {
+        return Ok(());
+    }
+    Err(RenderError::BadInput(format!(
+        "the scene's longer side would be {longer_px} px and this model's largest is {max_px}; lower the size or use the square fit"
+    )))
+}

@@ -172,3 +172,12 @@ fn degrade_and_info_refuse_as_well() {
     }
     assert_eq!(files_in(folder.path()), [""; 0]);
 }
+
+#[test]
+fn a_word_that_is_neither_a_photo_nor_a_command() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for word in ["rendr", "no-such-photo.jpg"] {
+        let line = mdsd3(folder.path(), [word]).refused(2);
+        assert!(line.contains(word) && line.contains("--help"), "{line}");
+    }
+}

@@ -190,3 +190,44 @@ fn what_is_cut_off_a_photo_is_shown() {
     // The engine of the tests fits photos of 1600 x 1067 px into 256 x 256.
     harness.get_by_label("The middle 1067 × 1067 of 1600 × 1067 px, shrunk to 256 × 256");
 }
+
+#[test]
+fn no_control_lies_on_another_in_a_small_window() {
+    let engine = FakeEngine::new();
+    for size in [egui::vec2(800.0, 500.0), egui::vec2(1024.0, 600.0)] {
+        let mut harness = studio(&engine, Prefs::default(), size);
+        harness.run();
+        let named = [
+            (Role::Button, "Choose a photo"),
+            (Role::Button, "Mix"),
+            (Role::Button, "Undo (Ctrl+Z)"),
+            (Role::Button, "Menu"),
+            (Role::RadioButton, "show: x̂0"),
+            (Role::RadioButton, "show: x_t"),
+            (Role::ComboBox, "lanes"),
+            (Role::Button, "Add a lane"),
+            (Role::ComboBox, "compare"),
+            (Role::RadioButton, "zoom: Fit"),
+            (Role::RadioButton, "zoom: 100 %"),
+            (Role::Button, "Save image…"),
+            (Role::Slider, "rain ratio"),
+            (Role::SpinButton, "rain ratio value"),
+        ];
+        let found = named.iter().filter_map(|(role, name)| {
+            let control = harness.query_by_role_and_label(*role, name)?;
+            Some((*name, control.rect()))
+        });
+        let found: Vec<(&str, egui::Rect)> = found.collect();
+        assert!(found.len() > 11, "{size:?}: {found:?}");
+        let window = egui::Rect::from_min_size(egui::Pos2::ZERO, size);
+        for (index, (name, rect)) in found.iter().enumerate() {
+            assert!(window.contains_rect(*rect), "{size:?}: {name} at {rect:?}");
+            for (other, beside) in &found[..index] {
+                assert!(
+                    !rect.shrink(1.0).intersects(beside.shrink(1.0)),
+                    "{size:?}: {name} and {other}"
+                );
+            }
+        }
+    }
+}

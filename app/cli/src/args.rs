@@ -14,12 +14,15 @@ use crate::train::TrainArgs;
 
 /// Degradation mixing with a head-wise masked Stable Diffusion 3 transformer.
 ///
-/// Without a command the studio opens.
+/// Without a command the studio opens, with PHOTO when one is named.
 #[derive(Debug, Parser)]
 #[command(name = "mdsd3", version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// How the studio opens without a command.
+    #[command(flatten)]
+    pub studio: StudioArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,10 +48,4 @@ pub enum Command {
     Bench(BenchArgs),
     /// Show devices, memory, display and what is missing
     Doctor,
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Studio(StudioArgs::default())
-    }
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Err(error) => return outcome::usage(&error),
     };
     init_log();
-    outcome::report(run(cli.command.unwrap_or_default()))
+    outcome::report(run(cli.command.unwrap_or(Command::Studio(cli.studio))))
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

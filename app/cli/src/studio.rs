@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use mdsd3_render::memory;
+use mdsd3_words::WordsError;
 
 /// How the studio starts.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct StudioArgs {
     /// Photo to open; the last session's when absent
     #[arg(value_name = "PHOTO")]
@@ -26,6 +27,11 @@ pub struct StudioArgs {
 /// Opens the studio and returns when its window is closed.
 pub fn run(args: StudioArgs) -> anyhow::Result<()> {
     memory::use_one_arena();
+    if let Some(photo) = args.photo.as_ref().filter(|photo| !photo.exists()) {
+        // A mistyped command reads as a photo, too.
+        let message = "neither a photo nor a command; check the path, or see mdsd3 --help";
+        return Err(WordsError::BadInput(format!("{}: {message}", photo.display())).into());
+    }
     if !has_display() {
         bail!(
             "the studio needs a display and there is none (neither DISPLAY nor WAYLAND_DISPLAY is set); mix without one \

@@ -96,6 +96,15 @@ pub struct WeightedSum {
     pub parts: Vec<(Rgba8, f32)>,
 }
 
+/// What a signed map amounts to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MapFigures {
+    /// Root mean square of its luma, in 8-bit levels.
+    pub rms_levels: f32,
+    /// Share of its pixels whose luma is beyond the ends of the scale, 0 to 1.
+    pub beyond: f32,
+}
+
 /// What a lane's cell shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
@@ -132,6 +141,22 @@ impl WeightedSum {
     pub fn luma_at(&self, x: u32, y: u32) -> Option<f32> {
         let [r, g, b] = self.levels_at(x, y)?;
         Some(0.299 * r + 0.587 * g + 0.114 * b)
+    }
+
+    /// What it amounts to on a scale that ends at `range_levels`; `None` when the images differ in size.
+    pub fn figures(&self, range_levels: u8) -> Option<MapFigures> {
+        let (first, _) = self.parts.first()?;
+        let (mut squares, mut beyond) = (0.0_f64, 0_u32);
+        for (y, x) in (0..first.height).flat_map(|y| (0..first.width).map(move |x| (y, x))) {
+            let luma = self.luma_at(x, y)?;
+            squares += f64::from(luma * luma);
+            beyond += u32::from(luma.abs() > f32::from(range_levels));
+        }
+        let pixels = f64::from(first.width * first.height).max(1.0);
+        Some(MapFigures {
+            rms_levels: (squares / pixels).sqrt() as f32,
+            beyond: (f64::from(beyond) / pixels) as f32,
+        })
     }
 }
 
@@ -302,6 +327,19 @@ mod tests {
         );
         assert_eq!(sum.levels_at(2, 0), None);
         assert_eq!(sum.levels_at(0, 1), None);
+    }
+
+    #[test]
+    fn a_map_amounts_to_its_root_mean_square_and_to_what_is_beyond_the_scale() {
+        let mut brighter = flat([0, 0, 0]);
+        // Luma 30 at one pixel and 40 at the other: the root mean square is sqrt((900 + 1600) / 2).
+        brighter.pixels = vec![30, 30, 30, 255, 40, 40, 40, 255].into();
+        let parts = vec![(brighter, 1.0), (flat([0, 0, 0]), -1.0)];
+        let figures = WeightedSum { parts }.figures(32).expect("images of one size");
+        assert!(
+            (figures.rms_levels - 35.355_34).abs() < 1e-3 && (figures.beyond - 0.5).abs() < 1e-6,
+            "{figures:?}"
+        );
     }
 
     #[test]

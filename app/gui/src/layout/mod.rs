@@ -29,6 +29,9 @@ const SMALLEST: Vec2 = Vec2::new(700.0, 360.0);
 /// Least size of a pane, in points.
 const MIN_PANE: f32 = 120.0;
 
+/// Room that the viewport keeps while the other panes have their sizes, in points; in a smaller window all shrink together.
+const LEAST_VIEWPORT: Vec2 = Vec2::new(320.0, 200.0);
+
 /// The docks.
 #[derive(Debug, Clone, Serialize)]
 pub struct Layout {
@@ -135,18 +138,18 @@ impl Layout {
         };
         while let Some(parent) = self.tree.tiles.parent_of(child) {
             if let Some(Tile::Container(Container::Linear(linear))) = self.tree.tiles.get_mut(parent) {
-                let (length_before, length_after) = match linear.dir {
-                    LinearDir::Horizontal => (before.x, after.x),
-                    LinearDir::Vertical => (before.y, after.y),
+                let (length_before, length_after, least) = match linear.dir {
+                    LinearDir::Horizontal => (before.x, after.x, LEAST_VIEWPORT.x),
+                    LinearDir::Vertical => (before.y, after.y, LEAST_VIEWPORT.y),
                 };
-                absorb(linear, child, length_before, length_after);
+                absorb(linear, (child, least), length_before, length_after);
             }
             child = parent;
         }
     }
 }
 
-fn absorb(linear: &mut Linear, viewport: TileId, before: f32, after: f32) {
+fn absorb(linear: &mut Linear, (viewport, least): (TileId, f32), before: f32, after: f32) {
     if (after - before).abs() < 0.5 {
         return;
     }
@@ -162,7 +165,7 @@ fn absorb(linear: &mut Linear, viewport: TileId, before: f32, after: f32) {
         .sum();
     for (child, length) in linear.children.clone().into_iter().zip(lengths) {
         let length = if child == viewport {
-            (after - others).max(MIN_PANE)
+            (after - others).max(least)
         } else {
             length
         };

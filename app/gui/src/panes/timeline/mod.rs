@@ -17,6 +17,9 @@ use crate::theme::{self, space};
 use crate::widgets::{caption, empty_state, icon_button};
 use strip::Strip;
 
+/// Room that the hint beside the buttons needs, in points.
+const HINT_WIDTH: f32 = 150.0;
+
 /// The film strip of steps.
 pub const PANE: PaneId = PaneId(&TimelinePane);
 
@@ -128,14 +131,16 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 studio.commands.push(Command::BranchHere);
             }
             let following = state.shown.cursor == Cursor::Newest && state.runs.active.is_some();
-            caption(
-                ui,
-                if following {
-                    "Following the newest step"
-                } else {
-                    "Drag, or ← → to step"
-                },
-            );
+            if ui.available_width() > HINT_WIDTH {
+                caption(
+                    ui,
+                    if following {
+                        "Following the newest step"
+                    } else {
+                        "Drag, or ← → to step"
+                    },
+                );
+            }
         });
     });
 }

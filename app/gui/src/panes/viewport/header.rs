@@ -11,48 +11,68 @@ use crate::theme;
 use crate::widgets::{icon_button, segmented};
 use crate::zoom::is_smoothed;
 
-/// Draws the row.
+/// Width from which all fits into one row, in points.
+const ONE_ROW: f32 = 540.0;
+
+/// Draws the row, or several in a narrow pane.
 pub(super) fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    if ui.available_width() < ONE_ROW {
+        ui.horizontal_wrapped(|ui| {
+            choices(ui, studio);
+            magnification(ui, studio);
+        });
+        return;
+    }
     ui.horizontal(|ui| {
-        let mut view = studio.state.shown.view;
-        let choices = [
-            (
-                ViewChoice::Prediction,
-                "x̂0",
-                "The clean-data prediction at each step: what the result would be if sampling ended here",
-            ),
-            (ViewChoice::Noisy, "x_t", "The noisy latents that each step starts from"),
-        ];
-        if segmented(ui, "show", &mut view, &choices) {
-            studio.commands.push(Command::ToggleView);
-        }
-        lanes(ui, studio);
-        compare_bar::mode(ui, studio);
+        choices(ui, studio);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let can_save = studio.state.finished_run().is_some();
-            let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
-            if save.inner.clicked() {
-                studio.commands.push(Command::SaveImage);
-            }
-            let mut chosen = match studio.looking.zoom.scale {
-                None => Some(Command::ZoomFit),
-                Some(scale) if (scale - 1.0).abs() < 1e-3 => Some(Command::ZoomOriginal),
-                Some(_) => None,
-            };
-            let choices = [
-                (Some(Command::ZoomFit), "Fit", "As large as fits (F, or double-click)"),
-                (
-                    Some(Command::ZoomOriginal),
-                    "100 %",
-                    "One image pixel per screen pixel (1)",
-                ),
-            ];
-            if segmented(ui, "zoom", &mut chosen, &choices) {
-                studio.commands.extend(chosen);
-            }
+            magnification(ui, studio);
             scale(ui, studio);
         });
     });
+}
+
+/// What is shown.
+fn choices(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let mut view = studio.state.shown.view;
+    let choices = [
+        (
+            ViewChoice::Prediction,
+            "x̂0",
+            "The clean-data prediction at each step: what the result would be if sampling ended here",
+        ),
+        (ViewChoice::Noisy, "x_t", "The noisy latents that each step starts from"),
+    ];
+    if segmented(ui, "show", &mut view, &choices) {
+        studio.commands.push(Command::ToggleView);
+    }
+    lanes(ui, studio);
+    compare_bar::mode(ui, studio);
+}
+
+/// Saving, and how large images are.
+fn magnification(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let can_save = studio.state.finished_run().is_some();
+    let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
+    if save.inner.clicked() {
+        studio.commands.push(Command::SaveImage);
+    }
+    let mut chosen = match studio.looking.zoom.scale {
+        None => Some(Command::ZoomFit),
+        Some(scale) if (scale - 1.0).abs() < 1e-3 => Some(Command::ZoomOriginal),
+        Some(_) => None,
+    };
+    let choices = [
+        (Some(Command::ZoomFit), "Fit", "As large as fits (F, or double-click)"),
+        (
+            Some(Command::ZoomOriginal),
+            "100 %",
+            "One image pixel per screen pixel (1)",
+        ),
+    ];
+    if segmented(ui, "zoom", &mut chosen, &choices) {
+        studio.commands.extend(chosen);
+    }
 }
 
 /// How many lanes there are, and which to set up at once.

@@ -1,5 +1,8 @@
 //! The title over each image: what it is, and for lanes what can be done with them.
 
+use std::hash::{Hash, Hasher};
+
+use egui::cache::{ComputerMut, FrameCache};
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{
     Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, Vec2,
@@ -7,7 +10,7 @@ use egui::{
 };
 use mdsd3_words::lane::LaneKind;
 
-use crate::compare::Cell;
+use crate::compare::{Cell, MapFigures, WeightedSum};
 use crate::icons::{self, Icon};
 use crate::lane::Lane;
 use crate::panes::PaneContext;
@@ -55,7 +58,14 @@ pub(super) fn crop(ui: &Ui, strip: Rect, scene: &Scene) {
 /// A lane's title: selects the lane when it is clicked, and holds its menu when there are several.
 pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect, cell: &Cell) {
     let several = studio.state.lanes().len() > 1;
-    let note = note(ui, studio, index);
+    let range_levels = studio.looking.comparing.range_levels;
+    let figures = match cell {
+        Cell::Map(sum, _) => map_figures(ui, sum, range_levels),
+        _ => None,
+    };
+    let theme = theme::of(ui);
+    let note = note(ui, studio, index).map(|(words, color)| (words.to_owned(), color));
+    let note = note.or(figures.map(|figures| (in_words(figures), theme.canvas_text)));
     let mut right = strip.right();
     if several {
         right -= MENU_SIDE + space::TIGHT;
@@ -129,6 +139,52 @@ fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(&'static str
         Some(("Made with other settings", theme.canvas_note))
     } else {
         None
+    }
+}
+
+/// A map with the end of its scale, told from others by its images and their weights.
+#[derive(Clone, Copy)]
+struct MapKey<'a>(&'a WeightedSum, u8);
+
+impl Hash for MapKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (image, weight) in &self.0.parts {
+            (image.pixels.as_ptr().addr(), weight.to_bits()).hash(state);
+        }
+        self.1.hash(state);
+    }
+}
+
+/// Figures with the images that they are of: as long as these are kept, no others have their addresses.
+struct KeptFigures(
+    Option<MapFigures>,
+    #[expect(dead_code, reason = "kept for its address")] WeightedSum,
+);
+
+#[derive(Default)]
+struct ComputeFigures;
+
+impl ComputerMut<MapKey<'_>, KeptFigures> for ComputeFigures {
+    fn compute(&mut self, MapKey(sum, range_levels): MapKey<'_>) -> KeptFigures {
+        KeptFigures(sum.figures(range_levels), sum.clone())
+    }
+}
+
+/// What a map amounts to; computed once for as long as it is shown.
+fn map_figures(ui: &Ui, sum: &WeightedSum, range_levels: u8) -> Option<MapFigures> {
+    ui.memory_mut(|memory| {
+        let cache = memory.caches.cache::<FrameCache<KeptFigures, ComputeFigures>>();
+        cache.get(MapKey(sum, range_levels)).0
+    })
+}
+
+fn in_words(figures: MapFigures) -> String {
+    let MapFigures { rms_levels, beyond } = figures;
+    // A few pixels beyond the scale hide nothing.
+    if beyond < 0.01 {
+        format!("RMS {rms_levels:.1}")
+    } else {
+        format!("RMS {rms_levels:.1}, {:.0} % off the scale", 100.0 * beyond)
     }
 }
 

@@ -203,7 +203,7 @@ fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         let line = Line::new("loss", points).color(theme.accent_line);
         let newest = training.part_losses.last();
         let note = newest.map_or(String::new(), |(step, loss)| format!("{loss:.4}, step {step}"));
-        return curve(ui, "Training loss", &note, vec![line], size);
+        return curve(ui, ("Training loss", &note), &[], vec![line], size);
     };
     let of = |value: fn(&mdsd3_engine::training::StepNumbers) -> Option<f32>| -> PlotPoints<'static> {
         let steps = training.steps.iter();
@@ -214,7 +214,11 @@ fn losses(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         Line::new("flow", of(|n| Some(n.flow))).color(theme.scene_line),
     ];
     let note = format!("{:.4}, step {}", newest.loss, newest.step);
-    curve(ui, "Training loss", &note, lines, size);
+    let legend = [
+        ("total".to_owned(), theme.accent_line),
+        ("flow".to_owned(), theme.scene_line),
+    ];
+    curve(ui, ("Training loss", &note), &legend, lines, size);
 }
 
 /// One line per fifth of the timesteps, from grey for little noise to blue for much.
@@ -229,7 +233,11 @@ fn timesteps(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
             Line::new(format!("t {}", bin_name(bin).replace('_', " to ")), points).color(shade(theme, bin, BINS))
         })
         .collect();
-    curve(ui, "Loss by timestep", "", lines, size);
+    let legend = [
+        ("t near 0".to_owned(), shade(theme, 0, BINS)),
+        ("near 1".to_owned(), shade(theme, BINS - 1, BINS)),
+    ];
+    curve(ui, ("Loss by timestep", ""), &legend, lines, size);
 }
 
 fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
@@ -254,14 +262,34 @@ fn validation(ui: &mut Ui, studio: &PaneContext<'_>, size: egui::Vec2) {
         .map_or("none yet".to_owned(), |v| {
             format!("best {:.4}, step {}", v.mean, v.step)
         });
-    curve(ui, "Validation", &best, lines, size);
+    let mut legend = vec![("mean".to_owned(), theme.text_strong)];
+    if let Some(((lowest, ..), (highest, ..))) = validations.first().and_then(|v| v.levels.first().zip(v.levels.last()))
+    {
+        legend.push((format!("σ {lowest}"), shade(theme, 0, levels)));
+        legend.push((format!("{highest}"), shade(theme, levels - 1, levels)));
+    }
+    curve(ui, ("Validation", &best), &legend, lines, size);
 }
 
-fn curve(ui: &mut Ui, title: &str, note: &str, lines: Vec<Line<'static>>, size: egui::Vec2) {
+/// A plot under its title, a note, and what its colours mean.
+fn curve(
+    ui: &mut Ui,
+    (title, note): (&str, &str),
+    legend: &[(String, Color32)],
+    lines: Vec<Line<'static>>,
+    size: egui::Vec2,
+) {
     let theme = theme::of(ui);
     ui.vertical(|ui| {
         ui.set_width(size.x);
-        section_with(ui, title, |ui| quiet_note(ui, note));
+        section_with(ui, title, |ui| {
+            ui.spacing_mut().item_spacing.x = space::TIGHT;
+            // Filled from the right.
+            for (name, color) in legend.iter().rev() {
+                ui.label(RichText::new(name).small().color(*color));
+            }
+            quiet_note(ui, note);
+        });
         let shown = plot(theme, title).width(size.x).height(size.y).show(ui, |plot| {
             for line in lines {
                 plot.line(line);

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::operation::{Operand, Operation, pass1};
-use super::real::{Real, host, like};
+use super::real::{Format, Real, host, like};
 use super::vector::{exp, tanh, widest};
 
 /// Values per task: large enough to hide the cost of a task, small enough to balance two cores.
@@ -96,7 +96,7 @@ impl Operation<1> for Pointwise {
         }
     }
 
-    fn forward<T: Real>(&self, [x]: [Operand<T>; 1]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x]: [Operand<T>; 1]) -> Result<Vec<T>> {
         Ok(match self {
             Self::GeluTanh => map(x.values, gelu),
             Self::Silu => map(

@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::operation::{Operand, Operation, pass2};
-use super::real::Real;
+use super::real::Format;
 use super::vector::widest;
 
 /// Values per task.
@@ -31,7 +31,7 @@ impl Operation<2> for Add {
         "sum"
     }
 
-    fn forward<T: Real>(&self, [a, b]: [Operand<T>; 2]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [a, b]: [Operand<T>; 2]) -> Result<Vec<T>> {
         if b.values.is_empty() || a.values.len() % b.values.len() != 0 {
             candle_core::bail!("add: {:?} does not repeat to {:?}", b.shape, a.shape);
         }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::linear::sum_of_rows;
 use super::operation::{Operand, Operation, apply3};
-use super::real::{Real, fused, host, like};
+use super::real::{Format, Real, fused, host, like};
 use super::tiles::{self, Rows, words_into};
 use super::{linear, timed};
 
@@ -164,7 +164,7 @@ impl Operation<3> for Convolution {
         Ok((batch, rows, cols, weight.dims2()?.0).into())
     }
 
-    fn forward<T: Real>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
         let (_, height, width, channels) = x.shape.dims4()?;
         let left = Neighbourhoods {
             images: x.values,

@@ -6,7 +6,8 @@
 use candle_core::{D, Result, Tensor};
 use candle_nn::ops;
 
-use super::norm::EPSILON;
+/// SD3's epsilon in every norm.
+pub(super) const EPSILON: f32 = 1e-6;
 
 /// Whether these operands are a GPU's and no gradient is asked for behind them: candle's kernels would lose it silently.
 pub(super) fn serves(operands: &[&Tensor]) -> bool {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::gemm::{View, matmul_add_threaded};
 use super::operation::{Operand, Operation, apply2, apply3};
-use super::real::{Real, fused, host, like};
+use super::real::{Format, Real, fused, host, like};
 use super::tiles::{self, Matrix};
 use super::timed;
 use super::vector::{sum_by, widest};
@@ -72,6 +72,18 @@ pub(super) fn product_f32(
     out
 }
 
+impl Format for f32 {
+    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
+        product_f32(x, weight, bias, sizes)
+    }
+}
+
+impl Format for bf16 {
+    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
+        product_bf16(x, weight, bias, sizes)
+    }
+}
+
 /// What a product adds to: the bias in every row, or zeros.
 pub(super) fn rows_of(bias: Option<&[f32]>, rows: usize, outputs: usize) -> Vec<f32> {
     match bias {
@@ -133,7 +145,7 @@ impl Operation<3> for Linear {
         result_shape(x, weight)
     }
 
-    fn forward<T: Real>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, weight, bias]: [Operand<T>; 3]) -> Result<Vec<T>> {
         let sizes = sizes_of(x.shape, weight.shape)?;
         Ok(T::product(x.values, weight.values, Some(bias.values), sizes))
     }
@@ -178,7 +190,7 @@ impl Operation<2> for Unbiased {
         result_shape(x, weight)
     }
 
-    fn forward<T: Real>(&self, [x, weight]: [Operand<T>; 2]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, weight]: [Operand<T>; 2]) -> Result<Vec<T>> {
         Ok(T::product(
             x.values,
             weight.values,

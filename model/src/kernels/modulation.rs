@@ -7,7 +7,7 @@ use super::library_norm;
 use super::linear::sum_of_rows;
 use super::norm::{by_row, plain_layer_norm, row_backward, statistics};
 use super::operation::{Operand, Operation, pass3};
-use super::real::{Real, host, like};
+use super::real::{Format, host, like};
 use super::vector::widest;
 
 /// `layer_norm(x) * (1 + scale) + shift`, scale and shift one vector per sample, or one for all: AdaLN (Peebles and Xie
@@ -56,7 +56,7 @@ impl Operation<3> for Modulated {
         "modulated layer norm"
     }
 
-    fn forward<T: Real>(&self, [x, scale, shift]: [Operand<T>; 3]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, scale, shift]: [Operand<T>; 3]) -> Result<Vec<T>> {
         let (_, tokens, width) = x.shape.dims3()?;
         let mut out = vec![T::zero(); x.values.len()];
         by_row(
@@ -130,7 +130,7 @@ impl Operation<3> for GatedResidual {
         "gated residual"
     }
 
-    fn forward<T: Real>(&self, [x, gate, y]: [Operand<T>; 3]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, gate, y]: [Operand<T>; 3]) -> Result<Vec<T>> {
         let (_, tokens, width) = x.shape.dims3()?;
         let mut out = y.values.to_vec();
         by_row(

@@ -3,14 +3,12 @@
 use candle_core::{D, DType, Result, Tensor};
 use rayon::prelude::*;
 
-use super::library_norm;
+use super::library_norm::{self, EPSILON};
 use super::linear::sum_of_rows;
 use super::operation::{Operand, Operation, pass1, pass2};
-use super::real::{Real, host, like};
+use super::real::{Format, Real, host, like};
 use super::vector::{sum_by, widest};
 
-/// SD3's epsilon in every norm.
-pub(super) const EPSILON: f32 = 1e-6;
 /// Values per task at least.
 const TASK: usize = 16 * 1024;
 
@@ -115,7 +113,7 @@ impl Operation<1> for LayerNorm {
         "layer norm"
     }
 
-    fn forward<T: Real>(&self, [x]: [Operand<T>; 1]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x]: [Operand<T>; 1]) -> Result<Vec<T>> {
         let mut out = vec![T::zero(); x.values.len()];
         by_row(
             x.values,
@@ -152,7 +150,7 @@ impl Operation<2> for RmsNorm {
         "RMS norm"
     }
 
-    fn forward<T: Real>(&self, [x, gain]: [Operand<T>; 2]) -> Result<Vec<T>> {
+    fn forward<T: Format>(&self, [x, gain]: [Operand<T>; 2]) -> Result<Vec<T>> {
         let mut out = vec![T::zero(); x.values.len()];
         by_row(
             x.values,

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
-use super::real::{Real, by_format, contiguous, fused};
+use super::real::{Format, by_format, contiguous, fused};
 use super::timed;
 
 /// A contiguous tensor on the CPU.
@@ -24,7 +24,7 @@ pub trait Operation<const N: usize>: Send + Sync + 'static {
     }
 
     /// The values of the result.
-    fn forward<T: Real>(&self, operands: [Operand<T>; N]) -> Result<Vec<T>>;
+    fn forward<T: Format>(&self, operands: [Operand<T>; N]) -> Result<Vec<T>>;
 
     /// The gradient of each operand for the gradient `grad` of the result; `None` where nobody asks for it.
     fn backward(&self, operands: [&Tensor; N], grad: &Tensor) -> Result<[Option<Tensor>; N]>;
@@ -100,7 +100,7 @@ fn run<F: Operation<N>, const N: usize>(
     Ok((out, shape))
 }
 
-fn values<F: Operation<N>, T: Real, const N: usize>(
+fn values<F: Operation<N>, T: Format, const N: usize>(
     operation: &F,
     operands: [(&CpuStorage, &Layout); N],
 ) -> Result<Vec<T>> {

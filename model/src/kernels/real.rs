@@ -3,8 +3,6 @@
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType};
 use half::bf16;
 
-use super::linear::{product_bf16, product_f32};
-
 /// f32, or bf16 that is widened when it is read and rounded when it is written.
 pub trait Real: WithDType + Send + Sync + 'static {
     /// Values in a 32-bit word of a packed operand.
@@ -15,8 +13,11 @@ pub trait Real: WithDType + Send + Sync + 'static {
 
     /// The nearest value of this format.
     fn narrow(x: f32) -> Self;
+}
 
-    /// `x weightᵀ + bias` in this format; `sizes` are rows, inputs and outputs.
+/// A [`Real`] with a matrix product of its own.
+pub trait Format: Real {
+    /// `x weightᵀ + bias`; `sizes` are rows, inputs and outputs.
     fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self>;
 }
 
@@ -31,10 +32,6 @@ impl Real for f32 {
     #[inline(always)]
     fn narrow(x: f32) -> Self {
         x
-    }
-
-    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
-        product_f32(x, weight, bias, sizes)
     }
 }
 
@@ -54,10 +51,6 @@ impl Real for bf16 {
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
         let kept = if x.is_nan() { bits | 0x0040_0000 } else { rounded };
         Self::from_bits((kept >> 16) as u16)
-    }
-
-    fn product(x: &[Self], weight: &[Self], bias: Option<&[Self]>, sizes: (usize, usize, usize)) -> Vec<Self> {
-        product_bf16(x, weight, bias, sizes)
     }
 }
 

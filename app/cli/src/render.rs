@@ -162,13 +162,12 @@ fn write_result_spectrum(output: &Path, step: usize, rendered: &RenderOutput) ->
     let spectrum = &rendered.result.spectrum;
     let image = colormap::spectrum_image(spectrum, colormap::log_power_range([spectrum]));
     metadata::write_png(&beside("spectrum.png"), &image, None)?;
-    let csv = colormap::radial_csv(&[colormap::RadialRow {
+    let row = colormap::RadialRow {
         step,
         sigma: 0.0,
         spectrum,
-    }]);
-    metadata::write_file(&beside("radial.csv"), csv.as_bytes())?;
-    Ok(())
+    };
+    Ok(colormap::write_radial_csv(&beside("radial.csv"), &[row])?)
 }
 
 /// What there is to say about a run.

@@ -81,7 +81,7 @@ fn write_spectra(
         sigma: 0.0,
         spectrum: &rendered.result.spectrum,
     });
-    metadata::write_file(&files.folder.join("radial.csv"), colormap::radial_csv(&rows).as_bytes())?;
+    colormap::write_radial_csv(&files.folder.join("radial.csv"), &rows)?;
     files.count += steps.len() + 1;
     files.log_power_range = Some(range);
     Ok(())

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use mdsd3_model::error::ModelError;
 use mdsd3_render::RenderError;
 use mdsd3_words::hash::sha256_hex;
+use mdsd3_model::io::atomic::make_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::check::bad;
@@ -122,29 +123,10 @@ impl Writer {
 
     /// Makes a file by `make` under a temporary name beside `target` and renames it.
     pub fn place(&self, target: &Path, make: impl Fn(&Path) -> io::Result<()>) -> Result<(), RenderError> {
-        let failed = |source: io::Error| RenderError::Io {
+        make_atomically(target, &self.tag, make).map_err(|source| RenderError::Io {
             path: target.to_owned(),
             source,
-        };
-        let folder = target.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder).map_err(failed)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        // The same name at every attempt: what a killed process leaves, the next one replaces.
-        let temporary = folder.join(format!(".{name}.{}.tmp", self.tag));
-        // It may also be a link that leads out of the dataset.
-        let placed = remove_if_there(&temporary)
-            .and_then(|()| make(&temporary))
-            .and_then(|()| fs::rename(&temporary, target));
-        if let Err(source) = placed {
-            // The first error is the one to tell; a name that stays behind is replaced by the next attempt.
-            let _ = fs::remove_file(&temporary);
-            return Err(failed(source));
-        }
-        // Makes the rename durable; not every file system can, and the content is safe already.
-        if let Ok(folder) = File::open(folder) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        })
     }
 }
 
@@ -152,13 +134,6 @@ fn has_content(path: &Path, content: &[u8]) -> bool {
     let same_length =
         fs::symlink_metadata(path).is_ok_and(|facts| facts.is_file() && facts.len() == content.len() as u64);
     same_length && fs::read(path).is_ok_and(|found| found == content)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// The way from the folder of `path` to `original`; both from the same folder.

@@ -41,16 +41,16 @@ impl GuiError {
     pub(crate) fn from_eframe(error: eframe::Error) -> Self {
         match error {
             eframe::Error::Wgpu(error) => Self::Adapter {
-                reason: one_line(&error.to_string()),
+                reason: short_reason(&error.to_string()),
             },
             eframe::Error::AppCreation(error) => match error.downcast::<mdsd3_engine::EngineError>() {
                 Ok(error) => Self::Engine(*error),
                 Err(error) => Self::Window {
-                    reason: one_line(&error.to_string()),
+                    reason: short_reason(&error.to_string()),
                 },
             },
             other => Self::Window {
-                reason: one_line(&other.to_string()),
+                reason: short_reason(&other.to_string()),
             },
         }
     }
@@ -58,7 +58,7 @@ impl GuiError {
 
 /// The first line of a message, for errors of libraries that explain themselves at length, without the place in the
 /// library's source that some put before it.
-pub(crate) fn one_line(message: &str) -> String {
+pub(crate) fn short_reason(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let after_place = first
         .split_once(".rs:")
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_missing_screen_names_the_headless_twin() {
         let error = GuiError::Window {
-            reason: one_line("no display.\nlong story"),
+            reason: short_reason("no display.\nlong story"),
         };
         assert!(error.to_string().contains("(no display)"));
         assert!(error.to_string().contains("mdsd3 render"));
@@ -98,7 +98,7 @@ mod tests {
     fn places_in_the_source_of_a_library_are_left_out() {
         let message =
             "WinitEventLoop: os error at /registry/winit/src/linux/mod.rs:788: Failed to open connection to X server";
-        assert_eq!(one_line(message), "Failed to open connection to X server");
-        assert_eq!(one_line("Failed to create surface: {}"), "Failed to create surface");
+        assert_eq!(short_reason(message), "Failed to open connection to X server");
+        assert_eq!(short_reason("Failed to create surface: {}"), "Failed to create surface");
     }
 }

@@ -13,7 +13,7 @@ use mdsd3_words::ModelSettings;
 use crate::adapters::Adapter;
 use crate::app::Studio;
 use crate::config_file;
-use crate::error::{GuiError, one_line};
+use crate::error::{GuiError, short_reason};
 use crate::icons::program_icon;
 use crate::notice::Level;
 use crate::prefs::{Prefs, Remembered};
@@ -180,7 +180,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    one_line(text.unwrap_or("the window library stopped"))
+    short_reason(text.unwrap_or("the window library stopped"))
 }
 
 #[cfg(test)]

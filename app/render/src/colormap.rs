@@ -1,9 +1,13 @@
 //! Spectra as images and tables, for the files of the command line (the studio colours them on the GPU).
 
-use std::fmt::Write;
+use std::path::Path;
 
 use colorgrad::Gradient;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_model::io::csv_bytes::csv_bytes;
+
+use crate::error::EngineError;
+use crate::metadata;
 
 /// Lowest and highest log10 power over several spectra, so that their images share one scale and can be compared.
 pub fn log_power_range<'a>(spectra: impl IntoIterator<Item = &'a SpectrumFrame>) -> (f32, f32) {
@@ -28,7 +32,7 @@ pub fn spectrum_image(spectrum: &SpectrumFrame, (low, high): (f32, f32)) -> Rgba
     }
 }
 
-/// One spectrum of [`radial_csv`].
+/// One spectrum of [`write_radial_csv`].
 #[derive(Debug, Clone, Copy)]
 pub struct RadialRow<'a> {
     /// Step index; the number of steps stands for the result.
@@ -39,16 +43,28 @@ pub struct RadialRow<'a> {
     pub spectrum: &'a SpectrumFrame,
 }
 
-/// Radially averaged power as CSV: `step,sigma,radius_cycles_per_px,power`, one line per step and radius.
-pub fn radial_csv(rows: &[RadialRow<'_>]) -> String {
-    let mut csv = String::from("step,sigma,radius_cycles_per_px,power\n");
-    for row in rows {
-        for (radius, power) in row.spectrum.radial.iter() {
-            // Writing to a String can't fail.
-            let _ = writeln!(csv, "{},{},{radius},{power:e}", row.step, row.sigma);
-        }
-    }
-    csv
+/// Writes radially averaged power as CSV: `step,sigma,radius_cycles_per_px,power`, one line per step and radius.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_radial_csv(path: &Path, rows: &[RadialRow<'_>]) -> Result<(), EngineError> {
+    let header = ["step", "sigma", "radius_cycles_per_px", "power"].map(str::to_owned);
+    let lines = rows.iter().flat_map(|row| {
+        let of_radius = |(radius, power): &(f32, f32)| {
+            [
+                row.step.to_string(),
+                row.sigma.to_string(),
+                radius.to_string(),
+                format!("{power:e}"),
+            ]
+        };
+        row.spectrum.radial.iter().map(of_radius)
+    });
+    let bytes = csv_bytes(std::iter::once(header).chain(lines)).map_err(|source| EngineError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    metadata::write_file(path, &bytes)
 }
 
 #[cfg(test)]
@@ -94,13 +110,16 @@ mod tests {
     #[test]
     fn the_table_has_a_line_per_step_and_radius() {
         let spectrum = spectrum(&[0.0]);
-        let csv = radial_csv(&[RadialRow {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("radial.csv");
+        let row = RadialRow {
             step: 3,
             sigma: 0.5,
             spectrum: &spectrum,
-        }]);
+        };
+        write_radial_csv(&path, &[row]).expect("written");
         assert_eq!(
-            csv,
+            std::fs::read_to_string(path).expect("readable"),
             "step,sigma,radius_cycles_per_px,power\n3,0.5,0,4e0\n3,0.5,0.5,2.5e-1\n"
         );
     }

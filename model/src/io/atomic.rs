@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::error::ModelError;
@@ -19,10 +20,7 @@ use crate::error::ModelError;
 /// for everything else, such as a full disk or an error that `write` returned.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), ModelError> {
     refuse_irregular(path)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut temporary = create_in(folder, path)?;
     let failed = |source: io::Error| ModelError::Io {
         path: path.to_owned(),
@@ -30,9 +28,49 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result
     };
     write(temporary.as_file_mut()).map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
-    sync_folder(folder);
+    rename(temporary, path).map_err(failed)
+}
+
+/// The same for a writer that may be killed at any time and starts again: missing folders are made, and the temporary name
+/// is the same at every attempt, so that nothing of a killed one is left when the next one is done. It is hidden, short
+/// whatever the name of `path`, and `tag` tells writers apart that may be at work at once.
+///
+/// `make` makes what is to be at `path` under the name that it is given: a file, or a link.
+///
+/// # Errors
+/// Those of the file system and of `make`.
+pub fn make_atomically<R>(path: &Path, tag: &str, mut make: impl FnMut(&Path) -> io::Result<R>) -> io::Result<()> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder)?;
+    let digest = Sha256::digest(path.file_name().unwrap_or_default().as_encoded_bytes());
+    let prefix = format!(
+        ".{tag}-{:016x}",
+        u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+    );
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp").rand_bytes(0);
+    let temporary = builder.make_in(folder, |name| {
+        match std::fs::remove_file(name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // What was made in part goes with the attempt that made it.
+        make(name).inspect_err(|_| drop(std::fs::remove_file(name)))
+    })?;
+    rename(temporary, path)
+}
+
+/// Moves a finished file to its place, and makes that durable.
+fn rename<R>(temporary: NamedTempFile<R>, path: &Path) -> io::Result<()> {
+    temporary.into_temp_path().persist(path).map_err(|error| error.error)?;
+    sync_folder(folder_of(path));
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Renaming onto a device or a pipe would replace it with a file, which nobody who names one wants.
@@ -134,6 +172,28 @@ mod tests {
         );
         assert_eq!(std::fs::read_to_string(&path).expect("readable"), "old");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn the_next_attempt_replaces_what_a_killed_one_left() {
+        let folder = tempfile::tempdir().expect("folder");
+        // As long as a name can be: the temporary one may not be longer.
+        let path = folder.path().join("below").join("n".repeat(255));
+        let mut left = PathBuf::new();
+        let error = make_atomically(&path, "0-of-1", |name| {
+            left = name.to_owned();
+            std::fs::write(name, "half")?;
+            Err::<(), _>(io::Error::other("no room"))
+        });
+        assert!(error.is_err() && names(&folder.path().join("below")).is_empty());
+        std::fs::write(&left, "of a process that was killed").expect("writes");
+        make_atomically(&path, "0-of-1", |name| {
+            let mut file = File::create_new(name)?;
+            file.write_all(b"whole")
+        })
+        .expect("makes");
+        assert_eq!(std::fs::read(&path).expect("there"), b"whole");
+        assert_eq!(names(&folder.path().join("below")).len(), 1);
     }
 
     #[test]

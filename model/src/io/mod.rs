@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod builder;
 pub mod checkpoint;
+pub mod csv_bytes;
 #[cfg(test)]
 pub(crate) mod damage;
 pub mod layout;

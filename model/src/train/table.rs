@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
+use crate::io::csv_bytes::csv_bytes;
 
 /// Appends to a file of `len` bytes in one write, so that a kill leaves whole rows; what a full disk cut off is taken back.
 pub fn append_whole(file: &mut File, len: u64, bytes: &[u8]) -> std::io::Result<()> {
@@ -69,12 +70,8 @@ impl Table {
     }
 
     fn encoded(&self, rows: &[Vec<String>], with_header: bool) -> Result<Vec<u8>, ModelError> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
         let header = with_header.then_some(&self.columns);
-        for row in header.into_iter().chain(rows) {
-            writer.write_record(row).map_err(|e| self.io(e.into()))?;
-        }
-        writer.into_inner().map_err(|e| self.io(e.into_error()))
+        csv_bytes(header.into_iter().chain(rows)).map_err(|source| self.io(source))
     }
 
     fn io(&self, source: std::io::Error) -> ModelError {

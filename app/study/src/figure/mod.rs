@@ -9,7 +9,7 @@
 //! | [`axis`] | scales and labels |
 //! | [`heat`] | two-dimensional spectra as images in panels |
 //! | [`spectra`] | spectra of images, for the studio's exports |
-//! | `svg`, `raster`, `glyphs` | shapes as text, as pixels, letters as polygons |
+//! | `svg`, `raster` | shapes as text, as pixels |
 //! | [`table`], `parquet` | named columns |
 
 pub mod axis;
@@ -18,7 +18,6 @@ pub mod heat;
 pub mod spectra;
 pub mod table;
 
-mod glyphs;
 mod parquet;
 mod raster;
 mod svg;
@@ -34,7 +33,7 @@ pub use svg::svg;
 pub use table::Table;
 
 /// Pixels to a point in PNG figures: 192 per inch.
-const PNG_SCALE: usize = 2;
+const PNG_SCALE: f32 = 2.0;
 
 /// Extensions that [`write()`] knows.
 pub const EXTENSIONS: [&str; 4] = ["svg", "png", "csv", "parquet"];
@@ -57,7 +56,10 @@ pub fn write(path: &Path, figure: &Figure, table: &Table) -> Result<(), RenderEr
 pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), RenderError> {
     match extension_of(path).as_str() {
         "svg" => metadata::write_file(path, svg(figure).as_bytes()),
-        "png" => metadata::write_png(path, &raster::rasterize(figure, PNG_SCALE), None),
+        "png" => {
+            let image = raster::rasterize(figure, PNG_SCALE).map_err(|reason| encoding(path, reason))?;
+            metadata::write_png(path, &image, None)
+        }
         _ => Err(unknown_extension(path)),
     }
 }
@@ -68,15 +70,22 @@ pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), RenderError> {
 /// As [`write()`].
 pub fn write_table(path: &Path, table: &Table) -> Result<(), RenderError> {
     match extension_of(path).as_str() {
-        "csv" => metadata::write_file(path, table.csv().as_bytes()),
+        "csv" => {
+            let bytes = table.csv().map_err(|error| encoding(path, error.to_string()))?;
+            metadata::write_file(path, &bytes)
+        }
         "parquet" => {
-            let bytes = parquet::parquet(table).map_err(|error| RenderError::Encode {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
+            let bytes = parquet::parquet(table).map_err(|error| encoding(path, error.to_string()))?;
             metadata::write_file(path, &bytes)
         }
         _ => Err(unknown_extension(path)),
+    }
+}
+
+fn encoding(path: &Path, reason: String) -> RenderError {
+    RenderError::Encode {
+        path: path.to_owned(),
+        reason,
     }
 }
 

@@ -128,8 +128,8 @@ mod tests {
             "no power has no logarithm"
         );
         assert_eq!(
-            table(&[of("haze, step 3")]).csv(),
-            "image,radius,power\nhaze_ step 3,0.1,100.0\nhaze_ step 3,0.4,0.0\n"
+            table(&[of("haze, step 3")]).csv().expect("equal rows"),
+            b"image,radius,power\n\"haze, step 3\",0.1,100.0\n\"haze, step 3\",0.4,0.0\n"
         );
     }
 }

@@ -1,11 +1,13 @@
 //! A table of named columns, written alike as CSV and as Parquet.
 
-use std::fmt::Write;
+use std::io;
+
+use mdsd3_model::io::csv_bytes::csv_bytes;
 
 /// What a column holds; any cell may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Words without commas and quotes.
+    /// Words, whatever is in them.
     Text,
     /// Counts, indices, seeds.
     Whole,
@@ -55,7 +57,7 @@ impl Cell {
 
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
-        Self::Text(text.replace([',', '"', '\n'], "_"))
+        Self::Text(text.to_owned())
     }
 }
 
@@ -83,16 +85,14 @@ impl Table {
         }
     }
 
-    /// A header, then a line per row; missing cells are empty.
-    pub fn csv(&self) -> String {
-        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
-        let mut csv = names.join(",") + "\n";
-        for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(Cell::csv).collect();
-            // Writing to a String can't fail.
-            let _ = writeln!(csv, "{}", cells.join(","));
-        }
-        csv
+    /// A header, then a record per row; missing cells are empty.
+    ///
+    /// # Errors
+    /// When a row has another length than the header.
+    pub fn csv(&self) -> io::Result<Vec<u8>> {
+        let names = self.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(Cell::csv).collect());
+        csv_bytes(std::iter::once::<Vec<String>>(names).chain(rows))
     }
 }
 
@@ -106,22 +106,25 @@ mod tests {
         for value in [0.1 + 0.2, 1.0 / 3.0 * 1e-9, f64::NEG_INFINITY, f64::from(0.95f32), 1.0] {
             table
                 .rows
-                .push(vec!["a,b".into(), Cell::Whole(u64::MAX), Cell::number(value)]);
+                .push(vec!["a,\"b\"\n".into(), Cell::Whole(u64::MAX), Cell::number(value)]);
         }
         table.rows.push(vec!["x".into(), Cell::Missing, Cell::number(f64::NAN)]);
-        let csv = table.csv();
+        let csv = String::from_utf8(table.csv().expect("equal rows")).expect("text");
         assert!(
-            csv.starts_with("name,step,share\na_b,18446744073709551615,0.3\n"),
+            csv.starts_with("name,step,share\n\"a,\"\"b\"\"\n\",18446744073709551615,0.3\n"),
             "{csv}"
         );
         assert!(
             csv.contains(",-inf\n") && csv.contains(",0.95\n") && csv.ends_with("x,,\n"),
             "{csv}"
         );
-        for (line, row) in csv.lines().skip(1).zip(&table.rows) {
-            let text = line.rsplit(',').next().unwrap_or_default();
-            let expected = text.parse().map_or(Cell::Missing, Cell::Number);
-            assert_eq!(row[2], expected);
-        }
+        let last_cells = csv
+            .lines()
+            .filter(|line| line.starts_with("\",") || line.starts_with("x,"));
+        let read: Vec<Cell> = last_cells
+            .map(|line| line.rsplit(',').next().unwrap_or_default())
+            .map(|text| text.parse().map_or(Cell::Missing, Cell::Number))
+            .collect();
+        assert_eq!(read, table.rows.iter().map(|row| row[2].clone()).collect::<Vec<_>>());
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use mdsd3_model::error::ModelError;
+use mdsd3_model::io::atomic::make_atomically;
 use mdsd3_render::RenderError;
 use mdsd3_words::hash::sha256_hex;
-use mdsd3_model::io::atomic::make_atomically;
+use mdsd3_words::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
 
 use crate::check::bad;
@@ -16,8 +17,6 @@ use crate::plan::Copies;
 
 /// Where a sweep keeps its journal, in the dataset's folder; hidden, so that trainers pass over it.
 pub(super) const STATE: &str = ".mdsd3";
-/// Where pairs wait to be packed.
-pub(super) const STAGING: &str = ".mdsd3/staging";
 /// The plan's hash in that folder.
 pub(super) const PLAN_HASH: &str = ".mdsd3/plan";
 

@@ -7,14 +7,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use mdsd3_model::pair_layout::{Done, STAGING};
 use mdsd3_render::RenderError;
 use mdsd3_words::regular;
 
 use crate::check::bad;
-use crate::files::{FileRecord, PLAN_HASH, STAGING, Shard, Writer};
+use crate::files::{FileRecord, PLAN_HASH, Shard, Writer};
 use crate::hold::Hold;
 use crate::journal::{self, FINISHED, Known, Line, PairRecord};
-use crate::layout::{self, Done};
 use crate::pack::{self, Packing};
 use crate::stored::{Care, Found, Stored};
 use crate::sweep::{Job, Sweep};
@@ -87,7 +87,7 @@ fn packed_keys(
         return Ok(packed);
     }
     let done = done_pairs(sweep, |key| known.pairs.get(key), stop)?;
-    for pack in layout::of(sweep).packs(sweep, &done) {
+    for pack in sweep.layout().packs(sweep.dataset(), &done) {
         let Some(record) = known.lists.get(&pack.path).filter(|_| lists.contains(&pack.path)) else {
             continue;
         };
@@ -193,9 +193,9 @@ pub(super) fn finish(
         return Ok(None);
     }
     let writer = Writer::new(folder, shard);
-    let layout = layout::of(sweep);
+    let layout = sweep.layout();
     let mut lists = Vec::new();
-    for list in layout.lists(sweep, &done)? {
+    for list in layout.lists(sweep.dataset(), &done)? {
         lists.push(writer.write(&list.path, &list.bytes)?);
     }
     let packing = Packing {
@@ -207,7 +207,7 @@ pub(super) fn finish(
         there: &there,
         shard,
     };
-    for pack in layout.packs(sweep, &done) {
+    for pack in layout.packs(sweep.dataset(), &done) {
         lists.push(packing.pack_if_needed(&pack)?);
     }
     let merged = Merged {

@@ -3,7 +3,7 @@
 //! - [`plan`] reads what is wanted from a TOML file, [`sweep`] enumerates it as jobs, each with a key of its own.
 //! - [`run`] makes the pairs on three kinds of threads, `journal` keeps what is finished, [`finish`] writes the
 //!   layout's lists when all are, [`verify`] compares a dataset with its journal.
-//! - [`layout`] says where files go: one file per trainer's convention.
+//! - [`layout`], in the model's crate, says where files go: one file per trainer's convention.
 //!
 //! A pair depends on its job alone: any order, shard or restart gives the same files. Nothing here reads the wall clock, so
 //! a clock that is set back changes nothing.
@@ -22,7 +22,6 @@ mod work;
 
 pub mod estimate;
 pub mod finish;
-pub mod layout;
 pub mod mixes;
 pub mod open;
 pub mod plan;
@@ -33,7 +32,11 @@ pub mod sweep;
 pub mod verify;
 
 pub use files::Shard;
+pub use mdsd3_model::pair_layout as layout;
 pub use options::{RunOptions, SweepObserver};
 pub use plan::Plan;
 pub use run::Outcome;
 pub use sweep::{Job, Sweep};
+
+#[cfg(test)]
+mod layout_tests;

@@ -6,7 +6,6 @@ use mdsd3_render::RenderError;
 use mdsd3_render::loaded::LoadedModel;
 use mdsd3_words::made::EngineKind;
 
-use crate::layout;
 use crate::plan::Plan;
 use crate::sweep::Sweep;
 
@@ -23,7 +22,7 @@ pub fn open(plan: Plan, model: Option<LoadedModel>) -> Result<(Sweep, Option<Loa
         Some(model) => model,
         None => LoadedModel::load(key)?,
     };
-    Ok((layout::checked(Sweep::with_model(plan, &model)?)?, Some(model)))
+    Ok((Sweep::with_model(plan, &model)?, Some(model)))
 }
 
 /// A sweep by formulas, whatever engine the plan names.
@@ -31,7 +30,7 @@ pub fn open(plan: Plan, model: Option<LoadedModel>) -> Result<(Sweep, Option<Loa
 /// # Errors
 /// [`RenderError`] for a plan that asks for what formulas or its layout don't have.
 pub fn physical(plan: Plan) -> Result<Sweep, RenderError> {
-    layout::checked(Sweep::physical(plan)?)
+    Sweep::physical(plan)
 }
 
 /// The folder of a dataset that was given none, beside `plan`'s name: `rain-1a2b3c4d` for `rain.toml`, so that another

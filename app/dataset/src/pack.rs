@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use mdsd3_model::pair_layout::{Done, Pack, STAGING};
 use mdsd3_render::RenderError;
 use mdsd3_words::hash::sha256_of_file;
 
 use crate::check::bad;
-use crate::files::{FileRecord, STAGING, Shard, Writer};
+use crate::files::{FileRecord, Shard, Writer};
 use crate::finish::Present;
 use crate::journal::{Journal, Known, Line};
-use crate::layout::{Done, Pack};
 use crate::stored::Stored;
 
 /// What packing tars needs.

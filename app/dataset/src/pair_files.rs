@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::check::bad;
 use crate::files::{FileRecord, Writer};
 use crate::journal::PairRecord;
-use crate::layout;
 use crate::pair::{Made, SceneInWork, encode, image};
 use crate::plan::{Copies, Extra, LqKind};
 use crate::sweep::{Job, Sweep};
@@ -69,7 +68,7 @@ struct NoiseKey {
 impl Files<'_> {
     /// Encodes and writes all files of a pair; its record and its degraded image.
     pub fn write(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<(PairRecord, Rgb32FImage), RenderError> {
-        let layout = layout::of(self.sweep);
+        let layout = self.sweep.layout();
         let lq_image = match self.sweep.plan.lq {
             LqKind::Composited => PairImage::Composited,
             LqKind::Decoded => PairImage::Decoded,
@@ -80,7 +79,7 @@ impl Files<'_> {
         let settings = self.settings(job, scene, (lq_image, format));
         files.push(
             self.writer
-                .write(&layout.place(self.sweep, job).lq, &encode(&lq, &settings)?)?,
+                .write(&layout.place(self.sweep.dataset(), job).lq, &encode(&lq, &settings)?)?,
         );
         for extra in &self.sweep.plan.extras {
             self.write_extra(*extra, job, scene, made, &mut files)?;
@@ -99,8 +98,8 @@ impl Files<'_> {
     /// Writes gt under this pair's name. The original of links is the scene's first name in the plan, whichever pair comes
     /// first, so that every order gives the same links.
     fn write_gt(&self, job: &Job, scene: &SceneInWork) -> Result<FileRecord, RenderError> {
-        let layout = layout::of(self.sweep);
-        let path = layout.place(self.sweep, job).gt;
+        let layout = self.sweep.layout();
+        let path = layout.place(self.sweep.dataset(), job).gt;
         let content = encode(
             &scene.fitted.rgb,
             &self.settings(job, scene, (PairImage::Gt, ImageFormat::Png)),
@@ -111,7 +110,7 @@ impl Files<'_> {
         }
         let copies = self.sweep.plan.pairs;
         let first = self.sweep.jobs_of(job.scene).next().transpose()?;
-        let original = first.map_or_else(|| path.clone(), |first| layout.place(self.sweep, &first).gt);
+        let original = first.map_or_else(|| path.clone(), |first| layout.place(self.sweep.dataset(), &first).gt);
         if copies != Copies::Duplicate && original != path && placed.insert(original.clone()) {
             self.writer.write(&original, &content)?;
         }
@@ -132,14 +131,14 @@ impl Files<'_> {
         made: &Made,
         files: &mut Vec<FileRecord>,
     ) -> Result<(), RenderError> {
-        let layout = layout::of(self.sweep);
+        let layout = self.sweep.layout();
         let (what, which) = match extra {
             Extra::VaeGt => ("vae_gt", PairImage::VaeGt),
             Extra::LqDecoded => ("lq_decoded", PairImage::Decoded),
             Extra::LqComposited => ("lq_composited", PairImage::Composited),
             Extra::Steps => return self.write_steps(job, made, files),
         };
-        let path = layout.extra(self.sweep, job, what);
+        let path = layout.extra(self.sweep.dataset(), job, what);
         let rgb = image(which, scene, made, self.decoder.as_ref())?;
         let settings = self.settings(job, scene, (which, ImageFormat::Png));
         files.push(self.writer.write(&path, &encode(&rgb, &settings)?)?);
@@ -153,7 +152,7 @@ impl Files<'_> {
         let digits = steps.len().to_string().len().max(2);
         for (index, latents) in steps.iter().enumerate() {
             let name = format!("steps/{index:0digits$}");
-            let path = layout::of(self.sweep).extra(self.sweep, job, &name);
+            let path = self.sweep.layout().extra(self.sweep.dataset(), job, &name);
             let rgb = decoder.rgb_from_latents(latents)?;
             files.push(
                 self.writer
@@ -165,8 +164,8 @@ impl Files<'_> {
 
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, RenderError> {
         let plan = &self.sweep.plan;
-        let layout = layout::of(self.sweep);
-        let place = layout.place(self.sweep, job);
+        let layout = self.sweep.layout();
+        let place = layout.place(self.sweep.dataset(), job);
         let (floor, physical) = match (made, &self.decoder) {
             (Made::Sampled { scene: encoded, .. }, Some(decoder)) => {
                 let autoencoded = scene.autoencoded(decoder, encoded)?;
@@ -185,7 +184,7 @@ impl Files<'_> {
             gt: &place.gt,
             lq: &place.lq,
             lq_kind: plan.lq,
-            split: self.sweep.part(job.scene),
+            split: self.sweep.dataset().part(job.scene),
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             bits: plan.bits,
@@ -203,7 +202,7 @@ impl Files<'_> {
         };
         let json =
             serde_json::to_vec_pretty(&info).map_err(|error| bad(format!("parameters can't be written ({error})")))?;
-        self.writer.write(&layout.info(self.sweep, job), &json)
+        self.writer.write(&layout.info(self.sweep.dataset(), job), &json)
     }
 
     /// The settings of one image. gt and its autoencoded twin are the same for every pair of a scene.

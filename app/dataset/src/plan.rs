@@ -17,7 +17,6 @@ pub use kinds::{Copies, CropPlace, CropSpec, Extra, LqKind, Names};
 pub use write::{GridRequest, grid_plan, scene_patterns};
 
 use crate::check::bad;
-use crate::layout::formats;
 use crate::mixes::{self, MixSpec};
 
 /// The most jobs of a plan; beyond it a slip such as a grid of grids is likelier than a wish.
@@ -155,7 +154,7 @@ impl Plan {
         if self.bits != 8 && self.bits != 16 {
             return wrong(format!("save: bits {} is neither 8 nor 16", self.bits));
         }
-        if self.lq_format == ImageFormat::Jpeg && !formats::takes_jpeg(self.layout) {
+        if self.lq_format == ImageFormat::Jpeg && !self.layout.takes_jpeg() {
             return wrong("save: this layout's readers want PNG; remove lq_format".to_owned());
         }
         if self.bits == 16 && self.lq_format == ImageFormat::Jpeg {

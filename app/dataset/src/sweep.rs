@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
+pub use mdsd3_model::pair_layout::Job;
+use mdsd3_model::pair_layout::{Dataset, LayoutKind};
 use mdsd3_render::RenderError;
 use mdsd3_render::degrade;
 use mdsd3_render::loaded::LoadedModel;
@@ -12,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::check::bad;
 use crate::mixes::{self, MixSpec};
-use crate::plan::{Names, Plan};
+use crate::plan::{Copies, Names, Plan};
 use crate::scenes;
 
 /// Part of every key: raised when the same plan begins to give other pixels.
@@ -27,39 +29,23 @@ pub struct Sweep {
     pub model: ModelIdentity,
     /// Mixes with their grids expanded.
     mixes: Vec<MixSpec>,
-    /// File-name part of each scene.
-    labels: Vec<String>,
-    /// Index of each scene's part in the plan's split.
-    parts: Vec<usize>,
+    /// What names depend on.
+    dataset: Dataset,
     hash: String,
 }
 
-/// One pair to make.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Job {
-    /// Number in the plan, from 0.
-    pub index: usize,
-    /// Index of the scene.
-    pub scene: usize,
-    /// Index among the expanded mixes.
-    pub mix_index: usize,
-    /// Number among the pairs of its scene, from 0.
-    pub variant: usize,
-    /// The mix, ranges drawn.
-    pub mix: Mix,
-    /// Weight of the noise in the initial latents.
-    pub alpha: f32,
-    /// Weight of the scene in the initial latents.
-    pub beta: f32,
-    /// Seed.
-    pub seed: u64,
-    /// Hash of everything that decides the pixels, but for the photo's content: that is recorded when it is read, and
-    /// compared when a sweep is resumed.
-    pub key: String,
-}
-
 impl Sweep {
-    /// A sweep by formulas; [`open`](crate::open::open) asks its layout too.
+    /// The rules of its layout.
+    pub(crate) fn layout(&self) -> LayoutKind {
+        self.plan.layout
+    }
+
+    /// What its layout needs to know.
+    pub(crate) fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// A sweep by formulas.
     pub(crate) fn physical(plan: Plan) -> Result<Self, RenderError> {
         check_each_mix(&plan, &degrade::CLASSES)?;
         let model = ModelIdentity {
@@ -69,7 +55,7 @@ impl Sweep {
         Self::new(plan, model)
     }
 
-    /// A sweep by a loaded model; [`open`](crate::open::open) asks its layout too.
+    /// A sweep by a loaded model.
     pub(crate) fn with_model(plan: Plan, model: &LoadedModel) -> Result<Self, RenderError> {
         // A checkpoint without classes takes the mix's names as words of its prompt.
         if !model.summary().classes.is_empty() {
@@ -98,14 +84,16 @@ impl Sweep {
             Names::Number => scenes::labels_by_number(plan.scenes.len()),
         };
         let hash = hash_of(&plan, &model)?;
-        Ok(Self {
-            mixes: plan.mixes.iter().flat_map(mixes::expand).collect(),
-            parts: parts(&plan),
+        let mixes: Vec<MixSpec> = plan.mixes.iter().flat_map(mixes::expand).collect();
+        let sweep = Self {
+            dataset: dataset(&plan, &mixes, labels),
+            mixes,
             hash,
-            labels,
             plan,
             model,
-        })
+        };
+        sweep.layout().check(&sweep.dataset)?;
+        Ok(sweep)
     }
 
     /// Hash of the plan, its scenes' names and the model; names the dataset.
@@ -125,27 +113,7 @@ impl Sweep {
 
     /// Pairs of each scene.
     pub fn jobs_per_scene(&self) -> usize {
-        self.mixes.len() * self.plan.alpha_beta.len() * self.plan.seeds.len()
-    }
-
-    /// Pairs of each scene and mix.
-    pub(super) fn jobs_per_mix(&self) -> usize {
-        self.plan.alpha_beta.len() * self.plan.seeds.len()
-    }
-
-    /// Mixes with their grids expanded.
-    pub(super) fn mixes(&self) -> &[MixSpec] {
-        &self.mixes
-    }
-
-    /// File-name part of a scene.
-    pub(super) fn label(&self, scene: usize) -> &str {
-        &self.labels[scene]
-    }
-
-    /// The part of the split a scene is in; empty without a split.
-    pub(super) fn part(&self, scene: usize) -> &str {
-        &self.plan.split[self.parts[scene]].0
+        self.dataset.pairs_per_scene()
     }
 
     /// The jobs of one scene: scenes come first, then mixes, then alpha and beta, then seeds.
@@ -160,7 +128,8 @@ impl Sweep {
 
     fn job(&self, scene: usize, variant: usize) -> Result<Job, RenderError> {
         let seeds = self.plan.seeds.len();
-        let (mix_index, rest) = (variant / self.jobs_per_mix(), variant % self.jobs_per_mix());
+        let per_mix = self.dataset.pairs_per_mix;
+        let (mix_index, rest) = (variant / per_mix, variant % per_mix);
         let [alpha, beta] = self.plan.alpha_beta[rest / seeds];
         let seed = self.plan.seeds[rest % seeds];
         let name = &self.plan.scenes[scene];
@@ -213,6 +182,24 @@ fn hash_of(plan: &Plan, model: &ModelIdentity) -> Result<String, RenderError> {
     };
     let hasher = write().map_err(|error| bad(format!("the plan can't be hashed ({error})")))?;
     Ok(hex(&hasher.finalize()))
+}
+
+fn dataset(plan: &Plan, mixes: &[MixSpec], labels: Vec<String>) -> Dataset {
+    Dataset {
+        labels,
+        parts: plan.split.iter().map(|(part, _)| part.clone()).collect(),
+        part_of: parts(plan),
+        mixes: mixes
+            .iter()
+            .map(|spec| mixes::classes(spec).map(str::to_owned).collect())
+            .collect(),
+        pairs_per_mix: plan.alpha_beta.len() * plan.seeds.len(),
+        classes: plan.classes(),
+        lq_extension: plan.lq_format.extension(),
+        shard_pairs: plan.shard_pairs,
+        has_links: plan.pairs != Copies::Duplicate,
+        has_alpha_beta: plan.engine == EngineKind::Mdsd3,
+    }
 }
 
 /// Refuses classes that the engine doesn't have.
@@ -301,7 +288,7 @@ mod tests {
     #[test]
     fn a_split_has_exact_shares_and_keeps_a_scene_together() {
         let sweep = sweep("mixes = [{ rain = 1 }]\nsplit = { train = 0.7, val = 0.2, test = 0.1 }");
-        let count = |part: &str| (0..10).filter(|scene| sweep.part(*scene) == part).count();
+        let count = |part: &str| (0..10).filter(|scene| sweep.dataset().part(*scene) == part).count();
         assert_eq!((count("train"), count("val"), count("test")), (7, 2, 1));
     }
 

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use mdsd3_model::pair_layout::STAGING;
 use mdsd3_render::RenderError;
 
 use crate::check::bad;
-use crate::files::{FileRecord, PLAN_HASH, STAGING, STATE};
+use crate::files::{FileRecord, PLAN_HASH, STATE};
 use crate::journal::Known;
 use crate::stored::{Care, Found, Stored};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use colorgrad::Gradient;
-use mdsd3_words::image::{Rgba8, SpectrumFrame};
 use mdsd3_model::io::csv_bytes::csv_bytes;
+use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 use crate::error::EngineError;
 use crate::metadata;

@@ -14,7 +14,6 @@ use toml::{Table, Value};
 
 use super::{CropSpec, Extra, LqKind, MAX_JOBS, Plan};
 use crate::check::{bad, check_keys, get, typed};
-use crate::layout::formats;
 use crate::mixes::{self, MixSpec};
 use crate::scenes;
 
@@ -75,6 +74,11 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
         EngineKind::Mdsd3 => LqKind::Composited,
         EngineKind::Physical => LqKind::Decoded,
     };
+    let default_format = if layout.prefers_jpeg() {
+        ImageFormat::Jpeg
+    } else {
+        ImageFormat::Png
+    };
     let mut extras = save.images;
     extras.sort();
     extras.dedup();
@@ -89,7 +93,7 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
         crop: read_crop(&table, shown)?,
         split: read_split(&table, shown)?,
         lq: save.lq.unwrap_or(default_lq),
-        lq_format: save.lq_format.unwrap_or(formats::default_lq(layout)),
+        lq_format: save.lq_format.unwrap_or(default_format),
         extras,
         bits: save.bits.unwrap_or(8),
         pairs: get(&table, "pairs", shown)?.unwrap_or_default(),

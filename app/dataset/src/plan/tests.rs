@@ -153,7 +153,7 @@ fn a_plan_written_from_a_mix_is_read_as_that_mix() {
         run,
         scenes: vec!["one.jpg".to_owned()],
         engine: EngineKind::Mdsd3,
-        layout: LayoutKind::Basicsr,
+        layout: LayoutKind::default(),
         factors: vec![0.5, 1.0, 1.5],
         seeds: 2,
     };
@@ -190,7 +190,7 @@ fn a_plan_that_is_written_has_every_setting_of_its_run() {
         run: run.clone(),
         scenes: vec!["one.jpg".to_owned()],
         engine: EngineKind::Mdsd3,
-        layout: LayoutKind::Basicsr,
+        layout: LayoutKind::default(),
         factors: vec![1.0],
         seeds: 1,
     };

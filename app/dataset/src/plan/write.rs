@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use mdsd3_model::pair_layout::LayoutKind;
 use mdsd3_render::RenderError;
 use mdsd3_words::made::EngineKind;
 use mdsd3_words::{MAX_RATIO, Mix, RenderRequest};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::LayoutKind;
 use super::read::run_keys;
 use crate::check::bad;
 

@@ -88,7 +88,7 @@ fn a_grid_around_a_mix_is_written_as_a_plan_and_made() {
         },
         scenes: vec![folder.path().join("a.png").to_string_lossy().into_owned()],
         engine: EngineKind::Physical,
-        layout: mdsd3_dataset::layout::LayoutKind::Basicsr,
+        layout: mdsd3_dataset::layout::LayoutKind::default(),
         factors: vec![0.5, 1.0],
         seeds: 1,
     };

@@ -93,7 +93,7 @@ fn prepare(
     cache: &Cache,
     observer: &mut dyn TrainObserver,
 ) -> Result<Option<Prepared>, ModelError> {
-    let items = data::items(&recipe.data.path, recipe.data.layout, &recipe.classes)?;
+    let (items, unpaired) = data::items(&recipe.data.path, recipe.data.layout, &recipe.classes)?;
     if items.iter().any(|item| item.degraded.is_none()) {
         check_physics(recipe)?;
     }
@@ -111,9 +111,10 @@ fn prepare(
             observer.progress(&progress(done)).is_continue()
         })
     })?;
-    let ControlFlow::Continue(Some(prepared)) = prepared else {
+    let ControlFlow::Continue(Some(mut prepared)) = prepared else {
         return Ok(None);
     };
+    prepared.skipped.splice(0..0, unpaired);
     let list = recipe.output.join("skipped.txt");
     let lines: Vec<&str> = prepared.skipped.iter().map(|s| s.reason.as_str()).collect();
     write_atomically(&list, |file| file.write_all(lines.join("\n").as_bytes()))?;

@@ -3,22 +3,18 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `source` | files, and members of tars |
-//! | `layouts` | which files make a pair, and what their folders say of it |
-//! | `imagefolder`, `webdataset` | the two that are not folders of equal names |
+//! | `layouts` | the pairs of a folder, by the rules of [`crate::pair_layout`], or its photos |
 //! | `cache` | latents and encoded prompts on disk |
 //! | `prepare` | every image checked, cut and encoded once |
 
 mod cache;
-mod imagefolder;
 mod layouts;
 mod prepare;
-mod source;
-mod webdataset;
 
+pub use crate::pair_layout::Skipped;
 pub use cache::{Cache, prompt_key, weights_key};
 pub use layouts::items;
-pub use prepare::{Encoder, Prepared, Sample, Skipped, prepare};
+pub use prepare::{Encoder, Prepared, Sample, prepare};
 
 #[cfg(test)]
 mod tests;

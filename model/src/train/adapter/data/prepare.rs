@@ -9,10 +9,11 @@ use rand_chacha::rand_core::Rng;
 
 use super::super::recipe::{AdapterRecipe, Mixes};
 use super::cache::{Cache, key};
-use super::source::Item;
 use crate::degrade::degrade;
 use crate::error::ModelError;
 use crate::io::photo::{decode_photo, fit_square};
+use crate::pair_layout::Skipped;
+use crate::pair_layout::source::Item;
 use crate::sampler::noise::{Stream, stream, unit};
 use crate::train::variables::name_key;
 
@@ -25,15 +26,6 @@ pub trait Encoder {
     fn key(&self) -> &str;
     /// Latents of an image.
     fn encode(&self, rgb: &Rgb32FImage) -> Result<Tensor, ModelError>;
-}
-
-/// An image that is left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// What it is called.
-    pub name: String,
-    /// Why.
-    pub reason: String,
 }
 
 /// A view of a pair, its latents in the cache.

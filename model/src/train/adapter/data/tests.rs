@@ -7,10 +7,10 @@ use candle_core::Tensor;
 use image::{Rgb, Rgb32FImage, RgbImage};
 
 use super::super::recipe::{AdapterRecipe, DataLayout, Mixes};
-use super::source::{Item, Source};
 use super::{Cache, Encoder, Prepared, items, prepare};
 use crate::error::ModelError;
 use crate::pair_layout::LayoutKind;
+use crate::pair_layout::source::{Item, Source};
 
 fn save(root: &Path, path: &str, level: u8) {
     let path = root.join(path);
@@ -18,6 +18,10 @@ fn save(root: &Path, path: &str, level: u8) {
     RgbImage::from_fn(40, 32, |x, y| Rgb([level, (x * 5) as u8, (y * 7) as u8]))
         .save(path)
         .unwrap();
+}
+
+fn pairs(layout: &str) -> DataLayout {
+    DataLayout::Pairs(LayoutKind::named(layout).unwrap())
 }
 
 fn classes() -> Vec<String> {
@@ -38,7 +42,7 @@ fn found(root: &Path, layout: DataLayout) -> Vec<(String, String, String)> {
             mix,
         )
     };
-    items(root, layout, &classes()).unwrap().iter().map(row).collect()
+    items(root, layout, &classes()).unwrap().0.iter().map(row).collect()
 }
 
 #[track_caller]
@@ -69,7 +73,21 @@ fn folders_of_equal_names() {
     std::fs::write(root.join("info/a_0.json"), info).unwrap();
     // JSON tables have no order.
     let pair = ("train/gt/a_0.png", "train/lq/a_0.jpg", "haze=0.7,rain=0.4");
-    assert_pairs(root, DataLayout::Pairs(LayoutKind::Basicsr), &[pair]);
+    assert_pairs(root, pairs("basicsr"), &[pair]);
+}
+
+#[test]
+fn images_without_a_partner_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["gt/a.png", "lq/a.png", "lq/lonely.png"] {
+        save(folder.path(), path, 9);
+    }
+    let (items, unpaired) = items(folder.path(), DataLayout::Auto, &classes()).unwrap();
+    assert_eq!((items.len(), unpaired.len()), (1, 1));
+    assert!(
+        unpaired[0].reason.contains("lonely.png: no clean image in"),
+        "{unpaired:?}"
+    );
 }
 
 #[test]
@@ -91,7 +109,7 @@ fn folders_that_name_their_mix() {
             "haze=1,rain=1",
         ),
     ];
-    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Restormer), &pairs);
+    assert_pairs(folder.path(), pairs("restormer"), &pairs);
     let folder = tempfile::tempdir().unwrap();
     for path in ["clear/a.png", "haze/a.png", "haze_rain/a.png", "low/a.png"] {
         save(folder.path(), path, 9);
@@ -101,7 +119,7 @@ fn folders_that_name_their_mix() {
         ("clear/a.png", "haze/a.png", "haze=1"),
         ("clear/a.png", "haze_rain/a.png", "haze=1,rain=1"),
     ];
-    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Cdd11), &pairs);
+    assert_pairs(folder.path(), pairs("cdd11"), &pairs);
 }
 
 #[test]
@@ -112,7 +130,7 @@ fn names_that_point_to_their_clean_image() {
     }
     assert_pairs(
         folder.path(),
-        DataLayout::Pairs(LayoutKind::Reside),
+        pairs("reside"),
         &[("clear/pier_3.png", "hazy/pier_3_0.8_2.png", "haze=0.8")],
     );
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +146,7 @@ fn names_that_point_to_their_clean_image() {
         ("Dehaze/original/s.png", "Dehaze/synthetic/s_1.png", "haze=1"),
         ("Derain/gt/norain-7.png", "Derain/rainy/rain-7.png", "rain=1"),
     ];
-    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Promptir), &pairs);
+    assert_pairs(folder.path(), pairs("promptir"), &pairs);
 }
 
 #[test]
@@ -146,9 +164,10 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
         ("train/gt/a.png", "train/lq/a.png", "rain=1"),
         ("train/gt/b.png", "train/lq/b.png", "rain=0.25,haze=0"),
     ];
-    assert_pairs(folder.path(), DataLayout::Pairs(LayoutKind::Imagefolder), &pairs);
+    assert_pairs(folder.path(), pairs("imagefolder"), &pairs);
     let prompts: Vec<_> = items(folder.path(), DataLayout::Auto, &classes())
         .unwrap()
+        .0
         .into_iter()
         .map(|i| i.prompt)
         .collect();
@@ -158,7 +177,7 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
     std::fs::write(folder.path().join("metadata.csv"), csv).unwrap();
     assert_pairs(
         folder.path(),
-        DataLayout::Pairs(LayoutKind::Imagefolder),
+        pairs("imagefolder"),
         &[("gt/a.png", "lq/a.png", "haze=1")],
     );
     std::fs::write(folder.path().join("metadata.csv"), "image,text\nlq/a.png,rain\n").unwrap();
@@ -201,12 +220,13 @@ fn tar_shards() {
     ];
     let out = tempfile::tempdir().unwrap();
     std::fs::write(out.path().join("train-000000.tar"), tar(&members)).unwrap();
-    assert_pairs(
-        out.path(),
-        DataLayout::Pairs(LayoutKind::Webdataset),
-        &[("a.gt.png", "a.lq.png", "haze=0.3")],
+    assert_pairs(out.path(), pairs("webdataset"), &[("a.gt.png", "a.lq.png", "haze=0.3")]);
+    let (mut found, unpaired) = items(out.path(), DataLayout::Auto, &classes()).unwrap();
+    assert!(
+        unpaired.len() == 1 && unpaired[0].reason.contains("train-000000.tar: b: lacks"),
+        "{unpaired:?}"
     );
-    let item = items(out.path(), DataLayout::Auto, &classes()).unwrap().remove(0);
+    let item = found.remove(0);
     assert_eq!(item.degraded.unwrap().read().unwrap(), png);
     std::fs::write(out.path().join("train-000000.tar"), vec![b'x'; 700]).unwrap();
     assert!(
@@ -241,7 +261,7 @@ impl Encoder for Counting {
 }
 
 fn prepared(recipe: &AdapterRecipe, encoder: &Counting) -> Result<Prepared, ModelError> {
-    let items = items(&recipe.data.path, recipe.data.layout, &recipe.classes)?;
+    let (items, _) = items(&recipe.data.path, recipe.data.layout, &recipe.classes)?;
     let cache = Cache::open(&recipe.cache())?;
     Ok(prepare(recipe, &items, encoder, &cache, &mut |_| true)?.unwrap())
 }

@@ -33,7 +33,7 @@ impl DataLayout {
 
     /// Names that a recipe may give, for messages.
     pub fn names() -> String {
-        format!("auto, {} or photos", LayoutKind::ALL.map(LayoutKind::name).join(", "))
+        format!("auto, {} or photos", LayoutKind::names())
     }
 }
 

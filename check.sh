@@ -242,6 +242,7 @@ if [ "$fast" = no ]; then
   step "Tests and doc tests" run_tests
   step "Studio opens a window" studio_opens_a_window
   step "SLURM array" bash tests/slurm/run.sh "$target_dir/release/mdsd3"
+  step "Readers of datasets" bash tests/readers/run.sh "$target_dir/release/mdsd3"
   RUSTDOCFLAGS="-D warnings" step "Documentation" cargo doc --release --workspace --no-deps
 fi
 

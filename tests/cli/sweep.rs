@@ -183,6 +183,33 @@ fn the_network_makes_composited_pairs_that_can_be_made_again() {
 }
 
 #[test]
+fn a_jpeg_of_a_dataset_is_made_again_under_a_name_of_its_format() {
+    let project = Project::with_engine("physical", "layout = \"reside\"\nmixes = [{ haze = 0.5 }]");
+    project.sweep(&["-o", "out"]).succeeded();
+    let image = "out/hazy/a_0.5_1.jpg";
+    let line = mdsd3(&project.root(), ["render", "--from", image, "-o", "again.png"]).refused(2);
+    assert!(line.contains("a JPEG") && line.contains(".jpg"), "{line}");
+    mdsd3(&project.root(), ["render", "--from", image, "-o", "again.jpg"]).succeeded();
+    let read = |path: &str| fs::read(project.root().join(path)).expect("a file");
+    assert!(read("again.jpg") == read(image));
+}
+
+#[test]
+fn settings_that_a_jpeg_has_no_room_for_are_refused_before_anything_is_made() {
+    let points: Vec<String> = (0..9000)
+        .map(|point| format!("{:.4}:1", 1.0 - f64::from(point) / 1e4))
+        .collect();
+    let plan = format!(
+        "layout = \"imagefolder\"\nsave = {{ lq_format = \"jpeg\" }}\ncurves = [\"rain={}\"]\nmixes = [{{ rain = 1 }}]",
+        points.join(",")
+    );
+    let project = Project::with_engine("mdsd3", &plan);
+    let line = project.sweep(&["-o", "out"]).refused(2);
+    assert!(line.contains("JPEG") && line.contains("lq_format"), "{line}");
+    assert!(!project.root().join("out").exists());
+}
+
+#[test]
 fn a_batch_has_one_noise_level_to_begin_at() {
     let project = Project::with_engine(
         "mdsd3",

@@ -96,6 +96,39 @@ fn differences_to_the_scene_and_to_the_clean_branch_are_maps_with_a_scale() {
     assert!(lanes[0].request.sampling.mix.is_clean());
     harness.get_by_role_and_label(Role::Image, "Map of haze − clean branch");
     harness.get_by_role_and_label(Role::Image, "Clean branch image");
+    the_map_is_what_is_saved(&mut harness);
+}
+
+/// Not the plain image: the difference in its colours, and what it is in words.
+fn the_map_is_what_is_saved(harness: &mut Harness<'static, Studio>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("map.png");
+    harness.state_mut().save_seen(path.clone());
+    let saved = image::open(&path).expect("a PNG").to_rgb8();
+    let state = harness.state().state();
+    let of = |lane: &mdsd3_gui::lane::Lane| state.frame_of(lane).expect("a frame").image.clone();
+    let shown = of(state.lane().expect("a lane"));
+    let clean = of(state.clean_lane().expect("the clean branch"));
+    assert_eq!(saved.dimensions(), (shown.width, shown.height));
+    let luma = |pixel: &[u8]| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
+    let differences = shown
+        .pixels
+        .chunks(4)
+        .zip(clean.pixels.chunks(4))
+        .map(|(a, b)| luma(a) - luma(b));
+    // The table runs over ±16 levels, and beyond them has one colour at each end.
+    let ends: std::collections::BTreeSet<_> = differences
+        .zip(saved.pixels())
+        .filter(|(difference, _)| difference.abs() > 16.0)
+        .map(|(difference, pixel)| (difference > 0.0, pixel.0))
+        .collect();
+    let sides: std::collections::BTreeSet<bool> = ends.iter().map(|(side, _)| *side).collect();
+    assert!(!ends.is_empty() && ends.len() == sides.len(), "{ends:?}");
+    let text = std::fs::read(&path).expect("readable");
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("haze − clean branch, luma from -16 to 16 of 255 levels"));
+    harness.state_mut().save_seen(folder.path().join("map.jpg"));
+    assert!(!folder.path().join("map.jpg").exists(), "no PNG under another name");
 }
 
 #[test]

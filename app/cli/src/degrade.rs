@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use mdsd3_render::degrade::{self, DegradeRequest};
 use mdsd3_render::metadata;
+use mdsd3_words::made::ImageFormat;
 use serde_json::json;
 
 use crate::outcome::say;
@@ -27,7 +28,7 @@ pub struct DegradeArgs {
 /// Runs the command.
 pub fn run(args: DegradeArgs) -> anyhow::Result<()> {
     let DegradeArgs { request, output, json } = args;
-    output::check_png_target(&output, Some(&request.photo))?;
+    output::check_image_target(&output, ImageFormat::Png, Some(&request.photo))?;
     let working = progress::spinner("degrading");
     let degraded = degrade::run(&request)?;
     working.finish_and_clear();

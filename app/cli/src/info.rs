@@ -27,14 +27,23 @@ pub struct InfoArgs {
 
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
-    match &args.path {
-        Some(path) if metadata::is_made_image(path) => png_info(path),
-        _ => model_info(args),
+    let image = args
+        .path
+        .as_deref()
+        .and_then(|path| Some((path, metadata::image_in_words(path)?)));
+    match image {
+        Some((path, words)) => image_info(path, &words),
+        None => model_info(args),
     }
 }
 
-fn png_info(path: &Path) -> anyhow::Result<()> {
-    let settings = metadata::read_settings(path)?;
+fn image_info(path: &Path, words: &str) -> anyhow::Result<()> {
+    let Some(settings) = metadata::find_settings(path)? else {
+        return say(&format!(
+            "{}: {words}, without settings of mdsd3: a photo, or an image whose text was removed",
+            path.display()
+        ));
+    };
     say(&settings.in_words())?;
     say(&serde_json::to_string_pretty(&settings).context("the settings can't be shown as JSON")?)
 }

@@ -5,19 +5,23 @@ use std::path::{Path, PathBuf};
 
 use mdsd3_render::RenderError;
 use mdsd3_render::metadata;
+use mdsd3_words::made::ImageFormat;
 
-/// Where `mdsd3 render` writes when it isn't told.
-const DEFAULT_OUTPUT: &str = "mdsd3-mix.png";
+/// Where `mdsd3 render` writes when it isn't told, but for the extension.
+const DEFAULT_OUTPUT: &str = "mdsd3-mix";
 
-/// Refuses an output path that could not be written, or that would overwrite the input.
-pub fn check_png_target(path: &Path, input: Option<&Path>) -> Result<(), RenderError> {
+/// Refuses an output path that could not be written, that would overwrite the input, or whose extension is not the format's.
+pub fn check_image_target(path: &Path, format: ImageFormat, input: Option<&Path>) -> Result<(), RenderError> {
     let shown = path.display();
-    if !path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
-    {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let (name, is_its_own) = match format {
+        ImageFormat::Png => ("PNG", extension == "png"),
+        ImageFormat::Jpeg => ("JPEG", extension == "jpg" || extension == "jpeg"),
+    };
+    if !is_its_own {
         return Err(bad(format!(
-            "{shown}: the output is a PNG; give it a name that ends in .png"
+            "{shown}: the output is a {name}; give it a name that ends in .{}",
+            format.extension()
         )));
     }
     if path.is_dir() {
@@ -40,14 +44,15 @@ pub fn check_folder_target(folder: &Path) -> Result<(), RenderError> {
 }
 
 /// The default output in the working folder; a file of that name that mdsd3 didn't make is left alone.
-pub fn default_png_target() -> Result<PathBuf, RenderError> {
-    let path = PathBuf::from(DEFAULT_OUTPUT);
+pub fn default_image_target(format: ImageFormat) -> Result<PathBuf, RenderError> {
+    let path = Path::new(DEFAULT_OUTPUT).with_extension(format.extension());
     if path.exists() && metadata::read_settings(&path).is_err() {
         return Err(bad(format!(
-            "{DEFAULT_OUTPUT}: exists and was not made by mdsd3; name the output with -o"
+            "{}: exists and was not made by mdsd3; name the output with -o",
+            path.display()
         )));
     }
-    check_png_target(&path, None)?;
+    check_image_target(&path, format, None)?;
     Ok(path)
 }
 

@@ -11,7 +11,7 @@ use mdsd3_render::memory;
 use mdsd3_render::metadata;
 use mdsd3_render::session::Session;
 use mdsd3_words::balance::Regime;
-use mdsd3_words::made::RunSettings;
+use mdsd3_words::made::{ImageFormat, RunSettings};
 use mdsd3_words::sampling::DEFAULT_MIX;
 use mdsd3_words::{Mix, RenderRequest};
 use serde_json::{Value, json};
@@ -32,10 +32,10 @@ pub struct RenderArgs {
     mix: Mix,
     #[command(flatten)]
     options: RenderRequest,
-    /// Make the image of this PNG again, by the settings in it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["scene", "mix", "SceneSettings", "Sampling", "ModelSettings", "ModelParts", "steps_dir", "spectra", "json"])]
+    /// Make this image again, by the settings in it: a PNG, or a JPEG of a dataset
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["scene", "mix", "SceneSettings", "Sampling", "ModelSettings", "ModelParts", "steps_dir", "spectra", "json"])]
     from: Option<PathBuf>,
-    /// Output PNG [default: mdsd3-mix.png in the working folder]
+    /// Output PNG (a JPEG when --from is one) [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also write every step into this folder: its noisy image and its clean-data prediction
@@ -61,10 +61,10 @@ impl RenderArgs {
 /// Runs the command.
 pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let output = checked_output(args)?;
     if let Some(source) = &args.from {
-        return render_from(source, &output);
+        return render_from(source, args);
     }
+    let output = checked_output(args, ImageFormat::Png)?;
     let request = &args.request();
     request.check_settings()?;
     let mut session = Session::new();
@@ -101,9 +101,11 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Makes the image of a PNG again: the same bytes, with the same program on the same machine.
-fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
+/// Makes an image again: the same bytes, with the same program on the same machine.
+fn render_from(source: &Path, args: &RenderArgs) -> anyhow::Result<()> {
     let settings = metadata::read_settings(source)?;
+    let format = settings.pair.as_ref().map_or(ImageFormat::Png, |pair| pair.format);
+    let output = &checked_output(args, format)?;
     let working = progress::spinner("making the image again");
     if let Some(pair) = &settings.pair {
         metadata::write_file(output, &reproduce::pair_file(source, &settings, pair)?)?;
@@ -119,16 +121,16 @@ fn render_from(source: &Path, output: &Path) -> anyhow::Result<()> {
 }
 
 /// Checks every path that will be written.
-fn checked_output(args: &RenderArgs) -> anyhow::Result<PathBuf> {
+fn checked_output(args: &RenderArgs, format: ImageFormat) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &args.steps_dir {
         output::check_folder_target(folder)?;
     }
     match &args.output {
         Some(path) => {
-            output::check_png_target(path, args.scene.as_deref())?;
+            output::check_image_target(path, format, args.scene.as_deref())?;
             Ok(path.clone())
         }
-        None => Ok(output::default_png_target()?),
+        None => Ok(output::default_image_target(format)?),
     }
 }
 

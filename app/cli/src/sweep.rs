@@ -81,6 +81,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let path = args.plan.as_deref().context("name a plan")?;
     let plan = Plan::read(path)?;
     let (sweep, model) = open(plan)?;
+    for part in sweep.empty_parts() {
+        eprintln!("note: split: no photo falls into {part}, so it is left out; give more photos or a larger share");
+    }
     let folder = args
         .output
         .clone()

@@ -9,7 +9,6 @@ use mdsd3_model::error::ModelError;
 use mdsd3_model::io::atomic::make_atomically;
 use mdsd3_render::RenderError;
 use mdsd3_words::hash::sha256_hex;
-use mdsd3_words::hash::sha256_hex;
 use serde::{Deserialize, Serialize};
 
 use crate::check::bad;
@@ -181,10 +180,7 @@ pub(super) fn check_writable(folder: &Path, shard: Shard) -> Result<(), RenderEr
     }
     // The same name at every start: what a killed process leaves, the next one removes.
     let probe = state.join(format!("probe-{}-of-{}.tmp", shard.index, shard.count));
-    let tried = fs::create_dir_all(&state)
-        .and_then(|()| remove_if_there(&probe))
-        .and_then(|()| File::create_new(&probe))
-        .and_then(|_| fs::remove_file(&probe));
+    let tried = make_atomically(&probe, "probe", |name| File::create_new(name)).and_then(|()| fs::remove_file(&probe));
     match tried {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -208,12 +209,15 @@ fn imagefolder_rows_name_files_beside_them_and_have_equal_columns() {
 #[test]
 fn webdataset_groups_neighbours_by_the_part_before_the_first_dot() {
     let data = Dataset::new("layout = \"webdataset\"\nmixes = [{ rain = 1 }, { haze = 0.5 }]\nshard_pairs = 3");
-    assert_eq!(data.names(""), [".mdsd3", "train-000000.tar", "train-000001.tar"]);
+    assert_eq!(
+        data.names(""),
+        [".mdsd3", "README.md", "train-000000.tar", "train-000001.tar"]
+    );
     let mut keys = Vec::new();
     for name in ["train-000000.tar", "train-000001.tar"] {
         let mut archive = tar::Archive::new(fs::File::open(data.root().join(name)).expect("a tar"));
         for entry in archive.entries().expect("entries") {
-            let entry = entry.expect("an entry");
+            let mut entry = entry.expect("an entry");
             let path = entry.path().expect("a name").to_string_lossy().into_owned();
             let (key, field) = path.split_once('.').expect("a key and a field");
             if keys.last() != Some(&key.to_owned()) {
@@ -224,6 +228,17 @@ fn webdataset_groups_neighbours_by_the_part_before_the_first_dot() {
                 keys.push(key.to_owned());
             }
             assert!(["gt.png", "lq.png", "json"].contains(&field), "{field}");
+            if field == "json" {
+                let mut text = String::new();
+                entry.read_to_string(&mut text).expect("text");
+                let info: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(info["gt"], format!("{key}.gt.png"), "its name in the tar");
+                assert_eq!(
+                    info["physical"]["seed"].as_str().map(str::len),
+                    Some(16),
+                    "above 2^63 for some"
+                );
+            }
             assert_eq!(entry.header().mtime().expect("a time"), 0);
         }
     }

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use image::Rgb32FImage;
 use mdsd3_model::degrade::Parameters;
+use mdsd3_model::pair_layout::final_path;
 use mdsd3_render::RenderError;
 use mdsd3_render::loaded::Decoder;
 use mdsd3_render::picture;
@@ -54,7 +55,7 @@ struct Info<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     autoencoder_floor_psnr_db: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    physical: Option<&'a Parameters>,
+    physical: Option<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -63,6 +64,17 @@ struct NoiseKey {
     /// Hexadecimal: JSON readers round large numbers.
     scene: String,
     lane: u32,
+}
+
+/// What the physical engine drew. Its seed is in hexadecimal digits: it takes all 64 bits, which readers of JSON round or refuse.
+fn drawn(parameters: &Parameters) -> Result<serde_json::Value, RenderError> {
+    let mut drawn = serde_json::to_value(parameters).map_err(not_json)?;
+    drawn["seed"] = format!("{:016x}", parameters.seed).into();
+    Ok(drawn)
+}
+
+fn not_json(error: serde_json::Error) -> RenderError {
+    bad(format!("parameters can't be written ({error})"))
 }
 
 impl Files<'_> {
@@ -171,7 +183,7 @@ impl Files<'_> {
                 let autoencoded = scene.autoencoded(decoder, encoded)?;
                 (Some(picture::psnr_db(&scene.fitted.rgb, &autoencoded)), None)
             }
-            (Made::Physical { parameters, .. }, _) => (None, Some(parameters)),
+            (Made::Physical { parameters, .. }, _) => (None, Some(drawn(parameters)?)),
             (Made::Sampled { .. }, None) => (None, None),
         };
         let info = Info {
@@ -181,8 +193,8 @@ impl Files<'_> {
             key: &job.key,
             index: job.index,
             engine: plan.engine,
-            gt: &place.gt,
-            lq: &place.lq,
+            gt: final_path(&place.gt),
+            lq: final_path(&place.lq),
             lq_kind: plan.lq,
             split: self.sweep.dataset().part(job.scene),
             width: scene.fitted.rgb.width(),
@@ -200,8 +212,7 @@ impl Files<'_> {
             autoencoder_floor_psnr_db: floor,
             physical,
         };
-        let json =
-            serde_json::to_vec_pretty(&info).map_err(|error| bad(format!("parameters can't be written ({error})")))?;
+        let json = serde_json::to_vec_pretty(&info).map_err(not_json)?;
         self.writer.write(&layout.info(self.sweep.dataset(), job), &json)
     }
 

@@ -6,9 +6,10 @@ pub use mdsd3_model::pair_layout::Job;
 use mdsd3_model::pair_layout::{Dataset, LayoutKind};
 use mdsd3_render::RenderError;
 use mdsd3_render::degrade;
+use mdsd3_render::jpeg;
 use mdsd3_render::loaded::LoadedModel;
 use mdsd3_words::hash::hex;
-use mdsd3_words::made::EngineKind;
+use mdsd3_words::made::{EngineKind, ImageFormat, RunSettings};
 use mdsd3_words::{Mix, ModelIdentity, RenderRequest, Sampling, SceneSettings, WordsError};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +17,9 @@ use crate::check::bad;
 use crate::mixes::{self, MixSpec};
 use crate::plan::{Copies, Names, Plan};
 use crate::scenes;
+
+/// What the settings of one pair may take beyond another's: longer numbers, and what says that it is a pair's.
+const JPEG_TEXT_MARGIN_BYTES: usize = 1024;
 
 /// Part of every key: raised when the same plan begins to give other pixels.
 const FORMAT: &str = "mdsd3 sweep v1";
@@ -93,7 +97,26 @@ impl Sweep {
             model,
         };
         sweep.layout().check(&sweep.dataset)?;
+        sweep.check_jpeg_texts()?;
         Ok(sweep)
+    }
+
+    /// Refuses settings that don't fit a comment of a JPEG.
+    fn check_jpeg_texts(&self) -> Result<(), RenderError> {
+        let longest = (0..self.plan.scenes.len()).max_by_key(|scene| self.plan.scenes[*scene].len());
+        let (ImageFormat::Jpeg, Some(scene)) = (self.plan.lq_format, longest) else {
+            return Ok(());
+        };
+        let settings = RunSettings::new(self.request(&self.job(scene, 0)?), self.model.clone(), "0".repeat(64));
+        let json = serde_json::to_string(&settings).map_err(|error| bad(format!("settings have no JSON ({error})")))?;
+        let bytes = json.len().max(settings.in_words().len()) + JPEG_TEXT_MARGIN_BYTES;
+        if bytes > jpeg::LONGEST_TEXT_BYTES {
+            return Err(bad(format!(
+                "save: a pair's settings take some {bytes} bytes and a JPEG has room for {}; shorten prompt and curves, or set lq_format = \"png\"",
+                jpeg::LONGEST_TEXT_BYTES
+            )));
+        }
+        Ok(())
     }
 
     /// Hash of the plan, its scenes' names and the model; names the dataset.
@@ -119,6 +142,19 @@ impl Sweep {
     /// The jobs of one scene: scenes come first, then mixes, then alpha and beta, then seeds.
     pub fn jobs_of(&self, scene: usize) -> impl Iterator<Item = Result<Job, RenderError>> + '_ {
         (0..self.jobs_per_scene()).map(move |variant| self.job(scene, variant))
+    }
+
+    /// Parts of the split that no photo falls into.
+    pub fn empty_parts(&self) -> impl Iterator<Item = &str> {
+        let named = self
+            .dataset
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| !part.is_empty());
+        named
+            .filter(|(index, _)| !self.dataset.part_of.contains(index))
+            .map(|(_, part)| part.as_str())
     }
 
     /// All jobs in order.
@@ -199,6 +235,7 @@ fn dataset(plan: &Plan, mixes: &[MixSpec], labels: Vec<String>) -> Dataset {
         shard_pairs: plan.shard_pairs,
         has_links: plan.pairs != Copies::Duplicate,
         has_alpha_beta: plan.engine == EngineKind::Mdsd3,
+        largest_seed: plan.seeds.iter().copied().max().unwrap_or_default(),
     }
 }
 

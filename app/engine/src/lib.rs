@@ -32,7 +32,7 @@ pub mod data {
     pub use mdsd3_render::device::DeviceReport;
     pub use mdsd3_render::frames::difference_spectrum;
     pub use mdsd3_render::inspect::MemoryReport;
-    pub use mdsd3_render::metadata::write_file;
+    pub use mdsd3_render::metadata::{write_file, write_png_with_parameters};
     pub use mdsd3_study::AnalyzeRequest;
     pub use mdsd3_study::formation::{BandFormation, Formation, Interval, LaneFormation};
 }

@@ -153,7 +153,7 @@ impl Studio {
         match self.dialogs.show(ui.ctx(), &self.state.recent, &suggestion) {
             Some(Choice::Open(Some(path))) => self.state.open_file(path),
             Some(Choice::Open(None)) => self.state.open_scene(None),
-            Some(Choice::Save(path)) => self.state.save_result(path),
+            Some(Choice::Save(path)) => self.save_seen(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
             Some(Choice::Model(field, path)) => {
                 self.state.put_in_draft(field, &path);

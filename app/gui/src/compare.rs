@@ -3,6 +3,7 @@
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::lane::{LaneId, LaneKind};
 
+use crate::colormap::difference_color;
 use crate::lane::Lane;
 use crate::state::{LaneSlot, State};
 
@@ -156,6 +157,22 @@ impl WeightedSum {
         Some(MapFigures {
             rms_levels: (squares / pixels).sqrt() as f32,
             beyond: (f64::from(beyond) / pixels) as f32,
+        })
+    }
+
+    /// Luma in the colours of the signed table, `range_levels` at its upper end; `None` when the images differ in size.
+    pub fn colored(&self, range_levels: u8) -> Option<Rgba8> {
+        let (first, _) = self.parts.first()?;
+        let at = |(x, y)| {
+            let luma = self.luma_at(x, y)?;
+            Some(difference_color(luma, f32::from(range_levels)).to_array())
+        };
+        let places = (0..first.height).flat_map(|y| (0..first.width).map(move |x| (x, y)));
+        let pixels: Vec<[u8; 4]> = places.map(at).collect::<Option<_>>()?;
+        Some(Rgba8 {
+            width: first.width,
+            height: first.height,
+            pixels: pixels.concat().into(),
         })
     }
 }
@@ -325,6 +342,9 @@ mod tests {
             sum.luma_at(0, 0)
                 .is_some_and(|luma| (luma - (-2.99 + 3.42)).abs() < 1e-4)
         );
+        let colored = sum.colored(64).expect("one size");
+        assert_eq!((colored.width, colored.height, colored.pixels.len()), (2, 1, 8));
+        assert_eq!(colored.pixels[..4], difference_color(-2.99 + 3.42, 64.0).to_array());
         assert_eq!(sum.levels_at(2, 0), None);
         assert_eq!(sum.levels_at(0, 1), None);
     }

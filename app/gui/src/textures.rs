@@ -7,7 +7,7 @@ use std::sync::Arc;
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureId, TextureOptions, TextureWrapMode};
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
-use crate::colormap::{ColorMap, difference_color};
+use crate::colormap::ColorMap;
 use crate::compare::WeightedSum;
 
 /// Longer side of a thumbnail, in pixels; covers 72 points at a scale factor of 2.
@@ -106,12 +106,9 @@ impl Textures {
         }
         let purpose = Purpose::Map(range_levels, hasher.finish());
         let source = || Source::Parts(sum.parts.iter().map(|(image, _)| Arc::clone(&image.pixels)).collect());
-        let (width, height) = (first.width, first.height);
         Some(
             self.get_or_load(ctx, first.pixels.as_ptr().addr(), purpose, source, || {
-                let at = |x, y| difference_color(sum.luma_at(x, y).unwrap_or(0.0), f32::from(range_levels));
-                let pixels = (0..height).flat_map(|y| (0..width).map(move |x| at(x, y))).collect();
-                ColorImage::new([width as usize, height as usize], pixels)
+                sum.colored(range_levels).as_ref().map(color_image).unwrap_or_default()
             }),
         )
     }

@@ -6,7 +6,7 @@ use colorgrad::Gradient;
 use mdsd3_model::io::csv_bytes::csv_bytes;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
-use crate::error::EngineError;
+use crate::error::RenderError;
 use crate::metadata;
 
 /// Lowest and highest log10 power over several spectra, so that their images share one scale and can be compared.
@@ -47,7 +47,7 @@ pub struct RadialRow<'a> {
 ///
 /// # Errors
 /// When the file can't be written.
-pub fn write_radial_csv(path: &Path, rows: &[RadialRow<'_>]) -> Result<(), EngineError> {
+pub fn write_radial_csv(path: &Path, rows: &[RadialRow<'_>]) -> Result<(), RenderError> {
     let header = ["step", "sigma", "radius_cycles_per_px", "power"].map(str::to_owned);
     let lines = rows.iter().flat_map(|row| {
         let of_radius = |(radius, power): &(f32, f32)| {
@@ -60,7 +60,7 @@ pub fn write_radial_csv(path: &Path, rows: &[RadialRow<'_>]) -> Result<(), Engin
         };
         row.spectrum.radial.iter().map(of_radius)
     });
-    let bytes = csv_bytes(std::iter::once(header).chain(lines)).map_err(|source| EngineError::Io {
+    let bytes = csv_bytes(std::iter::once(header).chain(lines)).map_err(|source| RenderError::Io {
         path: path.to_owned(),
         source,
     })?;

@@ -11,6 +11,8 @@ use crate::picture;
 
 /// Quality of the encoder, 1 to 100: RESIDE's own files are about this good.
 const QUALITY: u8 = 95;
+/// Longest keyword and text of a comment, whose length has 16 bits and counts itself.
+pub const LONGEST_TEXT_BYTES: usize = u16::MAX as usize - 2;
 const START: [u8; 2] = [0xff, 0xd8];
 const COMMENT: u8 = 0xfe;
 /// Behind it come the pixels.

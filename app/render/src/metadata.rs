@@ -43,7 +43,17 @@ pub fn write_png_with_parameters(path: &Path, image: &Rgba8, parameters: String)
     write_png_with_texts(path, image, &[(PARAMETERS_KEYWORD, parameters)])
 }
 
-fn write_png_with_texts(path: &Path, image: &Rgba8, texts: &[(&str, String)]) -> Result<(), RenderError> {
+/// Writes an 8-bit RGB PNG with keyword and text of each of its chunks; on any error there is no file.
+pub fn write_png_with_texts(path: &Path, image: &Rgba8, texts: &[(&str, String)]) -> Result<(), RenderError> {
+    let is_named_so = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    if !is_named_so {
+        return Err(RenderError::BadInput(format!(
+            "{}: images are saved as PNG, which carries their settings; give it a name that ends in .png",
+            path.display()
+        )));
+    }
     let failed = |error: png::EncodingError| RenderError::Encode {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -96,11 +106,6 @@ pub fn find_settings(path: &Path) -> Result<Option<RunSettings>, RenderError> {
         return Ok(None);
     }
     read_settings(path).map(Some)
-}
-
-/// Whether a file is an image that carries settings: every PNG is asked, a JPEG only when it has some.
-pub fn is_made_image(path: &Path) -> bool {
-    is_png(path) || matches!(jpeg_settings(path), Ok(Some(_)))
 }
 
 /// Reads the settings that a PNG was made with, or a JPEG of a dataset.
@@ -159,19 +164,45 @@ fn settings_json(path: &Path) -> Result<Option<String>, RenderError> {
         .map_err(unreadable)?;
     // Text may follow the image data when another program has rewritten the file.
     reader.finish().map_err(unreadable)?;
-    let chunk = reader
-        .info()
-        .utf8_text
-        .iter()
-        .find(|chunk| chunk.keyword == SETTINGS_KEYWORD);
-    let Some(mut chunk) = chunk.cloned() else {
-        return Ok(None);
-    };
-    // A few packed kilobytes can become gigabytes.
-    chunk
-        .decompress_text_with_limit(MAX_SETTINGS_BYTES)
-        .map_err(unreadable)?;
-    chunk.get_text().map(Some).map_err(unreadable)
+    // iTXt is what this program writes; others turn it into tEXt or zTXt when they write the file again. A few packed kilobytes
+    // can become gigabytes.
+    let info = reader.info();
+    if let Some(mut chunk) = with_settings(&info.utf8_text, |chunk| &chunk.keyword) {
+        chunk
+            .decompress_text_with_limit(MAX_SETTINGS_BYTES)
+            .map_err(unreadable)?;
+        return chunk.get_text().map(Some).map_err(unreadable);
+    }
+    if let Some(mut chunk) = with_settings(&info.compressed_latin1_text, |chunk| &chunk.keyword) {
+        chunk
+            .decompress_text_with_limit(MAX_SETTINGS_BYTES)
+            .map_err(unreadable)?;
+        return chunk.get_text().map(|text| Some(utf8_of(text))).map_err(unreadable);
+    }
+    let plain = with_settings(&info.uncompressed_latin1_text, |chunk| &chunk.keyword);
+    Ok(plain.map(|chunk| utf8_of(chunk.text)))
+}
+
+/// The chunk that holds the settings.
+fn with_settings<T: Clone>(chunks: &[T], keyword: impl Fn(&T) -> &str) -> Option<T> {
+    chunks.iter().find(|chunk| keyword(chunk) == SETTINGS_KEYWORD).cloned()
+}
+
+/// Latin-1 text, the only one that these chunks may hold; many programs put UTF-8 into them all the same.
+fn utf8_of(latin1: String) -> String {
+    let bytes: Option<Vec<u8>> = latin1.chars().map(|letter| u8::try_from(letter).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or(latin1)
+}
+
+/// What an image file is by its content, such as "JPEG image, 640x480 px"; `None` for other files.
+pub fn image_in_words(path: &Path) -> Option<String> {
+    let file = BufReader::new(open_regular(path).ok()?);
+    let reader = image::ImageReader::new(file).with_guessed_format().ok()?;
+    let format = format!("{:?}", reader.format()?).to_uppercase();
+    Some(match reader.into_dimensions() {
+        Ok((width, height)) => format!("{format} image, {width}x{height} px"),
+        Err(_) => format!("{format} image that can't be read"),
+    })
 }
 
 #[cfg(test)]
@@ -242,6 +273,43 @@ mod tests {
                 assert!(error.is_bad_input() && error.one_line().contains(what), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn settings_survive_programs_that_write_other_chunks() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let json = serde_json::to_string(&settings()).expect("JSON");
+        // As ImageMagick and others do, UTF-8 in chunks for Latin-1.
+        let latin1: String = json.bytes().map(char::from).collect();
+        for is_compressed in [false, true] {
+            let path = folder.path().join("again.png");
+            let mut encoder = png::Encoder::new(std::fs::File::create(&path).expect("created"), 1, 1);
+            if is_compressed {
+                encoder
+                    .add_ztxt_chunk(SETTINGS_KEYWORD.to_owned(), latin1.clone())
+                    .expect("a chunk");
+            } else {
+                encoder
+                    .add_text_chunk(SETTINGS_KEYWORD.to_owned(), latin1.clone())
+                    .expect("a chunk");
+            }
+            let mut writer = encoder.write_header().expect("a header");
+            writer.write_image_data(&[7]).expect("pixels");
+            writer.finish().expect("written");
+            assert_eq!(read_settings(&path).expect("readable"), settings());
+            assert_eq!(image_in_words(&path).as_deref(), Some("PNG image, 1x1 px"));
+        }
+    }
+
+    #[test]
+    fn an_image_is_never_written_under_the_name_of_another_format() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["out.jpg", "out.tif", "out"] {
+            let error = write_png(&folder.path().join(name), &image(), None).expect_err("refused");
+            assert!(error.is_bad_input() && error.to_string().contains(".png"), "{error}");
+        }
+        write_png(&folder.path().join("out.PNG"), &image(), None).expect("written");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listable").count(), 1);
     }
 
     #[test]

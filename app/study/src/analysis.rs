@@ -200,11 +200,7 @@ fn scene_names(request: &AnalyzeRequest) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for photo in request.scenes() {
         let path = photo.unwrap_or_else(|| PathBuf::from("demo"));
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .replace([',', '"'], "_");
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_taken = names.contains(&stem);
         names.push(if is_taken {
             format!("{stem}-{}", names.len() + 1)

@@ -6,17 +6,16 @@ use std::ops::Range;
 use mdsd3_model::spectrum::bands::{BANDS, band_edges};
 use mdsd3_model::spectrum::bootstrap::{Estimate, estimate};
 use mdsd3_model::spectrum::formation::log_snr;
+use mdsd3_render::metadata;
 
 use crate::analysis::Analysis;
 use crate::figure::Figure;
-use crate::figure::chart::{Axis, Panel, Scale, Series};
+use crate::figure::chart::{Axis, Panel, Series};
 use crate::figure::heat::{self, Heat};
-use crate::figure::spectra::{frequency_axis, two_d_panel};
+use crate::figure::spectra::{frequency_axis, power_scale, two_d_panel};
 use crate::findings::in_words;
-use crate::summary::Measure;
-use crate::tables::{MEASURES, PLAIN};
+use crate::summary::ALL_BANDS;
 use crate::trajectory::Space;
-use crate::variants::{GRID_ALPHAS, GRID_BETAS};
 
 /// Okabe and Ito without yellow, which is faint on white.
 const LANE_COLORS: [[u8; 3]; 7] = [
@@ -28,6 +27,9 @@ const LANE_COLORS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [90, 90, 90],
 ];
+
+/// All bands together.
+const ALL_COLOR: [u8; 3] = [34, 34, 34];
 
 /// What energies are drawn over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,25 +69,52 @@ impl Over {
     }
 }
 
-/// Share of the final energy: a panel per mix, a line per band.
+/// A figure that says what was analysed and carries the settings.
+pub(super) fn of_analysis(analysis: &Analysis, panels: impl IntoIterator<Item = Panel>) -> Figure {
+    let request = &analysis.request;
+    let sampling = &request.run.sampling;
+    let seeds = match request.seeds {
+        1 => format!("seed {}", sampling.seed),
+        seeds => format!("seeds {} to {}", sampling.seed, sampling.seed + (seeds - 1)),
+    };
+    let note = format!(
+        "{}, {seeds}, ratio {}, {} steps of {}, guidance {}, {} px, model {}, mdsd3 {}",
+        analysis.scenes.join(", "),
+        request.ratio,
+        sampling.steps,
+        sampling.sampler.name(),
+        sampling.guidance,
+        request.run.scene.size,
+        analysis.model.name,
+        mdsd3_words::VERSION
+    );
+    // A request is plain data that always has a JSON form.
+    let json = serde_json::to_string(request).unwrap_or_default();
+    Figure {
+        panels: panels.into_iter().collect(),
+        texts: vec![(metadata::PARAMETERS_KEYWORD, format!("{note}\n{json}"))],
+        note,
+        ..Figure::default()
+    }
+}
+
+/// Share of the final energy: a panel per mix and per what a mix does beyond its parts, a line per band and one for all.
 pub fn formation(analysis: &Analysis, space: Space, over: Over) -> Figure {
-    let panels = (0..analysis.lanes.mixes.len())
-        .map(|lane| formation_panel(analysis, lane, space, over))
-        .collect();
+    let panels = (0..analysis.lanes.names.len()).map(|lane| formation_panel(analysis, lane, space, over));
+    let panels = panels.filter(|panel| !panel.series.is_empty());
     let unit = if space == Space::Latents {
         "Band (cycles per latent sample):"
     } else {
         "Band (cycles per pixel):"
     };
     Figure {
-        panels,
         legend_title: unit.to_owned(),
-        color_scale: None,
+        ..of_analysis(analysis, panels)
     }
 }
 
 fn formation_panel(analysis: &Analysis, lane: usize, space: Space, over: Over) -> Panel {
-    let bands = (0..BANDS).filter(|band| {
+    let bands = (0..=ALL_BANDS).filter(|band| {
         analysis
             .final_energy(lane, space, *band)
             .is_some_and(|energy| energy.mean > 0.0)
@@ -94,40 +123,37 @@ fn formation_panel(analysis: &Analysis, lane: usize, space: Space, over: Over) -
         let steps = analysis.sigmas.iter().enumerate();
         let points = steps.map(|(step, sigma)| (over.of(step, *sigma), analysis.share(lane, space, band, step)));
         let label = in_words(band).replace(" cycles/px", "");
+        let color = if band == ALL_BANDS { ALL_COLOR } else { band_color(band) };
         let points = points.filter(|(x, _)| x.is_finite());
-        series(&label, band_color(band), points.collect::<Vec<_>>(), false)
+        series(&label, color, points.collect::<Vec<_>>(), false)
     });
+    let series: Vec<Series> = series.collect();
     Panel {
         title: analysis.lanes.names[lane].clone(),
         x: over.axis(analysis.sigmas.len()),
-        y: Axis::linear(
-            "share of final energy",
-            (0.0, 1.6),
-            &[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
-        ),
+        // Shares overshoot their final value: a little in mixes, tenfold in what a mix does beyond its parts.
+        y: Axis::from_zero("share of final energy", largest(&series).max(1.2)),
         level: Some(0.5),
         heat: None,
-        series: series.collect(),
+        series,
     }
 }
 
 /// Mean 2-D spectrum of every lane's final residual, on one scale.
 pub fn spectra_2d(analysis: &Analysis) -> Figure {
-    let (images, (low, high)) = heat::images(&analysis.mean_spectra.iter().collect::<Vec<_>>());
+    let (images, ends) = heat::images(&analysis.mean_spectra.iter().collect::<Vec<_>>());
     let panel = |(name, heat): (&String, Heat)| two_d_panel(name, Some(heat));
     Figure {
-        panels: analysis.lanes.names.iter().zip(images).map(panel).collect(),
-        legend_title: "log10 power per bin (luma squared):".to_owned(),
-        color_scale: Some([format!("{low:.1}"), format!("{high:.1}")]),
+        color_scale: Some(power_scale(ends)),
+        ..of_analysis(analysis, analysis.lanes.names.iter().zip(images).map(panel))
     }
 }
 
 /// Radial power of the final residuals, and when each band forms.
 pub fn spectra(analysis: &Analysis) -> Figure {
     Figure {
-        panels: vec![radial_panel(analysis), formed_panel(analysis)],
         legend_title: "Mix:".to_owned(),
-        color_scale: None,
+        ..of_analysis(analysis, [radial_panel(analysis), formed_panel(analysis)])
     }
 }
 
@@ -209,13 +235,13 @@ pub fn structure(analysis: &Analysis) -> Figure {
         .flat_map(|lane| (1..BANDS).filter_map(move |band| share(lane, band)))
         .fold(0.05, |largest: f64, share| largest.max(share.high));
     let added = Axis::from_zero("share of the mix's energy", largest);
+    let panels = [
+        by_band(analysis, "Phase coherence with the scene", coherence, 0..mixes, &phase),
+        by_band(analysis, "Beyond the sum of its parts", added, lanes, &share),
+    ];
     Figure {
-        panels: vec![
-            by_band(analysis, "Phase coherence with the scene", coherence, 0..mixes, &phase),
-            by_band(analysis, "Beyond the sum of its parts", added, lanes, &share),
-        ],
         legend_title: "Mix:".to_owned(),
-        color_scale: None,
+        ..of_analysis(analysis, panels)
     }
 }
 
@@ -258,111 +284,13 @@ fn middle_of(band: usize) -> f64 {
     }
 }
 
-/// Results of each way of sampling on the same seeds: a panel per measure, a colour per sampler.
-pub fn samplers(analysis: &Analysis) -> Figure {
-    let kinds = analysis.variant_kinds();
-    let mut lanes: Vec<usize> = kinds.iter().map(|(lane, _)| *lane).collect();
-    lanes.dedup();
-    let mut names = vec![PLAIN];
-    for (_, name) in &kinds {
-        if !names.contains(name) {
-            names.push(name);
-        }
-    }
-    let titles = [
-        ("veil", "veil (0..1)"),
-        ("streak", "new fine detail (RMS of 255)"),
-        ("high_band_rms", "the same above 1/4 cycle/px (RMS of 255)"),
-        ("anisotropy", "anisotropy of new detail (0..1)"),
-    ];
-    let panels = titles.into_iter().filter_map(|(measure, title)| {
-        let (_, of) = MEASURES.iter().find(|(name, _)| *name == measure)?;
-        Some(samplers_panel(analysis, &lanes, &names, *of, title))
-    });
-    Figure {
-        panels: panels.collect(),
-        legend_title: "Sampler:".to_owned(),
-        color_scale: None,
-    }
-}
-
-fn samplers_panel(analysis: &Analysis, lanes: &[usize], names: &[&str], of: Measure, title: &str) -> Panel {
-    let apart = 0.6 / names.len() as f64;
-    let lines: Vec<Series> = names
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let offset = (index as f64 - (names.len() as f64 - 1.0) / 2.0) * apart;
-            let points = lanes.iter().enumerate().map(|(place, lane)| {
-                let found = if *name == PLAIN {
-                    analysis.measured(*lane, of)
-                } else {
-                    analysis.variant_measured(*lane, name, of)
-                };
-                (place as f64 + offset, found)
-            });
-            // Points of different mixes are not joined: a gap lies between them.
-            let gapped = points.flat_map(|point| [point, (point.0, None)]);
-            series(name, lane_color(index), gapped.collect::<Vec<_>>(), true)
-        })
-        .collect();
-    let ticks = lanes.iter().enumerate();
-    let ticks = ticks.map(|(place, lane)| (place as f64, analysis.lanes.names[*lane].clone()));
-    Panel {
-        title: String::new(),
-        x: Axis {
-            label: "mix".to_owned(),
-            scale: Scale::Linear,
-            range: (-0.5, lanes.len() as f64 - 0.5),
-            ticks: ticks.collect(),
-        },
-        y: Axis::from_zero(title, largest(&lines)),
-        level: None,
-        heat: None,
-        series: lines,
-    }
-}
-
 /// Upper end of the highest interval.
-fn largest(lines: &[Series]) -> f64 {
+pub(super) fn largest(lines: &[Series]) -> f64 {
     let ends = lines.iter().flat_map(|line| &line.interval).map(|interval| interval.1);
     ends.filter(|end| end.is_finite()).fold(0.0, f64::max)
 }
 
-/// Measures over beta, a line per alpha: one figure per class.
-pub fn alpha_beta(analysis: &Analysis, lane: usize) -> Figure {
-    let titles = [
-        ("veil", "veil (0..1)"),
-        ("streak", "streak (RMS of 255)"),
-        ("color_distance", "colour distance to scene (0..1)"),
-    ];
-    let panels = titles.iter().filter_map(|(measure, title)| {
-        let (_, of) = MEASURES.iter().find(|(name, _)| name == measure)?;
-        let lines: Vec<Series> = GRID_ALPHAS
-            .iter()
-            .enumerate()
-            .map(|(index, alpha)| {
-                let points = GRID_BETAS.map(|beta| (f64::from(beta), analysis.grid_measure(lane, *alpha, beta, *of)));
-                series(&format!("{alpha}"), band_color(2 * index), points, true)
-            })
-            .collect();
-        Some(Panel {
-            title: analysis.lanes.names[lane].clone(),
-            x: Axis::linear("beta (weight of the scene)", (-0.05, 0.8), &[0.0, 0.25, 0.5, 0.75]),
-            y: Axis::from_zero(title, largest(&lines)),
-            level: None,
-            heat: None,
-            series: lines,
-        })
-    });
-    Figure {
-        panels: panels.collect(),
-        legend_title: "alpha (weight of the noise):".to_owned(),
-        color_scale: None,
-    }
-}
-
-fn series(
+pub(super) fn series(
     label: &str,
     color: [u8; 3],
     points: impl IntoIterator<Item = (f64, Option<Estimate>)>,
@@ -382,12 +310,12 @@ fn series(
     }
 }
 
-fn lane_color(lane: usize) -> [u8; 3] {
+pub(super) fn lane_color(lane: usize) -> [u8; 3] {
     LANE_COLORS[lane % LANE_COLORS.len()]
 }
 
 /// Dark blue for the mean to green-yellow for the finest.
-fn band_color(band: usize) -> [u8; 3] {
+pub(super) fn band_color(band: usize) -> [u8; 3] {
     use colorgrad::Gradient;
     let [red, green, blue, _] = colorgrad::preset::viridis().at(band as f32 / BANDS as f32).to_rgba8();
     [red, green, blue]

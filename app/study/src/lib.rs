@@ -15,7 +15,7 @@
 //! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
 //! | [`findings`] | sentences computed from them |
 //! | [`formation`] | what the studio shows of it |
-//! | [`tables`], [`figures`], [`report`] | the files; [`figure`] writes them |
+//! | [`tables`], [`figures`], [`variant_figures`], [`report`] | the files; [`figure`] writes them |
 
 pub mod analysis;
 pub mod figure;
@@ -28,6 +28,7 @@ pub mod request;
 pub mod summary;
 pub mod tables;
 pub mod trajectory;
+pub mod variant_figures;
 pub mod variants;
 
 mod sampled;

@@ -16,6 +16,7 @@ use crate::request::folder_name;
 use crate::summary::{ALL_BANDS, THRESHOLDS};
 use crate::tables::{self, MEASURES};
 use crate::trajectory::Space;
+use crate::variant_figures;
 
 /// Writes tables, figures and `report.html`.
 ///
@@ -72,7 +73,7 @@ fn all_figures(analysis: &Analysis) -> Vec<Captioned> {
         add(
             "samplers",
             format!("Results of each way of sampling, on the same scenes and seeds. {over}"),
-            figures::samplers(analysis),
+            variant_figures::samplers(analysis),
         );
     }
     if !analysis.grid.is_empty() {
@@ -81,7 +82,7 @@ fn all_figures(analysis: &Analysis) -> Vec<Captioned> {
             add(
                 &format!("alpha-beta-{}", folder_name(name)),
                 format!("{name} over alpha and beta of the initial noise alpha * noise + beta * scene."),
-                figures::alpha_beta(analysis, lane),
+                variant_figures::alpha_beta(analysis, lane),
             );
         }
     }

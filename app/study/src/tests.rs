@@ -53,11 +53,43 @@ fn every_table_is_there_as_csv_and_as_parquet_with_the_same_cells() {
         assert_eq!(count, csv.lines().count() - 1, "{name}: as many rows in both");
         assert!(rows == 0 || count == rows, "{name}: {count} rows");
     }
+    the_figure_holds_what_the_table_has(&analysis);
     let said = findings::findings(&analysis).join(" ");
     assert!(
         said.contains("Sampled with moving average") && said.contains("beyond the sum"),
         "{said}"
     );
+}
+
+/// Every curve of the studio's view, the one of all bands included, with room for what overshoots; and what was measured.
+fn the_figure_holds_what_the_table_has(analysis: &Analysis) {
+    let figure = figures::formation(analysis, trajectory::Space::Pixels, figures::Over::Sigma);
+    let titles: Vec<&str> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
+    assert_eq!(
+        titles, analysis.lanes.names,
+        "mixes, and what the mix does beyond its parts"
+    );
+    for panel in &figure.panels {
+        assert_eq!(panel.series.last().map(|line| line.label.as_str()), Some("all"));
+        let ends = panel
+            .series
+            .iter()
+            .flat_map(|line| &line.interval)
+            .map(|interval| interval.1);
+        let highest = ends.filter(|end| end.is_finite()).fold(0.0, f64::max);
+        assert!(
+            highest <= panel.y.range.1,
+            "{}: {highest} of {:?}",
+            panel.title,
+            panel.y.range
+        );
+    }
+    assert!(
+        figure.note.contains("seeds 0 to 1") && figure.note.contains("64 px"),
+        "{}",
+        figure.note
+    );
+    assert!(figure.texts[0].1.contains("\"alpha_beta\":true"), "{:?}", figure.texts);
 }
 
 fn agree(text: &str, field: &Field) -> bool {

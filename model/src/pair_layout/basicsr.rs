@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::imagefolder;
 use super::naming::{Dataset, Done, Job, List, Place, file_name};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::Item;
-use super::{Layout, Reading, imagefolder};
 use crate::error::ModelError;
 
 pub(super) struct Basicsr;

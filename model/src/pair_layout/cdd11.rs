@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::naming::{Dataset, Job, Place, bad, numbered};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::{Item, folders_in, images_in, name_of};
-use super::{Layout, Reading};
 use crate::error::ModelError;
 
 pub(super) struct Cdd11;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::naming::{Dataset, Done, Job, List, Place, bad, under};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::{Item, Source};
-use super::{Layout, Reading};
 use crate::error::ModelError;
 use mdsd3_words::Mix;
 
@@ -34,6 +35,10 @@ impl Layout for Imagefolder {
         true
     }
 
+    fn check(&self, dataset: &Dataset) -> Result<(), ModelError> {
+        dataset.check_for_datasets_library()
+    }
+
     fn place(&self, dataset: &Dataset, job: &Job) -> Place {
         let (part, name) = (dataset.part_or_train(job.scene), dataset.stem(job));
         Place {
@@ -53,6 +58,7 @@ impl Layout for Imagefolder {
                 list.path = under("train", &list.path);
             }
         }
+        lists.push(dataset.card(done, |part| format!("{part}/**")));
         Ok(lists)
     }
 

@@ -1,5 +1,8 @@
 //! What names depend on, and the rules that layouts share.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
 use crate::error::ModelError;
 use mdsd3_words::Mix;
 
@@ -29,6 +32,8 @@ pub struct Dataset {
     pub has_links: bool,
     /// Whether alpha and beta mean something.
     pub has_alpha_beta: bool,
+    /// The largest seed.
+    pub largest_seed: u64,
 }
 
 /// One pair to make.
@@ -111,10 +116,7 @@ impl Dataset {
 
     /// The same for layouts that put everything into a part: `train` without a split.
     pub(super) fn part_or_train(&self, scene: usize) -> &str {
-        match self.part(scene) {
-            "" => "train",
-            part => part,
-        }
+        train_without_split(self.part(scene))
     }
 
     /// The name of a pair without extension: the scene's, and the pair's number among the scene's.
@@ -133,6 +135,45 @@ impl Dataset {
         let rank = |class: &&str| order.iter().position(|known| known == class).unwrap_or(order.len());
         classes.sort_by_key(|class| (rank(class), class.to_owned()));
         classes
+    }
+
+    /// The card by which `datasets.load_dataset("FOLDER")` knows the parts, whatever they and the photos are called: without it
+    /// the library guesses from names, and takes a photo called `test` for a test set. `files` is the pattern of a part's files;
+    /// parts without a pair are left out, as a pattern that finds nothing is an error there.
+    pub(super) fn card(&self, done: &[Done], files: impl Fn(&str) -> String) -> List {
+        let mut text = "---\nconfigs:\n- config_name: default\n  data_files:\n".to_owned();
+        for (index, part) in self.parts.iter().enumerate() {
+            if done.iter().any(|pair| self.part_of[pair.job.scene] == index) {
+                let part = train_without_split(part);
+                // Writing to a String can't fail.
+                let _ = writeln!(text, "  - split: {}\n    path: {:?}", split_name(part), files(part));
+            }
+        }
+        text += "---\n\nPairs made by `mdsd3 sweep`; `datasets.load_dataset` reads this folder by its path.\n";
+        List {
+            path: "README.md".to_owned(),
+            bytes: text.into_bytes(),
+        }
+    }
+
+    /// Refuses what the `datasets` library has no place for.
+    pub(super) fn check_for_datasets_library(&self) -> Result<(), ModelError> {
+        let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+        for part in &self.parts {
+            if let Some(other) = owners.insert(split_name(part), part) {
+                return Err(bad(format!(
+                    "split: {other} and {part} are one split to the datasets library; rename one"
+                )));
+            }
+        }
+        if i64::try_from(self.largest_seed).is_err() {
+            return Err(bad(format!(
+                "seeds: {} is above {}, the largest whole number of the datasets library; choose smaller ones",
+                self.largest_seed,
+                i64::MAX
+            )));
+        }
+        Ok(())
     }
 
     /// One list per part of the split that has lines: `file` in it, with the lines of that part's pairs.
@@ -161,6 +202,26 @@ impl Dataset {
         }
         Ok(lists)
     }
+}
+
+fn train_without_split(part: &str) -> &str {
+    if part.is_empty() { "train" } else { part }
+}
+
+/// The name of a part in the `datasets` library: letters, digits and `_`, and one of its own where it has one.
+fn split_name(part: &str) -> String {
+    match part {
+        "val" | "valid" | "dev" => "validation".to_owned(),
+        "training" => "train".to_owned(),
+        "testing" | "eval" | "evaluation" => "test".to_owned(),
+        part => part.replace('-', "_"),
+    }
+}
+
+/// The path under which a file of a pair ends up: what waits to be packed is known by its name in the tar.
+pub fn final_path(path: &str) -> &str {
+    path.strip_prefix(STAGING)
+        .map_or(path, |name| name.trim_start_matches('/'))
 }
 
 /// `label_003`: wide enough that names sort by number; the label alone when there is but one.

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::naming::{Dataset, Done, Job, List, Place, bad};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::Item;
-use super::{Layout, Reading};
 use crate::error::ModelError;
 
 pub(super) struct Promptir;

@@ -1,6 +1,6 @@
 //! Finding pairs in folders.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::source::{Item, Source, images_in, stem_of};
@@ -61,20 +61,32 @@ impl<'a> Reading<'a> {
         degraded: &Path,
         name: impl Fn(&str, &BTreeMap<String, PathBuf>) -> Option<(String, Option<Mix>)>,
     ) -> Vec<Item> {
-        let clean_folder = clean;
-        let clean = by_stem(clean);
+        let by_stem = self.by_stem(clean);
+        let mut unused: BTreeSet<&PathBuf> = by_stem.values().collect();
         let mut items = Vec::new();
         for path in images_in(degraded) {
-            let found = name(&stem_of(&path), &clean).and_then(|(name, mix)| Some((clean.get(&name)?.clone(), mix)));
-            match found {
-                Some((clean, mix)) => items.push(self.pair(clean, path, mix)),
-                None => self.leave_out(
-                    &path.display(),
-                    &format!("no clean image in {}", clean_folder.display()),
-                ),
+            let found = name(&stem_of(&path), &by_stem).and_then(|(name, mix)| Some((by_stem.get(&name)?, mix)));
+            if let Some((found, mix)) = found {
+                unused.remove(found);
+                items.push(self.pair(found.clone(), path, mix));
+            } else {
+                self.leave_out(&path.display(), &format!("no clean image in {}", clean.display()));
             }
         }
+        for path in unused {
+            self.leave_out(&path.display(), &format!("no degraded image in {}", degraded.display()));
+        }
         items
+    }
+
+    fn by_stem(&mut self, folder: &Path) -> BTreeMap<String, PathBuf> {
+        let mut by_stem = BTreeMap::new();
+        for path in images_in(folder) {
+            if let Some(other) = by_stem.insert(stem_of(&path), path) {
+                self.leave_out(&other.display(), "another image has its name but for the extension");
+            }
+        }
+        by_stem
     }
 
     /// Notes what belongs to no pair.
@@ -122,13 +134,6 @@ impl<'a> Reading<'a> {
         }
         (!mix.is_clean()).then_some(mix)
     }
-}
-
-fn by_stem(folder: &Path) -> BTreeMap<String, PathBuf> {
-    images_in(folder)
-        .into_iter()
-        .map(|path| (stem_of(&path), path))
-        .collect()
 }
 
 /// Severities out of `info/*.json`, which this program writes beside every pair.

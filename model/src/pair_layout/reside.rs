@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use super::naming::{Dataset, Job, Place, bad};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::Item;
-use super::{Layout, Reading};
 use crate::error::ModelError;
 use mdsd3_words::Mix;
 

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::naming::{Dataset, Job, Place, under};
+use super::reading::Reading;
+use super::rules::Layout;
 use super::source::{Item, folders_in, name_of};
-use super::{Layout, Reading};
 use crate::error::ModelError;
 
 pub(super) struct Restormer;

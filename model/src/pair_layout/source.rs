@@ -32,6 +32,9 @@ pub enum Source {
 
 impl Source {
     /// Its bytes.
+    ///
+    /// # Errors
+    /// Bad input for what is no regular file, [`ModelError::Io`] when it can't be read.
     pub fn read(&self) -> Result<Vec<u8>, ModelError> {
         match self {
             Self::File(path) => read_photo(path),
@@ -49,6 +52,9 @@ impl Source {
 }
 
 /// `len` bytes of a file from `offset`.
+///
+/// # Errors
+/// [`ModelError::Io`] when they can't be read.
 pub fn read_part(path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, ModelError> {
     let io = |source| ModelError::Io {
         path: path.to_owned(),

@@ -101,3 +101,53 @@ fn names_are_those_of_plans() {
         "{error}"
     );
 }
+
+/// Written by Python's tarfile with `format=PAX_FORMAT` and `GNU_FORMAT`: keys that ustar has no letters or no room for.
+#[test]
+fn no_pair_of_a_tar_is_lost_for_its_name() {
+    let long = |last: &str| format!("{}{last}", "long-".repeat(40));
+    let keys = ["北京の雨".to_owned(), "Ünïcödé".to_owned(), long("0"), long("1")];
+    for tar in [
+        &include_bytes!("fixtures/pax.tar")[..],
+        &include_bytes!("fixtures/gnu.tar")[..],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "train-000000.tar", tar);
+        let mut reading = Reading::new(folder.path(), &[]);
+        let layout = LayoutKind::of_folder(folder.path()).unwrap();
+        let items = layout.read(folder.path(), &mut reading).unwrap();
+        assert_eq!((items.len(), reading.unpaired.len()), (4, 0));
+        for item in items {
+            let name = item.clean.name();
+            let key = keys
+                .iter()
+                .find(|key| name.ends_with(&format!("{key}.gt.png")))
+                .expect("a key");
+            let text = format!("gt.png of {key}");
+            assert_eq!(item.clean.read().unwrap(), text.as_bytes()[..text.len().min(40)]);
+        }
+    }
+}
+
+#[test]
+fn a_tar_that_was_cut_off_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    for name in ["a.gt.png", "a.lq.png", "b.gt.png", "b.lq.png"] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(600);
+        tar.append_data(&mut header, name, &[1; 600][..]).unwrap();
+    }
+    let bytes = tar.into_inner().unwrap();
+    // The last member begins at 3 * 1536 + 512.
+    put(folder.path(), "train-000000.tar", &bytes[..3 * 1536 + 512 + 300]);
+    let mut reading = Reading::new(folder.path(), &[]);
+    let layout = LayoutKind::of_folder(folder.path()).unwrap();
+    assert_eq!(layout.read(folder.path(), &mut reading).unwrap().len(), 1);
+    let reasons: Vec<&str> = reading.unpaired.iter().map(|one| one.reason.as_str()).collect();
+    assert!(
+        reasons.len() == 2 && reasons[0].contains("b.lq.png: the tar ends"),
+        "{reasons:?}"
+    );
+    assert!(reasons[1].contains("b: lacks"), "{reasons:?}");
+}

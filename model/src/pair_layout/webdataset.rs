@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::naming::{Dataset, Done, Job, Pack, Place, STAGING, bad};
+use super::naming::{Dataset, Done, Job, List, Pack, Place, STAGING, bad};
+use super::reading::Reading;
 use super::reading::mix_of_info;
+use super::rules::Layout;
 use super::source::{Item, Source, name_of, read_part};
-use super::{Layout, Reading};
 use crate::error::ModelError;
 use mdsd3_words::Mix;
 
@@ -32,12 +33,12 @@ impl Layout for Webdataset {
     }
 
     fn check(&self, dataset: &Dataset) -> Result<(), ModelError> {
-        if !dataset.has_links {
-            return Ok(());
+        if dataset.has_links {
+            return Err(bad(
+                "layout webdataset keeps copies in its tars; remove pairs from the plan",
+            ));
         }
-        Err(bad(
-            "layout webdataset keeps copies in its tars; remove pairs from the plan",
-        ))
+        dataset.check_for_datasets_library()
     }
 
     fn place(&self, dataset: &Dataset, job: &Job) -> Place {
@@ -55,6 +56,12 @@ impl Layout for Webdataset {
     fn extra(&self, dataset: &Dataset, job: &Job, what: &str) -> String {
         // Everything behind a key's first dot is a field's name, so a field has no `/`.
         format!("{STAGING}/{}.{}.png", dataset.stem(job), what.replace('/', "-"))
+    }
+
+    fn lists(&self, dataset: &Dataset, done: &[Done]) -> Result<Vec<List>, ModelError> {
+        // A part's name may begin with another's.
+        let digits = "[0-9]".repeat(6);
+        Ok(vec![dataset.card(done, |part| format!("{part}-{digits}.tar"))])
     }
 
     fn packs(&self, dataset: &Dataset, done: &[Done]) -> Vec<Pack> {
@@ -87,7 +94,11 @@ impl Layout for Webdataset {
     /// All pairs of a folder's tars; where a split was made, of those called `train-*` alone.
     fn read(&self, folder: &Path, reading: &mut Reading<'_>) -> Result<Vec<Item>, ModelError> {
         let all = tars(folder);
-        let is_train = |path: &&PathBuf| name_of(path).starts_with("train");
+        let is_train = |path: &&PathBuf| {
+            let name = name_of(path);
+            let rest = name.strip_prefix("train");
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphabetic()))
+        };
         let mut chosen: Vec<&PathBuf> = all.iter().filter(is_train).collect();
         if chosen.is_empty() {
             chosen = all.iter().collect();

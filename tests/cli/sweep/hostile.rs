@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mdsd3_render::metadata;
 use mdsd3_words::CropAt;
+use mdsd3_words::hash::sha256_hex;
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::{PairSettings, RunSettings};
 
@@ -172,7 +173,7 @@ fn a_link_where_a_file_is_written_first_is_replaced_and_not_followed() {
     let (project, out, precious) = half();
     let staging = out.join(".mdsd3/staging");
     for name in files_in(&staging) {
-        let temporary = staging.join(format!(".{name}.0-of-2.tmp"));
+        let temporary = staging.join(format!(".0-of-2-{:.16}.tmp", sha256_hex(name.as_bytes())));
         fs::remove_file(staging.join(&name)).expect("removed");
         std::os::unix::fs::symlink(&precious, temporary).expect("linked");
     }

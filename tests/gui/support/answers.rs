@@ -173,11 +173,7 @@ pub fn formation(lanes: &[&str], seeds: u64) -> Formation {
         seeds,
         lanes: lanes.iter().enumerate().map(lane).collect(),
         findings: vec!["On the same noise, haze forms before rain, by 0.20 [0.17, 0.23] in sigma.".to_owned()],
-        figure: figure::Figure {
-            panels: Vec::new(),
-            legend_title: "Band".to_owned(),
-            color_scale: None,
-        },
+        figure: figure::Figure::default(),
         table: Table::new(&[("step", Kind::Whole)]),
         elapsed_secs: 12.0,
         sigmas,

@@ -11,8 +11,8 @@ use mdsd3_render::RenderError;
 use mdsd3_render::inspect;
 use mdsd3_render::metadata;
 use mdsd3_render::{device, memory};
-use mdsd3_study::figure::Table;
 use mdsd3_study::figure::table::{Cell, Kind};
+use mdsd3_study::figure::{self, Table};
 use mdsd3_words::error::panic_message;
 use mdsd3_words::hash::sha256_hex;
 use mdsd3_words::image::Rgba8;
@@ -132,7 +132,7 @@ impl ChoreThread {
                 total: images.len(),
             }));
         }
-        metadata::write_file(&folder.join("steps.csv"), table_of(&images[..count]).csv().as_bytes())?;
+        figure::write_table(&folder.join("steps.csv"), &table_of(&images[..count]))?;
         let settings =
             serde_json::to_string_pretty(request).map_err(|error| EngineError::bad_input(error.to_string()))?;
         metadata::write_file(&folder.join("settings.json"), settings.as_bytes())?;

@@ -1,11 +1,14 @@
 //! What each command does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use egui::{ColorImage, ViewportCommand};
+use mdsd3_engine::data::write_png_with_parameters;
+use mdsd3_words::image::Rgba8;
 
 use super::Studio;
 use crate::commands::Command;
+use crate::compare::Cell;
 use crate::dialogs::Purpose;
 use crate::layout::Layout;
 use crate::notice::Level;
@@ -121,6 +124,35 @@ impl Studio {
         }
     }
 
+    /// Saves what is seen: a difference or an interaction as the map that is shown, anything else as the finished image with
+    /// its settings.
+    pub fn save_seen(&mut self, path: PathBuf) {
+        let Some((image, words)) = self.seen_map() else {
+            return self.state.save_result(path);
+        };
+        let (level, message) = match write_png_with_parameters(&path, &image, words) {
+            Ok(()) => (Level::Success, format!("Saved {}", path.display())),
+            Err(error) => (Level::Error, error.one_line()),
+        };
+        self.state.messages.notify(level, message, None);
+    }
+
+    /// The signed map in the selected lane's cell, with what it is.
+    fn seen_map(&self) -> Option<(Rgba8, String)> {
+        let comparing = &self.looking.comparing;
+        let Cell::Map(sum, formula) = comparing.cell(&self.state, self.state.selected_lane(), self.state.now_secs())
+        else {
+            return None;
+        };
+        let request = &self.state.lane()?.request;
+        let range = comparing.range_levels;
+        let words = format!(
+            "{formula}, luma from -{range} to {range} of 255 levels\nMix: {}, Seed: {}, Steps: {}, Size: {}",
+            request.sampling.mix, request.sampling.seed, request.sampling.steps, request.scene.size
+        );
+        Some((sum.colored(range)?, words))
+    }
+
     /// Everything as on the first start, but for photo, model and presets.
     fn reset_preferences(&mut self, ctx: &egui::Context) {
         self.state.reset_settings();
@@ -147,10 +179,12 @@ impl Studio {
         self.state.messages.notify(level, message, None);
     }
 
-    /// Puts the shown image on the clipboard: the shown step's, or the photo while there is no step.
+    /// Puts what is seen on the clipboard: the signed map, the shown step's image, or the photo while there is no step.
     fn copy_image(&mut self, ctx: &egui::Context) {
+        let map = self.seen_map().map(|(image, _)| image);
         let frame = self.state.shown_frame().map(|frame| &frame.image);
-        let Some(image) = frame.or(self.state.scene.as_ref().map(|scene| &scene.image)) else {
+        let shown = map.as_ref().or(frame);
+        let Some(image) = shown.or(self.state.scene.as_ref().map(|scene| &scene.image)) else {
             return;
         };
         let size = [image.width as usize, image.height as usize];

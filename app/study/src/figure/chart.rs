@@ -29,21 +29,34 @@ pub struct Panel {
     pub y: Axis,
     /// A dashed level across.
     pub level: Option<f64>,
-    /// An image under the lines, over -0.5 to 0.5 of both axes.
+    /// An image under the lines, at its frequencies on both axes.
     pub heat: Option<Heat>,
     /// Its lines.
     pub series: Vec<Series>,
 }
 
 /// Panels side by side with one legend per distinct label.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figure {
     /// From left to right.
     pub panels: Vec<Panel>,
     /// What the legend is about.
     pub legend_title: String,
-    /// What the first and the last colour of the images stand for; the legend is a colour bar then.
-    pub color_scale: Option<[String; 2]>,
+    /// What the colours of the images stand for.
+    pub color_scale: Option<ColorScale>,
+    /// What was measured and how, in a line or a few under the rest.
+    pub note: String,
+    /// Keyword and text of what the file carries unseen, such as the settings of the run.
+    pub texts: Vec<(&'static str, String)>,
+}
+
+/// A colour bar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColorScale {
+    /// What its numbers are, with the unit.
+    pub label: String,
+    /// What the first and the last colour stand for.
+    pub ends: [String; 2],
 }
 
 /// How a text is placed on its point.
@@ -107,7 +120,7 @@ const TITLE: f64 = 14.0;
 impl Figure {
     /// Width and height.
     pub fn size(&self) -> (f64, f64) {
-        let rows = self.legend_rows().len() as f64;
+        let rows = (self.legend_rows().len() + usize::from(self.color_scale.is_some()) + self.note_rows().len()) as f64;
         (
             self.panels.len() as f64 * (LEFT + PLOT_WIDTH) + 16.0,
             TOP + PLOT_HEIGHT + BOTTOM + rows * LEGEND_ROW + 8.0,
@@ -125,7 +138,27 @@ impl Figure {
         shapes
     }
 
-    /// Distinct labels, broken into rows that fit the width.
+    /// The note, broken into rows that fit the width.
+    fn note_rows(&self) -> Vec<String> {
+        let mut rows: Vec<String> = Vec::new();
+        for word in self.note.split_whitespace() {
+            match rows.last_mut() {
+                Some(row) if text_width(row) + text_width(word) + TEXT < self.width() => {
+                    row.push(' ');
+                    row.push_str(word);
+                }
+                _ => rows.push(word.to_owned()),
+            }
+        }
+        rows
+    }
+
+    /// Of everything below the plots.
+    fn width(&self) -> f64 {
+        self.panels.len() as f64 * (LEFT + PLOT_WIDTH) - LEFT
+    }
+
+    /// Distinct labels, broken into rows that fit the width; none without lines.
     fn legend_rows(&self) -> Vec<Vec<&Series>> {
         let mut distinct: Vec<&Series> = Vec::new();
         for series in self.panels.iter().flat_map(|panel| &panel.series) {
@@ -133,12 +166,14 @@ impl Figure {
                 distinct.push(series);
             }
         }
-        let width = self.panels.len() as f64 * (LEFT + PLOT_WIDTH) - LEFT;
+        if distinct.is_empty() {
+            return Vec::new();
+        }
         let mut rows: Vec<Vec<&Series>> = vec![Vec::new()];
         let mut used = text_width(&self.legend_title) + 16.0;
         for series in distinct {
             let own = legend_width(series);
-            if used + own > width && rows.last().is_some_and(|row| !row.is_empty()) {
+            if used + own > self.width() && rows.last().is_some_and(|row| !row.is_empty()) {
                 rows.push(Vec::new());
                 used = 0.0;
             }
@@ -152,13 +187,16 @@ impl Figure {
 
     fn draw_legend(&self, shapes: &mut Vec<Shape>) {
         let mut y = TOP + PLOT_HEIGHT + BOTTOM + 10.0;
-        shapes.push(text((LEFT, y), &self.legend_title, Anchor::Start));
-        let mut x = LEFT + text_width(&self.legend_title) + 16.0;
-        if let Some(ends) = &self.color_scale {
-            draw_color_bar((x, y), ends, shapes);
-            return;
+        if let Some(scale) = &self.color_scale {
+            draw_color_bar(y, scale, shapes);
+            y += LEGEND_ROW;
         }
-        for row in self.legend_rows() {
+        let rows = self.legend_rows();
+        if !rows.is_empty() {
+            shapes.push(text((LEFT, y), &self.legend_title, Anchor::Start));
+        }
+        let mut x = LEFT + text_width(&self.legend_title) + 16.0;
+        for row in rows {
             for series in row {
                 let line = vec![(x, y - 4.0), (x + 20.0, y - 4.0)];
                 shapes.push(Shape::Line {
@@ -173,12 +211,19 @@ impl Figure {
             x = LEFT;
             y += LEGEND_ROW;
         }
+        for row in self.note_rows() {
+            shapes.push(text((LEFT, y), &row, Anchor::Start));
+            y += LEGEND_ROW;
+        }
     }
 }
 
 /// The palette from left to right between the labels of its ends.
-fn draw_color_bar((x, y): (f64, f64), [first, last]: &[String; 2], shapes: &mut Vec<Shape>) {
+fn draw_color_bar(y: f64, scale: &ColorScale, shapes: &mut Vec<Shape>) {
     const LENGTH: f64 = 160.0;
+    let [first, last] = &scale.ends;
+    shapes.push(text((LEFT, y), &scale.label, Anchor::Start));
+    let x = LEFT + text_width(&scale.label) + 16.0;
     let left = x + text_width(first) + 6.0;
     shapes.push(text((x, y), first, Anchor::Start));
     shapes.push(Shape::Image {
@@ -197,7 +242,8 @@ impl Panel {
         let position =
             |(x, y): (f64, f64)| place(self.x.position(x).clamp(0.0, 1.0), self.y.position(y).clamp(0.0, 1.0));
         if let Some(heat) = &self.heat {
-            let (corner, opposite) = (position((-0.5, 0.5)), position((0.5, -0.5)));
+            let at = |x: f64, y: f64| place(self.x.position(x), self.y.position(y));
+            let (corner, opposite) = (at(heat.across.0, heat.down.0), at(heat.across.1, heat.down.1));
             shapes.push(Shape::Image {
                 corner,
                 size: (opposite.0 - corner.0, opposite.1 - corner.1),

@@ -51,9 +51,22 @@ impl MeanSpectrum {
         self.runs += 1;
     }
 
+    /// Bins per side of a block of the figure's image.
+    fn block(&self) -> usize {
+        self.width.max(self.height).div_ceil(MAX_BINS).max(1)
+    }
+
+    /// Frequencies at the edges of the figure's image along a side of `bins`, in cycles per pixel. A bin reaches half a bin
+    /// to both sides of its frequency; that of bin `bins / 2` is 0.
+    fn edges(&self, bins: usize) -> (f64, f64) {
+        let shown = bins / self.block() * self.block();
+        let edge = |bin: usize| (bin as f64 - (bins / 2) as f64 - 0.5) / bins as f64;
+        (edge(0), edge(shown))
+    }
+
     /// log10 of the mean power, in blocks of bins so that no side has more than [`MAX_BINS`]; with its columns.
     fn log_power(&self) -> (usize, Vec<f64>) {
-        let block = self.width.max(self.height).div_ceil(MAX_BINS).max(1);
+        let block = self.block();
         let (columns, rows) = (self.width / block, self.height / block);
         let mean = |index: usize| {
             let (left, top) = (index % columns * block, index / columns * block);
@@ -75,6 +88,10 @@ pub struct Heat {
     pub columns: usize,
     /// One index per pixel, rows top to bottom.
     pub indices: Vec<u8>,
+    /// Frequencies across at the left and the right edge, in cycles per pixel.
+    pub across: (f64, f64),
+    /// Frequencies down at the top and the bottom edge.
+    pub down: (f64, f64),
 }
 
 /// Images of several spectra on one scale, and the log10 power at the scale's ends.
@@ -88,11 +105,13 @@ pub fn images(spectra: &[&MeanSpectrum]) -> (Vec<Heat>, (f64, f64)) {
         });
     let span = (high - low).max(1e-9);
     let index = |value: &f64| ((value - low) / span * (PALETTE_LEN - 1) as f64).round() as u8;
-    let heat = |(columns, values): &(usize, Vec<f64>)| Heat {
+    let heat = |(spectrum, (columns, values)): (&&MeanSpectrum, &(usize, Vec<f64>))| Heat {
         columns: *columns,
         indices: values.iter().map(index).collect(),
+        across: spectrum.edges(spectrum.width),
+        down: spectrum.edges(spectrum.height),
     };
-    (logs.iter().map(heat).collect(), (low, high))
+    (spectra.iter().zip(&logs).map(heat).collect(), (low, high))
 }
 
 /// Inferno: black for little power, pale yellow for much.

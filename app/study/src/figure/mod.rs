@@ -58,7 +58,7 @@ pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), RenderError> {
         "svg" => metadata::write_file(path, svg(figure).as_bytes()),
         "png" => {
             let image = raster::rasterize(figure, PNG_SCALE).map_err(|reason| encoding(path, reason))?;
-            metadata::write_png(path, &image, None)
+            metadata::write_png_with_texts(path, &image, &figure.texts)
         }
         _ => Err(unknown_extension(path)),
     }
@@ -112,11 +112,7 @@ mod tests {
     #[test]
     fn the_extension_decides_what_is_written() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let figure = Figure {
-            panels: Vec::new(),
-            legend_title: "Lane".to_owned(),
-            color_scale: None,
-        };
+        let figure = Figure::default();
         let mut table = Table::new(&[("step", Kind::Whole)]);
         table.rows.push(vec![Cell::whole(3)]);
         let starts: [&[u8]; 4] = [b"<svg ", b"\x89PNG", b"step\n3\n", b"PAR1"];

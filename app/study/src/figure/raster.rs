@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use mdsd3_words::image::Rgba8;
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{self, FontResolver, Options, Tree};
+use resvg::usvg::{FontResolver, Options, Tree};
 
 use super::chart::Figure;
 use super::svg::svg;
-use mdsd3_words::image::Rgba8;
 
 /// The figure on white, `scale` pixels to a point.
 ///
@@ -75,7 +75,7 @@ mod tests {
         let figure = Figure {
             panels: vec![panel],
             legend_title: "lane".to_owned(),
-            color_scale: None,
+            ..Figure::default()
         };
         let image = rasterize(&figure, 1.0).expect("drawn");
         let (width, height) = figure.size();

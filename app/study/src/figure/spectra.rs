@@ -1,8 +1,10 @@
 //! Spectra of images as a figure and a table, as the studio exports them.
 
+use mdsd3_render::metadata;
+use mdsd3_words::RenderRequest;
 use mdsd3_words::image::SpectrumFrame;
 
-use super::chart::{ASPECT, Axis, Figure, Panel, Scale, Series};
+use super::chart::{ASPECT, Axis, ColorScale, Figure, Panel, Scale, Series};
 use super::heat::{self, MeanSpectrum};
 use super::table::{Cell, Kind, Table};
 
@@ -17,27 +19,64 @@ pub struct NamedSpectrum<'a> {
     pub spectrum: &'a SpectrumFrame,
 }
 
-/// The 2-D spectrum of `map` beside the radial averages of `lines`.
-pub fn figure(map: NamedSpectrum<'_>, lines: &[NamedSpectrum<'_>]) -> Figure {
+/// The 2-D spectrum of `map` beside the radial averages of `lines`; `run` is what they were made by.
+pub fn figure(map: NamedSpectrum<'_>, lines: &[NamedSpectrum<'_>], run: Option<&RenderRequest>) -> Figure {
     let mean = MeanSpectrum::of_frame(map.spectrum);
-    let (images, (low, high)) = heat::images(&[&mean]);
-    let mut two_d = two_d_panel(map.name, images.into_iter().next());
-    two_d.title = format!("{} (log10 power {low:.1} black to {high:.1})", map.name);
+    let (images, ends) = heat::images(&[&mean]);
     Figure {
-        panels: vec![two_d, radial_panel(lines)],
+        panels: vec![two_d_panel(map.name, images.into_iter().next()), radial_panel(lines)],
         legend_title: "Radial average:".to_owned(),
-        color_scale: None,
+        color_scale: Some(power_scale(ends)),
+        note: run.map(in_words).unwrap_or_default(),
+        texts: run.into_iter().flat_map(texts).collect(),
     }
+}
+
+/// The colour bar of 2-D spectra.
+pub(crate) fn power_scale((low, high): (f64, f64)) -> ColorScale {
+    ColorScale {
+        label: "log10 power per bin (luma squared):".to_owned(),
+        ends: [format!("{low:.1}"), format!("{high:.1}")],
+    }
+}
+
+/// What a run was, as a figure says it.
+fn in_words(run: &RenderRequest) -> String {
+    let RenderRequest { scene, sampling, .. } = run;
+    let photo = scene.path.as_ref().and_then(|path| path.file_name());
+    let photo = photo.map_or_else(|| "the demo photo".into(), |name| name.to_string_lossy());
+    format!(
+        "{photo}, mix {}, seed {}, {} steps of {}, guidance {}, {} px, mdsd3 {}",
+        sampling.mix,
+        sampling.seed,
+        sampling.steps,
+        sampling.sampler.name(),
+        sampling.guidance,
+        scene.size,
+        mdsd3_words::VERSION
+    )
+}
+
+/// A run in words and whole.
+fn texts(run: &RenderRequest) -> Vec<(&'static str, String)> {
+    // A request is plain data that always has a JSON form.
+    let json = serde_json::to_string(run).unwrap_or_default();
+    vec![(metadata::PARAMETERS_KEYWORD, format!("{}\n{json}", in_words(run)))]
 }
 
 /// A 2-D spectrum with both frequencies on one scale.
 pub(crate) fn two_d_panel(title: &str, heat: Option<heat::Heat>) -> Panel {
-    // As much wider than high as the plot is, so that both directions have one scale.
-    let axis = |label: &str, half: f64| Axis::linear(label, (-half, half), &[-0.5, -0.25, 0.0, 0.25, 0.5]);
+    let edges = heat
+        .iter()
+        .flat_map(|heat| [heat.across.0, heat.across.1, heat.down.0, heat.down.1]);
+    let half = edges.fold(0.5, |half: f64, edge| half.max(edge.abs()));
+    let axis = |label: &str, first: f64| Axis::linear(label, (first, -first), &[-0.5, -0.25, 0.0, 0.25, 0.5]);
     Panel {
         title: title.to_owned(),
-        x: axis("across (cycles per pixel)", 0.5 * ASPECT),
-        y: axis("down (cycles per pixel)", 0.5),
+        // As much wider than high as the plot is, so that both directions have one scale.
+        x: axis("across (cycles per pixel)", -half * ASPECT),
+        // Rows run from the top down, and so do their frequencies.
+        y: axis("down (cycles per pixel)", half),
         level: None,
         heat,
         series: Vec::new(),
@@ -101,7 +140,54 @@ pub fn table(lines: &[NamedSpectrum<'_>]) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chart::{Anchor, Shape};
     use super::*;
+
+    #[test]
+    fn a_wave_stands_where_numpy_has_it() {
+        // numpy.fft.fftshift(abs(fft2(cos(2 pi (2 x + y) / 8))) ** 2) of 8x8 pixels is above 0 at rows and columns (3, 2) and
+        // (5, 6): 1/8 cycle per pixel down and 1/4 across, and their negatives.
+        let mut log_power = vec![-9.0; 64];
+        (log_power[3 * 8 + 2], log_power[5 * 8 + 6]) = (1.0, 1.0);
+        let spectrum = SpectrumFrame {
+            width: 8,
+            height: 8,
+            log_power: log_power.into(),
+            radial: vec![(0.28, 1.0)].into(),
+        };
+        let of = NamedSpectrum {
+            name: "wave",
+            color: [0; 3],
+            spectrum: &spectrum,
+        };
+        let shapes = figure(of, &[], None).shapes();
+        let image = shapes.iter().find_map(|shape| match shape {
+            Shape::Image {
+                corner, size, indices, ..
+            } if indices.len() == 64 => Some((*corner, *size, indices.clone())),
+            _ => None,
+        });
+        let (corner, size, indices) = image.expect("a 2-D spectrum");
+        let peak = indices.iter().rposition(|index| *index == 255).expect("a peak");
+        let centre = |bin: usize, from: f64, length: f64| from + (bin as f64 + 0.5) / 8.0 * length;
+        let (x, y) = (centre(peak % 8, corner.0, size.0), centre(peak / 8, corner.1, size.1));
+        // Labels of the axis across are centred on their values, those of the axis down stand 4 points below.
+        let label = |wanted: &str, of_down: bool| {
+            let found = shapes.iter().find_map(|shape| match shape {
+                Shape::Text { at, text, anchor, .. } if text == wanted && (*anchor == Anchor::End) == of_down => {
+                    Some(*at)
+                }
+                _ => None,
+            });
+            found.expect("a label")
+        };
+        assert!((x - label("0.25", false).0).abs() < 0.01, "{x}");
+        let (zero, quarter) = (label("0", true).1 - 4.0, label("0.25", true).1 - 4.0);
+        assert!(
+            quarter > zero && (y - f64::midpoint(zero, quarter)).abs() < 0.01,
+            "{y} {zero} {quarter}"
+        );
+    }
 
     #[test]
     fn lines_and_rows_are_those_of_the_spectra() {
@@ -116,7 +202,13 @@ mod tests {
             color: [1, 2, 3],
             spectrum: &spectrum,
         };
-        let figure = figure(of("haze"), &[of("haze"), of("scene")]);
+        let figure = figure(of("haze"), &[of("haze"), of("scene")], Some(&RenderRequest::default()));
+        assert!(
+            figure.note.contains("the demo photo") && figure.note.contains("seed 0"),
+            "{}",
+            figure.note
+        );
+        assert!(figure.texts[0].1.contains("\"guidance\""), "{:?}", figure.texts);
         assert_eq!(
             figure.panels[0].heat.as_ref().map(|heat| heat.indices.clone()),
             Some(vec![0, 85, 170, 255])

@@ -16,8 +16,14 @@ pub fn svg(figure: &Figure) -> String {
          font-family=\"Ubuntu, DejaVu Sans, Arial, sans-serif\" fill=\"{}\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
         hex(INK)
     );
+    if !figure.note.is_empty() {
+        // Writing to a String can't fail, here and below.
+        let _ = writeln!(out, "<title>{}</title>", escaped(&figure.note));
+    }
+    for (keyword, text) in &figure.texts {
+        let _ = writeln!(out, "<metadata id=\"{keyword}\">{}</metadata>", escaped(text));
+    }
     for shape in figure.shapes() {
-        // Writing to a String can't fail.
         let _ = write_shape(&mut out, &shape);
     }
     out.push_str("</svg>\n");

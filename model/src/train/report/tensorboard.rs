@@ -23,8 +23,9 @@ pub enum Value<'a> {
 }
 
 impl EventFile {
-    /// A new file in `folder`. What earlier files hold from `step` on counts as never written: `TensorBoard` purges it.
-    pub fn create(folder: &Path, step: usize) -> Result<Self, ModelError> {
+    /// A new file in `folder` of a run that goes on behind `done` steps. What earlier files hold of later ones counts as never
+    /// written: readers purge everything from the session's first step on, which is the one after `done`.
+    pub fn create(folder: &Path, done: usize) -> Result<Self, ModelError> {
         let io = |source| ModelError::Io {
             path: folder.to_owned(),
             source,
@@ -39,7 +40,7 @@ impl EventFile {
         let mut start = Message::default();
         let mut session = Message::default();
         session.varint(1, 1);
-        start.double(1, secs).varint(2, step as u64).bytes(7, &session.0);
+        start.double(1, secs).varint(2, done as u64 + 1).bytes(7, &session.0);
         file.append(&[record(&version.0), record(&start.0)].concat())?;
         Ok(file)
     }
@@ -227,9 +228,9 @@ mod tests {
         file.write(50, &values).unwrap();
         let records = records(&std::fs::read(&file.path).unwrap());
         assert_eq!(field(&fields(&records[0]), 3), b"brain.Event:2");
-        // A session that starts at step 40: what was written from there on is purged.
+        // A session that goes on behind step 40: what was written from step 41 on is purged.
         let start = fields(&records[1]);
-        assert_eq!((field(&start, 2)[0], field(&fields(&field(&start, 7)), 1)[0]), (40, 1));
+        assert_eq!((field(&start, 2)[0], field(&fields(&field(&start, 7)), 1)[0]), (41, 1));
         let event = fields(&records[2]);
         assert_eq!(field(&event, 2)[0], 50);
         let values: Vec<_> = fields(&field(&event, 5)).into_iter().map(|(_, v)| fields(&v)).collect();

@@ -41,14 +41,20 @@ fn spectra(state: &State, look: &mut SpectrumLook) -> Option<(Figure, Table)> {
     // Figures are on white, so their lines have the light look's colours.
     let shown = source::shown(state, look, theme::by_mode(false))?;
     let lines: Vec<NamedSpectrum<'_>> = shown.lines().map(named).collect();
+    let several = shown.lanes.len() > 1;
+    let map_name = match shown.selected() {
+        Some(lane) if several => format!("{}, {}", lane.name, shown.map_name),
+        _ => shown.map_name.clone(),
+    };
     let map = match (shown.selected(), of_step) {
         (Some(lane), true) => NamedSpectrum {
-            name: &shown.map_name,
+            name: &map_name,
             ..named(lane)
         },
         _ => named(&shown.scene),
     };
-    Some((spectra::figure(map, &lines), spectra::table(&lines)))
+    let run = state.lane().map(|lane| &lane.request);
+    Some((spectra::figure(map, &lines, run), spectra::table(&lines)))
 }
 
 fn named(shown: &Shown) -> NamedSpectrum<'_> {

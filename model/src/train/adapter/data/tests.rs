@@ -20,7 +20,7 @@ fn save(root: &Path, path: &str, level: u8) {
         .unwrap();
 }
 
-fn pairs(layout: &str) -> DataLayout {
+fn kind(layout: &str) -> DataLayout {
     DataLayout::Pairs(LayoutKind::named(layout).unwrap())
 }
 
@@ -73,21 +73,21 @@ fn folders_of_equal_names() {
     std::fs::write(root.join("info/a_0.json"), info).unwrap();
     // JSON tables have no order.
     let pair = ("train/gt/a_0.png", "train/lq/a_0.jpg", "haze=0.7,rain=0.4");
-    assert_pairs(root, pairs("basicsr"), &[pair]);
+    assert_pairs(root, kind("basicsr"), &[pair]);
 }
 
 #[test]
 fn images_without_a_partner_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    for path in ["gt/a.png", "lq/a.png", "lq/lonely.png"] {
+    for path in ["gt/a.png", "lq/a.png", "lq/lonely.png", "gt/b.png", "gt/a.bmp"] {
         save(folder.path(), path, 9);
     }
     let (items, unpaired) = items(folder.path(), DataLayout::Auto, &classes()).unwrap();
-    assert_eq!((items.len(), unpaired.len()), (1, 1));
-    assert!(
-        unpaired[0].reason.contains("lonely.png: no clean image in"),
-        "{unpaired:?}"
-    );
+    let reasons: Vec<&str> = unpaired.iter().map(|one| one.reason.as_str()).collect();
+    assert_eq!((items.len(), reasons.len()), (1, 3), "{reasons:?}");
+    assert!(reasons[0].contains("a.bmp: another image"), "{reasons:?}");
+    assert!(reasons[1].contains("lonely.png: no clean image in"), "{reasons:?}");
+    assert!(reasons[2].contains("b.png: no degraded image in"), "{reasons:?}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn folders_that_name_their_mix() {
             "haze=1,rain=1",
         ),
     ];
-    assert_pairs(folder.path(), pairs("restormer"), &pairs);
+    assert_pairs(folder.path(), kind("restormer"), &pairs);
     let folder = tempfile::tempdir().unwrap();
     for path in ["clear/a.png", "haze/a.png", "haze_rain/a.png", "low/a.png"] {
         save(folder.path(), path, 9);
@@ -119,7 +119,7 @@ fn folders_that_name_their_mix() {
         ("clear/a.png", "haze/a.png", "haze=1"),
         ("clear/a.png", "haze_rain/a.png", "haze=1,rain=1"),
     ];
-    assert_pairs(folder.path(), pairs("cdd11"), &pairs);
+    assert_pairs(folder.path(), kind("cdd11"), &pairs);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn names_that_point_to_their_clean_image() {
     }
     assert_pairs(
         folder.path(),
-        pairs("reside"),
+        kind("reside"),
         &[("clear/pier_3.png", "hazy/pier_3_0.8_2.png", "haze=0.8")],
     );
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ fn names_that_point_to_their_clean_image() {
         ("Dehaze/original/s.png", "Dehaze/synthetic/s_1.png", "haze=1"),
         ("Derain/gt/norain-7.png", "Derain/rainy/rain-7.png", "rain=1"),
     ];
-    assert_pairs(folder.path(), pairs("promptir"), &pairs);
+    assert_pairs(folder.path(), kind("promptir"), &pairs);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
         ("train/gt/a.png", "train/lq/a.png", "rain=1"),
         ("train/gt/b.png", "train/lq/b.png", "rain=0.25,haze=0"),
     ];
-    assert_pairs(folder.path(), pairs("imagefolder"), &pairs);
+    assert_pairs(folder.path(), kind("imagefolder"), &pairs);
     let prompts: Vec<_> = items(folder.path(), DataLayout::Auto, &classes())
         .unwrap()
         .0
@@ -177,7 +177,7 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
     std::fs::write(folder.path().join("metadata.csv"), csv).unwrap();
     assert_pairs(
         folder.path(),
-        pairs("imagefolder"),
+        kind("imagefolder"),
         &[("gt/a.png", "lq/a.png", "haze=1")],
     );
     std::fs::write(folder.path().join("metadata.csv"), "image,text\nlq/a.png,rain\n").unwrap();
@@ -220,7 +220,7 @@ fn tar_shards() {
     ];
     let out = tempfile::tempdir().unwrap();
     std::fs::write(out.path().join("train-000000.tar"), tar(&members)).unwrap();
-    assert_pairs(out.path(), pairs("webdataset"), &[("a.gt.png", "a.lq.png", "haze=0.3")]);
+    assert_pairs(out.path(), kind("webdataset"), &[("a.gt.png", "a.lq.png", "haze=0.3")]);
     let (mut found, unpaired) = items(out.path(), DataLayout::Auto, &classes()).unwrap();
     assert!(
         unpaired.len() == 1 && unpaired[0].reason.contains("train-000000.tar: b: lacks"),

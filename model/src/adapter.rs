@@ -1,82 +1,110 @@
-//! MDSD3 adapters: a clean path, zero blocks, a class list and low-rank updates (Hu et al. 2021, arXiv:2106.09685) over a
-//! base checkpoint that stays as it is.
+//! Adapters over a base checkpoint that stays as it is: MDSD3's clean path, zero blocks and classes, and updates of layers as
+//! every trainer of Stable Diffusion 3 writes them.
 //!
-//! An adapter is one safetensors file. Its names are the reference's, as in `transformer_blocks.0.attn.to_q_clean.weight`,
-//! with diffusers' `transformer.` or PEFT's `base_model.model.` before them or nothing. Low-rank updates are
-//! `MODULE.lora_A.weight` and `MODULE.lora_B.weight`. Metadata: `classes` is the class list, `lora_alpha` the scale's
-//! numerator (`alpha / rank`; 1 without it).
+//! An adapter is one safetensors file, or the folder that PEFT or diffusers saved it in. Own tensors have the reference's
+//! names, as in `transformer_blocks.0.attn.to_q_clean.weight`, with `transformer.` or `base_model.model.` before them or
+//! nothing. Metadata: `classes` is the class list.
 //!
 //! What the adapter leaves out of the clean path starts as the image stream's own weights, as the method trains only
 //! low-rank updates of that copy; zero blocks must be there.
+//!
+//! | file | what |
+//! |---|---|
+//! | `peft` | the scale of an update: trainers' settings |
+//! | `update` | which tensors make up an update, and the matrix that they amount to |
+//! | `adapted` | a network's weights with updates over them |
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod adapted;
+mod peft;
+mod update;
+
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Shape, Tensor, Var};
-use candle_nn::VarBuilder;
-use candle_nn::var_builder::SimpleBackend;
+use candle_core::{DType, Device, Tensor, Var};
+
+pub use adapted::Adapted;
+use adapted::Placed;
+use peft::Scales;
+use update::{Magnitude, StoredUpdate};
 
 use crate::config::{MmditConfig, classes_from_metadata};
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;
-use crate::io::builder::{Builder, StoredMatrices};
-use crate::io::checkpoint::{Part, StoredMatrix, Weights, shortened};
+use crate::io::checkpoint::{CheckpointError, Part, Weights, shortened};
+use crate::io::layout::{Family, Home, TEXT_PARTS, at_home, transformer_modules, transformer_names, update_key};
 use crate::io::skeleton::Skeleton;
 use crate::mmdit::Mmdit;
 
-/// How low-rank updates take part in a run.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum LoraMode {
-    /// Beside their layers: the strength can be changed at any time, for a little time per step.
-    Separate,
-    /// Added to the weights when these are loaded, at this strength.
-    Merged(f32),
-}
+/// Names of weights in the folders that PEFT and diffusers save.
+const FOLDER_FILES: [&str; 2] = ["adapter_model.safetensors", "pytorch_lora_weights.safetensors"];
 
-/// The factor on all low-rank updates of a model, which can be set while it is in use.
+/// The factor on all updates of a model, which can be set while it is in use.
 #[derive(Debug, Clone)]
-pub struct Strength(Var);
+pub struct Strength(Vec<Var>);
 
 impl Strength {
-    fn new(dtype: DType, device: &Device) -> Result<Self, ModelError> {
-        Ok(Self(Var::from_tensor(&Tensor::ones((), dtype, device)?)?))
-    }
-
     /// Sets it; 0 leaves the updates out, 1 is as trained.
     ///
     /// # Errors
     /// What the device reports.
     pub fn set(&self, strength: f32) -> Result<(), ModelError> {
-        let value = Tensor::full(strength, (), self.0.device())?.to_dtype(self.0.dtype())?;
-        Ok(self.0.set(&value)?)
+        for var in &self.0 {
+            var.set(&Tensor::full(strength, (), var.device())?.to_dtype(var.dtype())?)?;
+        }
+        Ok(())
     }
 }
 
-/// A low-rank update: `scale * B A`.
-#[derive(Debug, Clone, PartialEq)]
-struct Lora {
-    /// Names of A `[rank, inputs]` and B `[outputs, rank]`.
-    down: String,
-    up: String,
-    scale: f64,
+/// The files of an adapter, its weights first: itself, or those in the folder that it was saved in.
+///
+/// # Errors
+/// Bad input when a folder holds no adapter, or a pickled one.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let weights = if path.is_dir() {
+        let pickle = path.join("adapter_model.bin");
+        match FOLDER_FILES
+            .iter()
+            .map(|name| path.join(name))
+            .find(|file| file.is_file())
+        {
+            Some(file) => file,
+            None if pickle.is_file() => return Err(CheckpointError::Pickle.at(&pickle.display().to_string())),
+            None => {
+                let wanted = FOLDER_FILES.join(" and no ");
+                return Err(ModelError::BadInput(format!(
+                    "{}: no adapter in this folder: no {wanted}",
+                    path.display()
+                )));
+            }
+        }
+    } else {
+        path.to_owned()
+    };
+    let is_pefts = weights.file_name().is_some_and(|name| name == FOLDER_FILES[0]);
+    let config = weights.with_file_name(peft::CONFIG_FILE);
+    let config = (is_pefts && config.is_file()).then_some(config);
+    Ok(std::iter::once(weights).chain(config).collect())
 }
 
 /// An adapter on disk.
 pub struct Adapter {
     weights: Weights,
-    loras: BTreeMap<String, Lora>,
+    updates: Vec<Arc<StoredUpdate>>,
     classes: Option<Vec<String>>,
 }
 
 impl Adapter {
-    /// Opens an adapter file; only its header is read.
+    /// Opens an adapter file, or the folder of one; only headers, settings and single numbers are read.
     ///
     /// # Errors
-    /// Bad input when it is damaged, holds nothing of an adapter, or an update lacks one of its halves.
+    /// Bad input when it is damaged, holds nothing of an adapter, or a tensor of an update isn't understood.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        Self::from_weights(&Weights::open(path)?)
+        let files = files(path)?;
+        let (weights, config) = (Weights::open(&files[0])?, files.get(1));
+        Self::from_weights(weights, config.map(PathBuf::as_path))
     }
 
     /// Opens an adapter in memory; `name` is for messages.
@@ -84,45 +112,20 @@ impl Adapter {
     /// # Errors
     /// Bad input that names what is wrong with the file.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
-        Self::from_weights(&Weights::parse(bytes, name)?)
+        Self::from_weights(Weights::parse(bytes, name)?, None)
     }
 
-    fn from_weights(stored: &Weights) -> Result<Self, ModelError> {
-        let bad = |what: String| ModelError::BadInput(format!("{}: {what}", stored.name()));
-        let weights = stored.renamed(|key| vec![(plain_name(key), Part::Whole)]);
-        let is_ours = |k: &str| k.contains("_clean") || k.contains("zero_block") || k.contains("lora_");
-        if !weights.keys().any(is_ours) {
-            return Err(bad(
-                "no MDSD3 adapter: it has no clean path, no zero blocks and no low-rank updates".into(),
-            ));
+    fn from_weights(weights: Weights, config: Option<&Path>) -> Result<Self, ModelError> {
+        if Family::of_keys(weights.keys()) == Family::ResearchCode {
+            let refusal = Family::ResearchCode.refusal();
+            return Err(ModelError::BadInput(format!("{}: {refusal}", weights.name())));
         }
-        let mut loras = BTreeMap::new();
-        for down in weights.keys().filter(|k| k.ends_with(".lora_A.weight")) {
-            let module = down.trim_end_matches(".lora_A.weight");
-            let up = format!("{module}.lora_B.weight");
-            let (a, b) = (
-                weights.shape(down).unwrap_or_default(),
-                weights.shape(&up).unwrap_or_default(),
-            );
-            let (&[rank, _], &[_, outer]) = (a.as_slice(), b.as_slice()) else {
-                return Err(bad(format!(
-                    "the low-rank update of {module} needs lora_A and lora_B with two dimensions each"
-                )));
-            };
-            if rank == 0 || rank != outer {
-                return Err(bad(format!(
-                    "the low-rank update of {module} has rank {rank} in lora_A and {outer} in lora_B"
-                )));
-            }
-            let scale = alpha(&weights, module)?.map_or(1.0, |alpha| alpha / rank as f64);
-            loras.insert(
-                module.to_owned(),
-                Lora {
-                    down: down.to_owned(),
-                    up,
-                    scale,
-                },
-            );
+        let updates = update::read_all(&weights, &Scales::read(&weights, config)?)?;
+        if updates.is_empty() && !weights.keys().any(is_of_clean_path) {
+            return Err(ModelError::BadInput(format!(
+                "{}: no adapter: it has no clean path, no zero blocks and no low-rank updates",
+                weights.name()
+            )));
         }
         let classes = weights
             .metadata()
@@ -131,7 +134,7 @@ impl Adapter {
             .transpose()?;
         Ok(Self {
             weights,
-            loras,
+            updates: updates.into_iter().map(Arc::new).collect(),
             classes,
         })
     }
@@ -141,9 +144,9 @@ impl Adapter {
         self.classes.as_deref()
     }
 
-    /// Number of low-rank updates.
+    /// Number of updated modules, by the trainer's count.
     pub fn updates(&self) -> usize {
-        self.loras.len()
+        self.updates.len()
     }
 
     /// Values in the adapter.
@@ -151,103 +154,189 @@ impl Adapter {
         self.weights.parameters()
     }
 
-    /// Low-rank updates of modules that such a transformer doesn't have.
-    ///
-    /// # Errors
-    /// Shapes that no transformer can have.
-    pub fn homeless(&self, config: &MmditConfig) -> Result<Vec<String>, ModelError> {
-        let skeleton = Skeleton::new(None);
-        Mmdit::with_clean_path(config, skeleton.builder(), true)?;
-        let asked = skeleton.shapes();
-        let has_home = |module: &str| asked.contains_key(&format!("{module}.weight"));
-        Ok(self
-            .loras
-            .iter()
-            .filter(|(module, _)| !has_home(module))
-            .map(|(_, lora)| lora.down.clone())
-            .collect())
+    /// Its tensors under the file's own names.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
     }
 
-    /// Puts the adapter over a base whose tensors have diffusers' names.
+    /// What a user should know about how it is applied, one line each; `encoders` are those that the model has.
+    pub fn notes(&self, encoders: &[bool; 3]) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self
+            .updates
+            .iter()
+            .any(|update| matches!(update.magnitude, Some(Magnitude::OverBase(_))))
+        {
+            notes.push(
+                "the adapter's dora_scale is applied as ComfyUI does, over the length of the base's rows; LyCORIS trains over the updated rows"
+                    .to_owned(),
+            );
+        }
+        for (index, name) in TEXT_PARTS.iter().enumerate() {
+            let idle = self
+                .updates
+                .iter()
+                .filter(|update| update.home == Home::Encoder(index))
+                .count();
+            if idle > 0 && !encoders[index] {
+                notes.push(format!("{idle} updates of {name} have no effect: the model has none"));
+            }
+        }
+        notes
+    }
+
+    /// Puts the adapter over a base whose tensors have diffusers' names, and over the text encoders that there are
+    /// (transformers' names). Text encoders compute in f32 on `device`.
     ///
     /// # Errors
-    /// Bad input for updates that don't fit the base, and names that neither has.
+    /// Bad input when the transformer's config can't be.
     pub fn over(
         &self,
         base: &Weights,
+        encoders: [Option<&Weights>; 3],
         config: &MmditConfig,
-        mode: LoraMode,
         dtype: DType,
         device: &Device,
-    ) -> Result<Adapted, ModelError> {
-        let is_lora = |key: &str| key.contains(".lora_") || key.rsplit('.').next() == Some("alpha");
-        let own = self.weights.renamed(|key| {
-            if is_lora(key) {
-                Vec::new()
-            } else {
-                vec![(key.to_owned(), Part::Whole)]
-            }
+    ) -> Result<Applied, ModelError> {
+        let own = self.weights.renamed(|key| match update_key(key) {
+            Some(_) => Vec::new(),
+            // Names of another network's stay whole, to be refused as they are.
+            None => match at_home(key) {
+                (Home::Transformer, name) => vec![(name.to_owned(), Part::Whole)],
+                _ => vec![(key.to_owned(), Part::Whole)],
+            },
         });
         let weights = base.layered(&own);
-        let has_clean = self
-            .weights
-            .keys()
-            .any(|k| k.contains("_clean") || k.contains("zero_block"));
-        let weights = if has_clean {
+        let weights = if own.keys().any(is_of_clean_path) {
             weights.aliased(&clean_path_starts(config))
         } else {
             weights
         };
-        Ok(Adapted {
-            weights,
-            updates: self.weights.clone(),
-            loras: Arc::new(self.loras.clone()),
-            mode,
-            strength: Strength::new(dtype, device)?,
-            used: Arc::default(),
+        let strength = |dtype| Var::from_tensor(&Tensor::ones((), dtype, device)?);
+        let (of_transformer, of_encoders) = (strength(dtype)?, strength(DType::F32)?);
+        let mut homeless = Vec::new();
+        let placed = self.placed(Home::Transformer, &transformer_places(config)?, &mut homeless);
+        let transformer = Adapted::new(weights, &self.weights, placed, of_transformer.clone());
+        let mut over_encoder = |index: usize| {
+            let base = encoders[index]?;
+            let placed = self.placed(Home::Encoder(index), &encoder_places(base), &mut homeless);
+            (!placed.is_empty()).then(|| Adapted::new(base.clone(), &self.weights, placed, of_encoders.clone()))
+        };
+        Ok(Applied {
+            transformer,
+            encoders: [over_encoder(0), over_encoder(1), over_encoder(2)],
+            strength: Strength(vec![of_transformer, of_encoders]),
+            homeless,
         })
+    }
+
+    /// The updates of a network by its modules' names; those without a place there are added to `homeless`.
+    fn placed(&self, home: Home, places: &Places, homeless: &mut Vec<String>) -> BTreeMap<String, Placed> {
+        let mut placed = BTreeMap::new();
+        for update in self.updates.iter().filter(|update| update.home == home) {
+            let Some(targets) = places.get(&update.module) else {
+                homeless.push(update.key.clone());
+                continue;
+            };
+            for (module, part) in targets {
+                let (update, part) = (Arc::clone(update), *part);
+                // Two updates of one module, by two spellings: only one can be there.
+                if let Some(Placed { update, .. }) = placed.insert(module.clone(), Placed { update, part }) {
+                    homeless.push(update.key.clone());
+                }
+            }
+        }
+        placed
     }
 }
 
-/// A tensor's name without what diffusers and PEFT put before and into it.
-fn plain_name(key: &str) -> String {
-    let key = ["base_model.model.", "transformer.", "model.diffusion_model."]
-        .iter()
-        .fold(key, |k, prefix| k.strip_prefix(prefix).unwrap_or(k));
-    key.replace(".default.weight", ".weight")
-        .replace(".modules_to_save.default.", ".")
-        .replace(".lora.down.", ".lora_A.")
-        .replace(".lora.up.", ".lora_B.")
-        .replace(".lora_down.", ".lora_A.")
-        .replace(".lora_up.", ".lora_B.")
+/// An adapter over a model's networks, for them to be built from.
+pub struct Applied {
+    /// The transformer's.
+    pub transformer: Adapted,
+    /// Text encoders' by index, where the adapter has updates of them.
+    pub encoders: [Option<Adapted>; 3],
+    strength: Strength,
+    homeless: Vec<String>,
 }
 
-/// The scale's numerator: a tensor beside the update, or the file's metadata.
-fn alpha(weights: &Weights, module: &str) -> Result<Option<f64>, ModelError> {
-    let key = format!("{module}.alpha");
-    if weights.contains(&key) {
-        let alpha = weights
-            .load(&key, DType::F32, &Device::Cpu)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        return Ok(alpha.first().map(|&a| f64::from(a)));
+impl Applied {
+    /// The factor on the updates.
+    pub fn strength(&self) -> Strength {
+        self.strength.clone()
     }
-    let bad = |text: &str| {
-        ModelError::BadInput(format!(
-            "{}: lora_alpha {text:?} in its metadata is not a number",
-            weights.name()
-        ))
-    };
-    weights
-        .metadata()
-        .get("lora_alpha")
-        .map(|text| {
-            text.parse()
-                .ok()
-                .filter(|a: &f64| a.is_finite())
-                .ok_or_else(|| bad(text))
-        })
-        .transpose()
+
+    /// Tensors of the adapter that name no layer of the model.
+    pub fn homeless(&self) -> &[String] {
+        &self.homeless
+    }
+
+    /// Refuses tensors that nobody asked for.
+    ///
+    /// # Errors
+    /// Bad input that names some of them.
+    pub fn check_all_used(&self) -> Result<(), ModelError> {
+        let mut unused = self.transformer.unused();
+        unused.extend(self.homeless.clone());
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let names = shortened(&unused);
+        Err(ModelError::BadInput(format!(
+            "base and adapter hold tensors that this transformer has no place for: {names}; do they belong together?"
+        )))
+    }
+}
+
+/// Modules of a network by every spelling, with what each means there.
+type Places = HashMap<String, Vec<(String, Part)>>;
+
+fn add_place(places: &mut Places, name: &str, targets: &[(String, Part)]) {
+    for spelling in [name.to_owned(), name.replace('.', "_")] {
+        places.insert(spelling, targets.to_vec());
+    }
+}
+
+/// Modules of a transformer with a clean path, by diffusers' names and the single file's.
+fn transformer_places(config: &MmditConfig) -> Result<Places, ModelError> {
+    let skeleton = Skeleton::new(None);
+    Mmdit::with_clean_path(config, skeleton.builder(), true)?;
+    let shapes = skeleton.shapes();
+    let mut places = Places::new();
+    for module in shapes.keys().filter_map(|name| name.strip_suffix(".weight")) {
+        add_place(&mut places, module, &[(module.to_owned(), Part::Whole)]);
+    }
+    for module in transformer_modules(config.num_layers) {
+        let targets = transformer_names(&format!("{module}.weight"), config.num_layers).into_iter();
+        let targets = targets.filter_map(|(name, part)| Some((name.strip_suffix(".weight")?.to_owned(), part)));
+        let targets: Vec<_> = targets
+            .filter(|(name, _)| shapes.contains_key(&format!("{name}.weight")))
+            .collect();
+        if !targets.is_empty() {
+            add_place(&mut places, &module, &targets);
+        }
+    }
+    Ok(places)
+}
+
+/// Linear layers of a text encoder; embeddings are looked up and can't be updated.
+fn encoder_places(weights: &Weights) -> Places {
+    let is_table =
+        |name: &str| name.contains("embed") || name.contains("shared") || name.contains("relative_attention_bias");
+    let mut places = Places::new();
+    for module in weights.keys().filter_map(|name| name.strip_suffix(".weight")) {
+        let is_matrix = weights
+            .shape(&format!("{module}.weight"))
+            .is_some_and(|shape| shape.len() == 2);
+        if is_matrix && !is_table(module) {
+            add_place(&mut places, module, &[(module.to_owned(), Part::Whole)]);
+        }
+    }
+    places
+}
+
+fn is_of_clean_path(key: &str) -> bool {
+    key.contains("_clean") || key.contains("zero_block")
 }
 
 /// Clean-path tensors (first) and the image stream's (second) that they start as.
@@ -273,162 +362,6 @@ pub(crate) fn clean_path_starts(config: &MmditConfig) -> Vec<(String, String)> {
     }
     pairs.push(("pos_embed_clean.pos_embed".into(), "pos_embed.pos_embed".into()));
     pairs
-}
-
-/// A base with an adapter over it, for a model to be built from.
-#[derive(Clone)]
-pub struct Adapted {
-    weights: Weights,
-    updates: Weights,
-    loras: Arc<BTreeMap<String, Lora>>,
-    mode: LoraMode,
-    strength: Strength,
-    used: Arc<Mutex<BTreeSet<String>>>,
-}
-
-impl Adapted {
-    /// Base and adapter as one set of tensors, without the updates.
-    pub fn base(&self) -> &Weights {
-        &self.weights
-    }
-
-    /// The factor on the updates; without effect on merged ones.
-    pub fn strength(&self) -> Strength {
-        self.strength.clone()
-    }
-
-    /// A builder over base and adapter.
-    pub fn builder(&self, dtype: DType, device: &Device) -> Builder {
-        let held = VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone());
-        Builder::over(held, self.clone())
-    }
-
-    /// Tensors and updates that nobody has asked for.
-    pub fn unused(&self) -> Vec<String> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut unused = self.weights.unused();
-        unused.extend(
-            self.loras
-                .iter()
-                .filter(|(module, _)| !used.contains(*module))
-                .map(|(_, lora)| lora.down.clone()),
-        );
-        unused
-    }
-
-    /// Refuses tensors that nobody asked for.
-    ///
-    /// # Errors
-    /// Bad input that names the tensors that nothing asked for.
-    pub fn check_all_used(&self) -> Result<(), ModelError> {
-        let unused = self.unused();
-        if unused.is_empty() {
-            return Ok(());
-        }
-        let names = shortened(&unused);
-        Err(ModelError::BadInput(format!(
-            "base and adapter hold tensors that this transformer has no place for: {names}; do they belong together?"
-        )))
-    }
-
-    /// The update of a module, noted as used.
-    fn lora(&self, module: &str) -> Option<&Lora> {
-        let lora = self.loras.get(module)?;
-        self.used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(module.to_owned());
-        Some(lora)
-    }
-
-    /// `scale * B A` in f32: `[outputs, inputs]`.
-    fn product(&self, lora: &Lora) -> candle_core::Result<Tensor> {
-        let read = |name: &str| self.updates.get_unchecked(name, DType::F32, &Device::Cpu);
-        read(&lora.up)?.matmul(&read(&lora.down)?)? * lora.scale
-    }
-
-    /// What a layer asks for beside its weight and bias, when updates stay apart.
-    fn separate(&self, name: &str, dtype: DType, device: &Device) -> Option<candle_core::Result<Tensor>> {
-        if self.mode != LoraMode::Separate {
-            return None;
-        }
-        let (module, which) = name.split_once(".lora_")?;
-        let lora = self.lora(module)?;
-        Some(match which {
-            "strength" => Ok(self.strength.0.as_tensor().clone()),
-            "A.weight" => self.updates.get_unchecked(&lora.down, dtype, device),
-            "B.weight" => self
-                .updates
-                .get_unchecked(&lora.up, dtype, device)
-                .and_then(|up| up * lora.scale),
-            _ => return None,
-        })
-    }
-}
-
-impl SimpleBackend for Adapted {
-    fn get(
-        &self,
-        shape: Shape,
-        name: &str,
-        init: candle_nn::Init,
-        dtype: DType,
-        device: &Device,
-    ) -> candle_core::Result<Tensor> {
-        if let Some(tensor) = self.separate(name, dtype, device) {
-            let tensor = tensor?;
-            if tensor.shape() != &shape {
-                candle_core::bail!(
-                    "tensor {name} has shape {:?}, its layer needs {:?}",
-                    tensor.dims(),
-                    shape.dims()
-                );
-            }
-            return Ok(tensor);
-        }
-        let module = name
-            .strip_suffix(".weight")
-            .and_then(|module| Some((self.lora(module)?, module)));
-        let (LoraMode::Merged(strength), Some((lora, module))) = (self.mode, module) else {
-            return SimpleBackend::get(&self.weights, shape, name, init, dtype, device);
-        };
-        let base = SimpleBackend::get(&self.weights, shape.clone(), name, init, DType::F32, &Device::Cpu)?;
-        let product = self.product(lora)?;
-        if product.shape() != &shape {
-            candle_core::bail!(
-                "the low-rank update of {module} makes {:?}, its layer is {:?}",
-                product.dims(),
-                shape.dims()
-            );
-        }
-        (base + (product * f64::from(strength))?)?
-            .to_dtype(dtype)?
-            .to_device(device)
-    }
-
-    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        match self.separate(name, dtype, device) {
-            Some(tensor) => tensor,
-            None => self.weights.get_unchecked(name, dtype, device),
-        }
-    }
-
-    fn contains_tensor(&self, name: &str) -> bool {
-        match name.split_once(".lora_") {
-            Some((module, _)) => self.mode == LoraMode::Separate && self.loras.contains_key(module),
-            None => self.weights.contains(name),
-        }
-    }
-}
-
-impl StoredMatrices for Adapted {
-    fn stored(&self, shape: (usize, usize), name: &str, dtype: DType) -> candle_core::Result<Option<StoredMatrix>> {
-        let module = name.strip_suffix(".weight").unwrap_or(name);
-        if matches!(self.mode, LoraMode::Merged(_)) && self.loras.contains_key(module) {
-            return Ok(None);
-        }
-        StoredMatrices::stored(&self.weights, shape, name, dtype)
-    }
 }
 
 /// Writes an adapter file, atomically. `tensors` have the reference's names; updates are `MODULE.lora_A.weight` and

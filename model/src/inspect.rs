@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device};
 use serde::Serialize;
 
-use crate::adapter::{Adapter, LoraMode};
+use crate::adapter::Adapter;
 use crate::config::MmditConfig;
 use crate::error::ModelError;
 use crate::io::checkpoint::Weights;
@@ -96,11 +96,16 @@ pub(crate) struct TransformerCheck {
 }
 
 impl TransformerCheck {
-    pub fn of(config: &MmditConfig, weights: &Weights, adapter: Option<&Adapter>) -> Result<Self, ModelError> {
+    pub fn of(
+        config: &MmditConfig,
+        weights: &Weights,
+        adapter: Option<&Adapter>,
+        encoders: [Option<&Weights>; 3],
+    ) -> Result<Self, ModelError> {
         let (weights, extra) = match adapter {
             Some(adapter) => {
-                let adapted = adapter.over(weights, config, LoraMode::Separate, DType::F32, &Device::Cpu)?;
-                (adapted.base().clone(), adapter.homeless(config)?)
+                let applied = adapter.over(weights, encoders, config, DType::F32, &Device::Cpu)?;
+                (applied.transformer.base().clone(), applied.homeless().to_vec())
             }
             None => (weights.clone(), Vec::new()),
         };

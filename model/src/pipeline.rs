@@ -86,12 +86,12 @@ impl Pipeline {
     /// # Errors
     /// Bad input when there is no adapter.
     pub fn set_adapter_strength(&self, strength: f32) -> Result<(), ModelError> {
-        match self.parts.denoiser.strength() {
-            Some(factor) => factor.set(strength),
-            None => Err(ModelError::BadInput(
-                "this model has no adapter, whose strength could be set; give one with --adapter".into(),
-            )),
+        if self.parts.denoiser.set_strength(strength)? {
+            return Ok(());
         }
+        Err(ModelError::BadInput(
+            "this model has no adapter, whose strength could be set; give one with --adapter".into(),
+        ))
     }
 
     /// Facts about this pipeline; where it came from, device and dtype are empty.

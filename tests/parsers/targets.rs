@@ -88,7 +88,11 @@ pub const TARGETS: [Target; 9] = [
     Target {
         name: "checkpoint",
         read: checkpoint,
-        seeds: &["fixtures/adapter.safetensors", "fixtures/model/model.safetensors"],
+        seeds: &[
+            "fixtures/adapter.safetensors",
+            "fixtures/model/model.safetensors",
+            "goldens/gguf_tiny/blocks.gguf",
+        ],
     },
     Target {
         name: "preferences",
@@ -186,7 +190,7 @@ fn tokenizer(bytes: &[u8]) {
     });
 }
 
-/// A safetensors file: weights or an adapter.
+/// A safetensors or GGUF file: weights or an adapter.
 fn checkpoint(bytes: &[u8]) {
     if let Ok(weights) = Weights::parse(bytes, "fuzz") {
         Family::of_keys(weights.keys());

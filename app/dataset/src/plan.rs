@@ -107,7 +107,7 @@ impl Plan {
     /// The model, as this process finds it.
     pub fn model_key(&self) -> ModelSettings {
         let mut key = self.run.model.clone();
-        for path in key.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
+        for path in key.paths_mut() {
             *path = self.folder.join(&path);
         }
         key

@@ -87,7 +87,7 @@ pub fn run_of(source: &Path, settings: &RunSettings) -> Result<RenderRequest, Re
 fn model_of(source: &Path, settings: &RunSettings) -> Result<ModelSettings, RenderError> {
     let wanted = &settings.request.model;
     let mut key = wanted.clone();
-    for path in key.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
+    for path in key.paths_mut() {
         *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
     let places = match &wanted.path {

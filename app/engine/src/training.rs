@@ -72,7 +72,7 @@ impl Job {
                 let base = &recipe.base;
                 let parts = ModelParts {
                     vae: base.vae.clone(),
-                    text_encoder: base.text_encoder.clone(),
+                    text_encoder: base.text_encoder.iter().cloned().collect(),
                     tokenizer: base.tokenizer.clone(),
                     adapter: Some(path.to_owned()),
                     heads: base.heads,

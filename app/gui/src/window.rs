@@ -155,7 +155,7 @@ fn model_to_open(options: &StudioOptions, last: &ModelSettings) -> (ModelSetting
     let mut missing = None;
     if options.model.is_none() {
         let mut whole = last.clone();
-        let mut paths = whole.paths_mut().into_iter().filter_map(|(_, path)| path.clone());
+        let mut paths = whole.paths_mut().map(|path| path.clone());
         let gone = paths.find(|path| !path.exists());
         let why = match gone {
             Some(path) => Some(format!("{} is not there any more", path.display())),

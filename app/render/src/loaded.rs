@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use image::Rgb32FImage;
+use mdsd3_model::adapter::files as adapter_files;
 use mdsd3_model::device::Place;
 use mdsd3_model::family::{identity_files, own_files};
 use mdsd3_model::pipeline::{Latents, Pipeline, Scene};
@@ -184,7 +185,9 @@ impl LazyIdentity {
 /// The hash of a model and its adapter: weights, and the `config.json` of this program's own models.
 pub(crate) fn sha256_of_model(path: &Path, adapter: Option<&Path>) -> Result<String, RenderError> {
     let mut files = identity_files(path)?;
-    files.extend(adapter.map(Path::to_owned));
+    if let Some(adapter) = adapter {
+        files.extend(adapter_files(adapter)?);
+    }
     let hashes = files.iter().map(|file| sha256_of_file(file));
     Ok(sha256_of_parts(hashes.collect::<Result<Vec<_>, _>>()?))
 }

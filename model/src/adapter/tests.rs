@@ -107,11 +107,19 @@ fn output(model: &Mmdit, with_clean: bool) -> Vec<f32> {
         .unwrap()
 }
 
-fn built(adapter: &Adapter, base: &Weights, mode: LoraMode) -> (Mmdit, Strength) {
-    let adapted = adapter.over(base, &config(), mode, DType::F32, &Device::Cpu).unwrap();
-    let model = Mmdit::new(&config(), adapted.builder(DType::F32, &Device::Cpu)).unwrap();
-    adapted.check_all_used().unwrap();
-    (model, adapted.strength())
+fn over(adapter: &Adapter, base: &Weights, config: &MmditConfig) -> Result<Applied, ModelError> {
+    adapter.over(base, [None; 3], config, DType::F32, &Device::Cpu)
+}
+
+fn built(adapter: &Adapter, base: &Weights) -> (Mmdit, Strength) {
+    built_as(adapter, base, &config())
+}
+
+fn built_as(adapter: &Adapter, base: &Weights, config: &MmditConfig) -> (Mmdit, Strength) {
+    let applied = over(adapter, base, config).unwrap();
+    let model = Mmdit::new(config, applied.transformer.builder(DType::F32, &Device::Cpu)).unwrap();
+    applied.check_all_used().unwrap();
+    (model, applied.strength())
 }
 
 fn worst(a: &[f32], b: &[f32]) -> f32 {
@@ -123,7 +131,7 @@ fn a_clean_path_over_its_base_is_the_whole_checkpoint() {
     let (base, clean) = split();
     let adapter = written(&clean);
     assert_eq!(adapter.classes().unwrap(), ["fog", "dust"]);
-    let (model, _) = built(&adapter, &base, LoraMode::Separate);
+    let (model, _) = built(&adapter, &base);
     let expected = Weights::open(&golden("mdsd3_tiny/case.safetensors"))
         .unwrap()
         .get("out_full")
@@ -132,51 +140,172 @@ fn a_clean_path_over_its_base_is_the_whole_checkpoint() {
     assert!(worst(&output(&model, true), &expected) < 1e-4);
 }
 
+/// Adapters as trainers save them, against what PEFT computed or merged weights give (`make_adapter_goldens.py`).
 #[test]
-fn updates_merged_or_not_give_the_same_numbers() {
+fn every_trainers_adapter_computes_what_its_trainer_means() {
+    let case = Weights::open(&golden("adapters_tiny/case.safetensors")).unwrap();
+    let get = |name: &str| case.get(name).unwrap();
+    let base = Weights::open(&golden(
+        "sd3_pipeline_tiny/pipeline/transformer/diffusion_pytorch_model.safetensors",
+    ))
+    .unwrap();
+    let config = std::fs::read_to_string(golden("sd3_pipeline_tiny/pipeline/transformer/config.json")).unwrap();
+    let config: MmditConfig = serde_json::from_str(&config).unwrap();
+    let computed = |model: &Mmdit| {
+        let on = Conditioning {
+            timestep: &get("timestep"),
+            context: &get("encoder_hidden_states"),
+            pooled: &get("pooled_projections"),
+            mask: None,
+            clean: None,
+            origin: None,
+        };
+        let out = model.forward(&get("hidden_states"), &on).unwrap();
+        out.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let expected = |name: &str| get(name).flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let names: Vec<&str> = case.keys().filter_map(|key| key.strip_prefix("out_")).collect();
+    assert_eq!(names.len(), 15);
+    for name in names.into_iter().filter(|name| *name != "base") {
+        let file = match name {
+            "peft_folder" => golden("adapters_tiny/peft_folder"),
+            _ => golden(&format!("adapters_tiny/{name}.safetensors")),
+        };
+        let (model, strength) = built_as(&Adapter::open(&file).unwrap(), &base, &config);
+        let wanted = expected(&format!("out_{name}"));
+        let error = worst(&computed(&model), &wanted);
+        assert!(error < 2e-5, "{name}: {error}");
+        assert!(worst(&expected("out_base"), &wanted) > 5e-3, "{name} has an effect");
+        strength.set(0.0).unwrap();
+        assert!(
+            worst(&computed(&model), &expected("out_base")) < 2e-5,
+            "{name} at strength 0"
+        );
+    }
+}
+
+#[test]
+fn the_strength_is_a_factor_on_the_update() {
     let (base, clean) = split();
     let mut tensors = clean.clone();
     tensors.extend(updates());
-    let (adapter, plain) = (written(&tensors), written(&clean));
-    let (separate, strength) = built(&adapter, &base, LoraMode::Separate);
-    let plain = output(&built(&plain, &base, LoraMode::Separate).0, true);
-    for factor in [1.0, 0.35, 0.0] {
-        strength.set(factor).unwrap();
-        let beside = output(&separate, true);
-        let merged = output(&built(&adapter, &base, LoraMode::Merged(factor)).0, true);
+    let (model, strength) = built(&written(&tensors), &base);
+    for (name, tensor) in &mut tensors {
+        if name.ends_with("lora_B.weight") {
+            *tensor = (&*tensor * 0.35).unwrap();
+        }
+    }
+    let weaker = output(&built(&written(&tensors), &base).0, true);
+    let full = output(&model, true);
+    strength.set(0.35).unwrap();
+    assert!(worst(&output(&model, true), &weaker) < 1e-4);
+    assert!(worst(&full, &weaker) > 1e-3);
+}
+
+/// The refusal of a file with these tensors and metadata.
+fn refusal(tensors: &[(&str, &[usize])], metadata: &[(&str, &str)]) -> String {
+    let tensors: HashMap<_, _> = tensors
+        .iter()
+        .map(|(name, shape)| (*name, Tensor::ones(*shape, DType::F32, &Device::Cpu).unwrap()))
+        .collect();
+    let metadata = metadata
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let bytes = safetensors::serialize(&tensors, Some(metadata)).unwrap();
+    let (base, _) = split();
+    let opened = Adapter::parse(&bytes, "x").and_then(|adapter| over(&adapter, &base, &config()));
+    let used = opened.and_then(|applied| {
+        let built = Mmdit::new(&config(), applied.transformer.builder(DType::F32, &Device::Cpu));
+        built.map_err(|e| ModelError::in_tensors("x", &e))?;
+        applied.check_all_used()
+    });
+    let error = used.unwrap_err();
+    assert!(
+        error.is_bad_input() && error.to_string().lines().count() == 1,
+        "{error}"
+    );
+    error.to_string()
+}
+
+#[test]
+fn nothing_of_an_update_is_dropped_silently() {
+    const Q: &str = "transformer_blocks.0.attn.to_q";
+    let pair = |more: &str| -> Vec<(String, Vec<usize>)> {
+        let mut tensors = vec![
+            (format!("{Q}.lora_A.weight"), vec![2, 48]),
+            (format!("{Q}.lora_B.weight"), vec![48, 2]),
+        ];
+        tensors.extend((!more.is_empty()).then(|| (more.to_owned(), vec![48, 2])));
+        tensors
+    };
+    let with = |more: &str, metadata: &[(&str, &str)]| {
+        let tensors = pair(more);
+        let tensors: Vec<(&str, &[usize])> = tensors.iter().map(|(k, s)| (k.as_str(), s.as_slice())).collect();
+        refusal(&tensors, metadata)
+    };
+    for stray in [
+        "transformer_blocks.0.attn.to_q.lora_mid.weight",
+        "transformer_blocks.0.attn.to_q.lora_A.bias",
+        "transformer_blocks.0.attn.to_q.lokr_t2",
+        "transformer_blocks.0.attn.to_q.hada_w1_a",
+        "transformer_blocks.0.attn.to_k.oft_blocks",
+        "transformer_blocks.0.attn.to_k.diff",
+        "transformer_blocks.0.attn.to_k.alpha",
+        "transformer_blocks.0.attn.to_k.dora_scale",
+        "lora_unet_double_blocks_0_img_attn_qkv.alpha",
+        "text_encoder.text_model.bias",
+    ] {
+        let module = stray.rsplit_once('.').unwrap().0;
+        let message = with(stray, &[]);
         assert!(
-            worst(&beside, &merged) < 1e-4,
-            "strength {factor}: {}",
-            worst(&beside, &merged)
-        );
-        let moved = worst(&beside, &plain);
-        assert!(
-            if factor == 0.0 { moved < 1e-6 } else { moved > 1e-3 },
-            "strength {factor} moved the output by {moved}"
+            message.contains(module) || message.contains(stray),
+            "{stray}: {message}"
         );
     }
+    let home = "transformer_blocks.9.attn.to_q";
+    let (down, up) = (format!("{home}.lora_A.weight"), format!("{home}.lora_B.weight"));
+    assert!(refusal(&[(&down, &[2, 48]), (&up, &[48, 2])], &[]).contains(home));
+    let norm = "transformer_blocks.0.attn.to_q";
+    let (down, up) = (format!("{norm}.lora_A.weight"), format!("{norm}.lora_B.weight"));
+    assert!(refusal(&[(&down, &[2, 40]), (&up, &[48, 2])], &[]).contains("shape"));
+    assert!(refusal(&[(&down, &[0, 48]), (&up, &[48, 0])], &[]).contains("rank 0"));
+    assert!(refusal(&[(&down, &[3, 48]), (&up, &[48, 2])], &[]).contains("rank 3 in lora_A and 2 in lora_B"));
+}
+
+#[test]
+fn settings_that_change_what_is_computed_are_followed_or_refused() {
+    const DOWN: &str = "transformer_blocks.0.attn.to_q.lora_A.weight";
+    const UP: &str = "transformer_blocks.0.attn.to_q.lora_B.weight";
+    let refused = |settings: &str| {
+        refusal(
+            &[(DOWN, &[2, 48]), (UP, &[48, 2])],
+            &[("lora_adapter_metadata", settings)],
+        )
+    };
+    for (settings, said) in [
+        ("{", "JSON"),
+        (r#"{"transformer.r":4}"#, "rank 4"),
+        (r#"{"transformer.peft_type":"OFT"}"#, "OFT"),
+        (r#"{"transformer.lora_alpha":"x"}"#, "lora_alpha"),
+        (r#"{"transformer.fan_in_fan_out":true}"#, "fan_in_fan_out"),
+        (r#"{"transformer.init_lora_weights":"pissa_niter_4"}"#, "pissa"),
+        (r#"{"transformer.use_dora":true}"#, "lora_magnitude_vector"),
+        (r#"{"transformer.alpha_pattern":{"to_q":1,".*to_q":2}}"#, "differ"),
+        (r#"{"transformer.alpha_pattern":{"(":1}}"#, "alpha_pattern"),
+    ] {
+        assert!(refused(settings).contains(said), "{settings}: {}", refused(settings));
+    }
+    assert!(refusal(&[(DOWN, &[2, 48]), (UP, &[48, 2])], &[("lora_alpha", "four")]).contains("four"));
 }
 
 #[test]
 fn what_is_left_out_of_the_clean_path_starts_as_the_image_stream() {
     let (base, clean) = split();
     let zeros = clean.into_iter().filter(|(k, _)| k.contains("zero_block")).collect();
-    let (model, _) = built(&written(&zeros), &base, LoraMode::Separate);
+    let (model, _) = built(&written(&zeros), &base);
     assert!(model.has_clean_path());
     assert!(output(&model, true).iter().all(|v| v.is_finite()));
-}
-
-#[test]
-fn names_of_every_trainer_are_understood() {
-    let own = "transformer_blocks.0.attn.to_q.lora_A.weight";
-    for name in [
-        "transformer.transformer_blocks.0.attn.to_q.lora_A.weight",
-        "base_model.model.transformer_blocks.0.attn.to_q.lora_A.default.weight",
-        "transformer_blocks.0.attn.to_q.lora.down.weight",
-        own,
-    ] {
-        assert_eq!(plain_name(name), own);
-    }
 }
 
 #[test]
@@ -192,11 +321,9 @@ fn updates_without_a_place_are_refused() {
         "elsewhere.lora_B.weight".into(),
         pair["transformer_blocks.0.attn.to_v_clean.lora_B.weight"].clone(),
     );
-    let adapted = written(&tensors)
-        .over(&base, &config(), LoraMode::Separate, DType::F32, &Device::Cpu)
-        .unwrap();
-    Mmdit::new(&config(), adapted.builder(DType::F32, &Device::Cpu)).unwrap();
-    assert!(adapted.check_all_used().unwrap_err().to_string().contains("elsewhere"));
+    let applied = over(&written(&tensors), &base, &config()).unwrap();
+    Mmdit::new(&config(), applied.transformer.builder(DType::F32, &Device::Cpu)).unwrap();
+    assert!(applied.check_all_used().unwrap_err().to_string().contains("elsewhere"));
     let half = HashMap::from([(
         "a.lora_A.weight".to_owned(),
         Tensor::ones((4, 48), DType::F32, &Device::Cpu).unwrap(),
@@ -216,8 +343,7 @@ fn no_damage_makes_the_loader_panic() {
     let (base, _) = split();
     let bytes = safetensors::serialize(&updates(), None).unwrap();
     for bytes in Damage::new(3, &bytes).take(500) {
-        let opened = Adapter::parse(&bytes, "x")
-            .and_then(|a| a.over(&base, &config(), LoraMode::Separate, DType::F32, &Device::Cpu));
+        let opened = Adapter::parse(&bytes, "x").and_then(|a| over(&a, &base, &config()));
         if let Err(error) = opened {
             assert!(error.is_bad_input(), "{error}");
         }

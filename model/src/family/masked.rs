@@ -73,7 +73,15 @@ impl Denoiser for MaskedTransformer {
         }))
     }
 
-    fn strength(&self) -> Option<&Strength> {
-        self.strength.as_ref()
+    fn set_strength(&self, strength: f32) -> std::result::Result<bool, ModelError> {
+        let Some(factor) = &self.strength else {
+            return Ok(false);
+        };
+        // An adapter may have updates of the text encoders too.
+        if let Context::Text(encoders) = &self.context {
+            encoders.forget();
+        }
+        factor.set(strength)?;
+        Ok(true)
     }
 }

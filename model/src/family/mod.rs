@@ -24,6 +24,7 @@ use crate::device::Place;
 use crate::error::ModelError;
 use crate::inspect::ModelReport;
 use crate::io::checkpoint::Weights;
+use crate::io::layout::resolved;
 use crate::pipeline::Pipeline;
 pub use context::LearnedContext;
 pub use mini::files as own_files;
@@ -98,12 +99,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::open`], and for parts that the model has no use for.
     pub fn open_with(path: &Path, parts: &ModelParts, place: &Place) -> Result<Self, ModelError> {
-        if !path.exists() {
-            return Err(ModelError::BadInput(format!(
-                "{}: no such model folder or file",
-                path.display()
-            )));
-        }
+        let path = &resolved(path)?;
         first(path, |family| family.open(path, parts, place))
     }
 

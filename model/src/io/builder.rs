@@ -7,6 +7,7 @@ use candle_core::{DType, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use super::checkpoint::StoredMatrix;
+use super::update::Update;
 use crate::kernels;
 
 /// Where matrices can be left in their file.
@@ -42,7 +43,7 @@ impl Builder {
         }
     }
 
-    /// The weight of a linear layer, `[outputs, inputs]`, named `weight`.
+    /// The weight of a linear layer, `[outputs, inputs]`, named `weight`, with an adapter's update where there is one.
     ///
     /// # Errors
     /// Tensors that are missing or of another shape.
@@ -51,12 +52,26 @@ impl Builder {
             prefix if prefix.is_empty() => "weight".to_owned(),
             prefix => format!("{prefix}.weight"),
         };
-        if let Some(file) = &self.file
-            && let Some(matrix) = file.stored(shape, &name, self.held.dtype())?
-        {
-            return Ok(Weight::Stored(matrix));
-        }
-        Ok(Weight::Held(self.held.get_with_hints(shape, "weight", init)?))
+        let stored = match &self.file {
+            Some(file) => file.stored(shape, &name, self.held.dtype())?,
+            None => None,
+        };
+        let plain = match stored {
+            Some(matrix) => Weight::Stored(matrix),
+            None => Weight::Held(self.held.get_with_hints(shape, "weight", init)?),
+        };
+        self.updated(plain, shape)
+    }
+
+    /// A weight of that many outputs and inputs with an adapter's update of this layer, where there is one.
+    ///
+    /// # Errors
+    /// An update of another shape than the layer's.
+    pub fn updated(&self, plain: Weight, shape: (usize, usize)) -> Result<Weight> {
+        Ok(match Update::of(shape, &self.held)? {
+            Some(update) => Weight::Updated(Box::new(plain), update),
+            None => plain,
+        })
     }
 }
 
@@ -88,6 +103,8 @@ pub enum Weight {
     Held(Tensor),
     /// In its file.
     Stored(StoredMatrix),
+    /// Either of them with an adapter's update.
+    Updated(Box<Self>, Update),
 }
 
 impl Weight {
@@ -102,6 +119,7 @@ impl Weight {
         match self {
             Self::Held(weight) => kernels::linear(x, weight, bias),
             Self::Stored(matrix) => matrix.linear(x, bias),
+            Self::Updated(plain, update) => update.linear(x, bias, |bias| plain.linear(x, bias)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading checkpoints: safetensors only, every tensor accounted for.
+//! Reading checkpoints: safetensors and GGUF, every tensor accounted for.
 //!
 //! Opening reads headers alone, so a file of gigabytes opens at once. When a model asks for a tensor it is mapped and checked
 //! for NaN; then it is converted to the compute dtype, once, or, if it is a large matrix that products can read as it is,
@@ -6,7 +6,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `header` | the header, of which nothing is trusted |
+//! | `header`, `gguf` | the header, of which nothing is trusted |
+//! | `format` | how numbers are stored |
+//! | `scaled` | factors beside weights in 8 bits |
 //! | `slot` | a tensor: where it is, which part of it is meant, how it is read |
 //! | `source` | the bytes: a file mapped tensor by tensor, or memory |
 //! | `convert` | bytes to a tensor of the compute dtype |
@@ -17,8 +19,11 @@
 
 mod convert;
 mod error;
+mod format;
 mod fresh;
+mod gguf;
 mod header;
+mod scaled;
 mod shards;
 mod slot;
 mod source;
@@ -74,7 +79,8 @@ struct Inner {
 }
 
 impl Weights {
-    /// Opens a safetensors file, or a sharded checkpoint by its `*.index.json`; only headers are read.
+    /// Opens a safetensors or GGUF file, or a sharded checkpoint by its `*.index.json` or one of its files; only headers are
+    /// read.
     ///
     /// # Errors
     /// Bad input when it is missing, a pickle, or its header is damaged (see [`CheckpointError`]).
@@ -82,8 +88,15 @@ impl Weights {
         if path.to_string_lossy().ends_with(".json") {
             return Self::open_shards(path);
         }
+        if let Some(index) = shards::index_of_shard(path)? {
+            return Self::open_shards(&index);
+        }
+        Self::open_file(path)
+    }
+
+    fn open_file(path: &Path) -> Result<Self, ModelError> {
         let (source, header) = Source::open(path)?;
-        Ok(Self::from_source(source, header))
+        Self::from_source(source, header)
     }
 
     /// Opens bytes in memory; `name` is for messages.
@@ -92,10 +105,10 @@ impl Weights {
     /// Bad input that says what is wrong with the file.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
         let (source, header) = Source::parse(bytes, name)?;
-        Ok(Self::from_source(source, header))
+        Self::from_source(source, header)
     }
 
-    fn from_source(source: Source, header: header::Header) -> Self {
+    fn from_source(source: Source, header: header::Header) -> Result<Self, ModelError> {
         let (name, source) = (source.name.clone(), Arc::new(source));
         let slot = |(key, entry): (String, Entry)| {
             (
@@ -105,10 +118,13 @@ impl Weights {
                     stored_key: key,
                     entry,
                     part: Part::Whole,
+                    scale: None,
                 },
             )
         };
-        Self::from_slots(name, header.entries.into_iter().map(slot).collect(), header.metadata)
+        let mut slots = header.entries.into_iter().map(slot).collect();
+        scaled::apply(&mut slots, &name)?;
+        Ok(Self::from_slots(name, slots, header.metadata))
     }
 
     fn from_slots(name: String, slots: BTreeMap<String, Slot>, metadata: BTreeMap<String, String>) -> Self {
@@ -127,7 +143,7 @@ impl Weights {
         let bad = |reason: String| CheckpointError::Index { reason }.at(&name);
         let (mut slots, mut metadata) = (BTreeMap::new(), BTreeMap::new());
         for (file, listed) in shards::files(index)? {
-            let shard = Self::open(&file)?;
+            let shard = Self::open_file(&file)?;
             if let Some(key) = listed.iter().find(|key| !shard.contains(key)) {
                 return Err(bad(format!(
                     "{} lacks tensor {key}; copy or download it again",
@@ -343,10 +359,11 @@ impl Weights {
 
 /// The safetensors files behind a path: itself, or the shards of an index.
 pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    if path.to_string_lossy().ends_with(".json") {
-        Ok(shards::files(path)?.into_keys().collect())
+    let index = shards::index_of_shard(path)?.unwrap_or_else(|| path.to_owned());
+    if index.to_string_lossy().ends_with(".json") {
+        Ok(shards::files(&index)?.into_keys().collect())
     } else {
-        Ok(vec![path.to_owned()])
+        Ok(vec![index])
     }
 }
 

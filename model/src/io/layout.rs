@@ -7,6 +7,8 @@
 //! | `keys` | single-file names to diffusers' names |
 //! | `infer` | configs from shapes |
 //! | `parts` | autoencoders, text encoders, tokenizers |
+//! | `beside` | parts that lie beside a checkpoint |
+//! | `update_keys` | names of updates in adapter files |
 //!
 //! ```no_run
 //! # use std::path::Path;
@@ -15,17 +17,19 @@
 //! // A diffusers folder, with everything in it:
 //! let folder = Sd3Checkpoint::open(Path::new("pipeline"), &ModelParts::default())?;
 //! // The same weights as one file, text encoders and tokenizers from the folder:
-//! let parts = ModelParts { text_encoder: Some("pipeline".into()), ..ModelParts::default() };
+//! let parts = ModelParts { text_encoder: vec!["pipeline".into()], ..ModelParts::default() };
 //! let file = Sd3Checkpoint::open(Path::new("single_file.safetensors"), &parts)?;
 //! assert_eq!(folder.config, file.config);
 //! # Ok::<(), mdsd3_model::error::ModelError>(())
 //! ```
 
+mod beside;
 mod family;
 mod files;
 mod infer;
 mod keys;
 mod parts;
+mod update_keys;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,13 +42,27 @@ use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
 use crate::ranges::within;
 pub use family::Family;
+pub(crate) use files::resolved;
 use files::{bad, folder_of, json, text, weights_in};
+pub(crate) use keys::{transformer as transformer_names, transformer_modules};
+use parts::AUTOENCODER_PREFIXES;
 pub use parts::{AutoencoderKind, AutoencoderSource, PartSource, TEXT_PARTS, TextSources};
+pub(crate) use update_keys::{Home, Piece, at_home, update_key};
 
 /// Shift of SD3's noise levels, for checkpoints without a scheduler config.
 const SD3_SHIFT: f64 = 3.0;
-/// What a single file puts before the transformer's names.
-const TRANSFORMER_PREFIX: &str = "model.diffusion_model.";
+/// What files put before the transformer's names: Stability AI, ComfyUI, diffusers.
+const TRANSFORMER_PREFIXES: [&str; 3] = ["model.diffusion_model.", "diffusion_model.", "transformer."];
+/// What single files put before the names of other parts.
+const OTHER_PREFIXES: [&str; 3] = [AUTOENCODER_PREFIXES[0], AUTOENCODER_PREFIXES[1], "text_encoders."];
+/// Settings of a scheduler that make other noise levels than the shift alone.
+const UNREAD_SCHEDULES: [&str; 5] = [
+    "use_dynamic_shifting",
+    "use_karras_sigmas",
+    "use_exponential_sigmas",
+    "use_beta_sigmas",
+    "invert_sigmas",
+];
 
 /// How a checkpoint is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +105,8 @@ pub struct Sd3Checkpoint {
     pub shift: f64,
     /// Tensors of the file that belong to no part that is known.
     pub unknown: Vec<String>,
+    /// What was taken from beside a single file, one line each.
+    pub found: Vec<String>,
 }
 
 impl Sd3Checkpoint {
@@ -96,12 +116,11 @@ impl Sd3Checkpoint {
     /// Bad input when nothing is there, it is another family (which is named), a file is damaged, or the config can't be
     /// told.
     pub fn open(path: &Path, parts: &ModelParts) -> Result<Self, ModelError> {
+        let path = &resolved(path)?;
         let mut checkpoint = if path.is_dir() {
             Self::open_folder(path, parts)?
-        } else if path.exists() {
-            Self::open_file(path, parts)?
         } else {
-            return Err(bad(path, "no such model folder or file"));
+            Self::open_file(path, parts)?
         };
         if let Some(vae) = &parts.vae {
             checkpoint.autoencoder = Some(parts::open_autoencoder(vae)?);
@@ -138,15 +157,16 @@ impl Sd3Checkpoint {
             config,
             autoencoder: vae.map(|p| parts::open_autoencoder(&p)).transpose()?,
             preview: preview.map(|p| parts::open_autoencoder(&p)).transpose()?,
-            text: parts::open_text(path, None, parts)?,
+            text: parts::open_text(path, None, parts)?.0,
             shift: shift_of(path)?,
             unknown,
+            found: Vec::new(),
         })
     }
 
     fn open_file(path: &Path, parts: &ModelParts) -> Result<Self, ModelError> {
         let weights = Weights::open(path)?;
-        let (transformer, _) = diffusers_transformer(&weights, path)?;
+        let (transformer, unknown) = diffusers_transformer(&weights, path)?;
         let siblings = siblings(path);
         let beside = |part: &str| {
             siblings
@@ -159,28 +179,40 @@ impl Sd3Checkpoint {
             None => beside("transformer")?,
         };
         let config = transformer_config(&transformer, config, parts.heads, path)?;
-        let single = weights.keys().any(|k| k.starts_with(TRANSFORMER_PREFIX));
-        let autoencoder = if parts.vae.is_none() {
-            parts::autoencoder(&weights, "first_stage_model.", beside("vae")?)
+        let (text, mut found) = parts::open_text(path, Some(&weights), parts)?;
+        let own = |prefix: &&str| weights.keys().any(|k| k.starts_with(prefix));
+        let mut autoencoder = None;
+        if parts.vae.is_none() {
+            let prefix = AUTOENCODER_PREFIXES.iter().find(|prefix| own(prefix));
+            let config = beside("vae")?;
+            autoencoder = prefix
+                .and_then(|prefix| parts::autoencoder(&weights, prefix, config))
+                .transpose()?;
+            if autoencoder.is_none() {
+                autoencoder = beside::autoencoder(path);
+                found.extend(
+                    autoencoder
+                        .iter()
+                        .map(|vae| format!("the autoencoder is taken from {}", vae.part.weights.name())),
+                );
+            }
+        }
+        let layout = if OTHER_PREFIXES.iter().any(own) {
+            Layout::SingleFile
         } else {
-            None
+            Layout::TransformerOnly
         };
-        let known = [TRANSFORMER_PREFIX, "first_stage_model.", "text_encoders."];
-        let is_unknown = |k: &&str| single && !known.iter().any(|prefix| k.starts_with(prefix));
         Ok(Self {
             name: name_of(path),
-            layout: if single {
-                Layout::SingleFile
-            } else {
-                Layout::TransformerOnly
-            },
-            unknown: weights.keys().filter(is_unknown).map(str::to_owned).collect(),
+            layout,
+            unknown,
             transformer,
             config,
-            autoencoder: autoencoder.transpose()?,
+            autoencoder,
             preview: None,
-            text: parts::open_text(path, Some(&weights), parts)?,
+            text,
             shift: siblings.first().map_or(Ok(SD3_SHIFT), |root| shift_of(root))?,
+            found,
         })
     }
 
@@ -204,8 +236,9 @@ impl Sd3Checkpoint {
 
 /// The files that hold a model's transformer, in order.
 pub(crate) fn transformer_files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let path = &resolved(path)?;
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return crate::io::checkpoint::files_of(path);
     }
     let inner = path.join("transformer");
     let file = files::weights_path(if inner.is_dir() { &inner } else { path })?;
@@ -219,21 +252,34 @@ fn diffusers_transformer(weights: &Weights, path: &Path) -> Result<(Weights, Vec
     if family != Family::Sd3 {
         return Err(bad(path, family.refusal()));
     }
-    let prefix = [TRANSFORMER_PREFIX, "transformer."]
+    let is_other = |key: &str| OTHER_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+    let prefix = TRANSFORMER_PREFIXES
         .into_iter()
-        .find(|p| weights.keys().any(|k| k.starts_with(p)))
-        .unwrap_or_default();
-    let own: Vec<&str> = weights.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
-    let blocks = keys::count(own.into_iter(), "joint_blocks.");
-    let renamed = weights.renamed(|key| match key.strip_prefix(prefix) {
-        Some(key) => Some(keys::transformer(key, blocks))
+        .find(|p| weights.keys().any(|k| k.starts_with(p)));
+    let prefix = prefix.unwrap_or_default();
+    let own = |key: &str| key.strip_prefix(prefix).filter(|_| !is_other(key)).map(str::to_owned);
+    let blocks = keys::count(
+        weights
+            .keys()
+            .filter_map(own)
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str),
+        "joint_blocks.",
+    );
+    let renamed = weights.renamed(|stored| {
+        let Some(key) = own(stored) else { return Vec::new() };
+        // GGUF files may have lost the table's first dimension.
+        if key == "pos_embed" && weights.shape(stored).is_some_and(|shape| shape.len() == 2) {
+            return vec![("pos_embed.pos_embed".to_owned(), Part::Batch)];
+        }
+        Some(keys::transformer(&key, blocks))
             .filter(|n| !n.is_empty())
-            .unwrap_or_else(|| vec![(key.to_owned(), Part::Whole)]),
-        None => Vec::new(),
+            .unwrap_or_else(|| vec![(key, Part::Whole)])
     });
     let unknown = weights
         .keys()
-        .filter(|k| !k.starts_with(prefix))
+        .filter(|key| own(key).is_none() && !is_other(key))
         .map(str::to_owned)
         .collect();
     Ok((renamed, unknown))
@@ -252,10 +298,10 @@ fn transformer_config(
         config.check().map_err(|e| bad(path, e))?;
         Ok(config)
     };
-    // A config beside a single file may be another model's: it must fit the file's width.
-    let width = weights.shape("context_embedder.bias").and_then(|s| s.first().copied());
+    // A config beside a single file may be another model's, of the same width even: the shapes decide.
     let mut config = match config.filter(|_| heads.is_none()).map(from_json).transpose()? {
-        Some(config) if Some(config.width()) == width => config,
+        Some(config) if infer::fits(weights, &config) => config,
+        Some(own) if path.is_dir() => own,
         _ => infer::transformer(weights, heads)?,
     };
     if let Some(classes) = weights.metadata().get("classes") {
@@ -320,8 +366,24 @@ fn siblings(path: &Path) -> Vec<PathBuf> {
 
 fn shift_of(pipeline: &Path) -> Result<f64, ModelError> {
     let path = pipeline.join("scheduler").join("scheduler_config.json");
-    let shift = json(&path)?.and_then(|config| config.get("shift")?.as_f64());
-    let shift = shift.unwrap_or(SD3_SHIFT);
+    let config = json(&path)?;
+    let is_set = |field: &&&str| {
+        config
+            .as_ref()
+            .is_some_and(|c| c.get(**field).is_some_and(|v| v.as_bool() == Some(true)))
+    };
+    if let Some(field) = UNREAD_SCHEDULES.iter().find(is_set) {
+        return Err(bad(
+            &path,
+            format_args!(
+                "it sets {field}, which isn't computed here; set it to false, and shift to a number such as 3"
+            ),
+        ));
+    }
+    let shift = config
+        .as_ref()
+        .and_then(|c| c.get("shift")?.as_f64())
+        .unwrap_or(SD3_SHIFT);
     within("shift", shift, SHIFT_RANGE).map_err(|what| bad(&path, what))?;
     Ok(shift)
 }

@@ -10,3 +10,4 @@ pub mod layout;
 pub mod photo;
 pub mod progress;
 pub mod skeleton;
+pub mod update;

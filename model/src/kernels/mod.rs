@@ -54,7 +54,7 @@ pub use norm::{layer_norm, rms_norm};
 pub(crate) use profile::timed;
 pub use profile::{OperationTime, record};
 pub(crate) use real::Real;
-pub(crate) use stored::{Values, stored_product};
+pub(crate) use stored::{Values, blocks_are_finite, stored_product};
 
 #[cfg(test)]
 mod tests;

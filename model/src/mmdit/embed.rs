@@ -5,14 +5,14 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::neighbours::Neighbours;
 use super::{Linear, grid};
 use crate::config::MmditConfig;
-use crate::io::builder::Builder;
+use crate::io::builder::{Builder, Weight};
 
 /// Number of sines and cosines that a timestep becomes.
 const TIMESTEP_CHANNELS: usize = 256;
 
 /// Patch embedding with a table of 2-D sine positions (diffusers' `PatchEmbed`).
 pub(super) struct PatchEmbed {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     neighbours: Option<Neighbours>,
     /// `[1, max_side * max_side, width]`
@@ -36,7 +36,9 @@ impl PatchEmbed {
             sine_positions(width, max_side, config.sample_size / patch, vb.device())?.to_dtype(vb.dtype())?
         };
         Ok(Self {
-            weight: weight.reshape((width, values))?,
+            weight: vb
+                .pp("proj")
+                .updated(Weight::Held(weight.reshape((width, values))?), (width, values))?,
             bias: vb.get_with_hints(width, "proj.bias", candle_nn::init::ZERO)?,
             neighbours: Neighbours::of(config, (values, width), &vb)?,
             positions,
@@ -60,7 +62,7 @@ impl PatchEmbed {
             .reshape((batch, channels, rows, p, cols, p))?
             .permute((0, 2, 4, 1, 3, 5))?
             .reshape((batch, rows * cols, channels * p * p))?;
-        let mut tokens = crate::kernels::linear(&patches, &self.weight, Some(&self.bias))?;
+        let mut tokens = self.weight.linear(&patches, Some(&self.bias))?;
         if let Some(neighbours) = &self.neighbours {
             tokens = neighbours.add_to(&tokens, &patches, (rows, cols))?;
         }

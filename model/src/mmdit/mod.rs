@@ -34,44 +34,11 @@ use clean_path::CleanPath;
 use embed::{PatchEmbed, TimeTextEmbed};
 use neighbours::Neighbours;
 
-/// A weight and bias, and an adapter's low-rank update where there is one.
+/// A weight, with an adapter's update where there is one, and a bias.
 #[derive(Clone)]
 struct Linear {
     weight: Weight,
     bias: Tensor,
-    lora: Option<Lora>,
-}
-
-/// A low-rank update beside its layer: `strength * up(down(x))`.
-#[derive(Clone)]
-struct Lora {
-    /// `[rank, inputs]`
-    down: Tensor,
-    /// `[outputs, rank]`
-    up: Tensor,
-    /// A scalar that all updates of a model share, see [`crate::adapter::Strength`].
-    strength: Tensor,
-}
-
-impl Lora {
-    fn new(inputs: usize, outputs: usize, vb: &Builder) -> Result<Option<Self>> {
-        if !vb.contains_tensor("lora_A.weight") {
-            return Ok(None);
-        }
-        // The rank is the file's own.
-        let down = vb.get_unchecked("lora_A.weight")?;
-        let rank = down.dim(0)?;
-        Ok(Some(Self {
-            down: vb.get((rank, inputs), "lora_A.weight")?,
-            up: vb.get((outputs, rank), "lora_B.weight")?,
-            strength: vb.get((), "lora_strength")?,
-        }))
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = crate::kernels::linear(&crate::kernels::linear(x, &self.down, None)?, &self.up, None)?;
-        y.broadcast_mul(&self.strength)
-    }
 }
 
 impl Linear {
@@ -101,16 +68,11 @@ impl Linear {
         Ok(Self {
             weight: vb.matrix((outputs, inputs), init)?,
             bias: vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO)?,
-            lora: Lora::new(inputs, outputs, &vb)?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.weight.linear(x, Some(&self.bias))?;
-        match &self.lora {
-            Some(lora) => y + lora.forward(x)?,
-            None => Ok(y),
-        }
+        self.weight.linear(x, Some(&self.bias))
     }
 }
 

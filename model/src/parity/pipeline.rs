@@ -42,7 +42,7 @@ pub(super) fn check(folder: &Path, case: &Goldens) -> Result<Errors, ModelError>
             Sd3Checkpoint::open(
                 &file,
                 &ModelParts {
-                    text_encoder: Some(pipeline),
+                    text_encoder: vec![pipeline],
                     ..ModelParts::default()
                 },
             )?

@@ -5,7 +5,6 @@ use std::any::Any;
 use candle_core::{Result, Tensor};
 
 use super::Scene;
-use crate::adapter::Strength;
 use crate::error::ModelError;
 use crate::sampler::follow::At;
 
@@ -57,8 +56,11 @@ pub(crate) trait Denoiser: Send + Sync {
         Ok(None)
     }
 
-    /// The factor on an adapter's low-rank updates; `None` without an adapter.
-    fn strength(&self) -> Option<&Strength> {
-        None
+    /// Sets the factor on an adapter's updates; says whether there is an adapter.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn set_strength(&self, _strength: f32) -> std::result::Result<bool, ModelError> {
+        Ok(false)
     }
 }

@@ -187,6 +187,11 @@ impl ClipEncoder {
         Ok(encoder)
     }
 
+    /// Reads weights from another builder of the same tensors, such as one with an adapter over them.
+    pub fn read_through(&mut self, vb: Builder) {
+        self.vb = vb;
+    }
+
     /// Token width.
     pub fn width(&self) -> usize {
         self.config.hidden_size

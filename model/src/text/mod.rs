@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `tokenizer` | prompts to token ids, by the files that come with a checkpoint |
+//! | `tokenizer` | prompts to token ids, by the files that come with a checkpoint or those in the program |
 //! | `clip` | the CLIP text encoders L and G (Radford et al. 2021) |
 //! | `t5` | the T5 encoder (Raffel et al. 2020) |
 //! | `attention` | what both encoders share |
@@ -27,8 +27,9 @@ use candle_core::{DType, Device, Tensor};
 
 pub use clip::{ClipConfig, ClipEncoder, ClipOutput};
 pub use t5::{T5Config, T5Encoder};
-pub use tokenizer::{PromptTokenizer, TokenizerError, Tokens};
+pub use tokenizer::{ClipPadding, PromptTokenizer, TokenizerError, Tokens};
 
+use crate::adapter::Adapted;
 use crate::error::ModelError;
 use crate::io::layout::{PartSource, TEXT_PARTS, TextSources};
 
@@ -85,12 +86,12 @@ impl TextEncoders {
     /// `joint_width` is the transformer's `joint_attention_dim`; `dtype` and `device` are those of the results.
     ///
     /// # Errors
-    /// Bad input when CLIP-L, CLIP-G or a tokenizer is missing or damaged, or widths don't fit. T5 may be absent: its tokens
+    /// Bad input when CLIP-L or CLIP-G is missing, a tokenizer is damaged or another encoder's, or widths don't fit. T5 may be absent: its tokens
     /// are zeros then, as in diffusers.
     pub fn open(sources: &TextSources, joint_width: usize, dtype: DType, device: &Device) -> Result<Self, ModelError> {
         let t5 = sources.encoders[2]
             .as_ref()
-            .map(|part| open_t5(part, tokenizer_folder(sources, 2)?, joint_width, device))
+            .map(|part| open_t5(part, sources.tokenizers[2].as_deref(), joint_width, device))
             .transpose()?;
         let encoders = Self {
             clip_l: open_clip(sources, 0, device)?,
@@ -108,6 +109,20 @@ impl TextEncoders {
             )));
         }
         Ok(encoders)
+    }
+
+    /// Reads the weights of encoders through an adapter, where it has updates of them.
+    pub fn adapt(&mut self, encoders: &[Option<Adapted>; 3]) {
+        let builder = |adapted: &Adapted| adapted.builder(DType::F32, &self.device);
+        let [l, g, t5] = encoders.each_ref().map(|adapted| adapted.as_ref().map(builder));
+        for (encoder, vb) in [(&mut self.clip_l.encoder, l), (&mut self.clip_g.encoder, g)] {
+            if let Some(vb) = vb {
+                encoder.read_through(vb);
+            }
+        }
+        if let (Some(own), Some(vb)) = (&mut self.t5, t5) {
+            own.encoder.read_through(vb);
+        }
     }
 
     /// Whether T5 takes part; without it its tokens are zeros.
@@ -200,15 +215,7 @@ fn ids_tensor(ids: &[u32], device: &Device) -> candle_core::Result<Tensor> {
     Tensor::new(ids, device)?.unsqueeze(0)
 }
 
-fn tokenizer_folder(sources: &TextSources, index: usize) -> Result<&Path, ModelError> {
-    sources.tokenizers[index].as_deref().ok_or_else(|| {
-        ModelError::BadInput(format!(
-            "{} has no tokenizer here: give the folder that holds tokenizer, tokenizer_2 and tokenizer_3 with --tokenizer",
-            TEXT_PARTS[index]
-        ))
-    })
-}
-
+/// `index` is 0 for CLIP-L and 1 for CLIP-G.
 fn open_clip(sources: &TextSources, index: usize, device: &Device) -> Result<Clip, ModelError> {
     let part = sources.encoders[index].as_ref().ok_or_else(|| {
         ModelError::BadInput(format!(
@@ -218,13 +225,19 @@ fn open_clip(sources: &TextSources, index: usize, device: &Device) -> Result<Cli
     })?;
     let config: ClipConfig = config_of(part, index)?;
     let encoder = ClipEncoder::open(&config, &part.weights, device)?;
-    let folder = tokenizer_folder(sources, index)?;
-    let tokenizer = PromptTokenizer::clip(folder, config.max_position_embeddings)?;
+    let (length, padding) = (
+        config.max_position_embeddings,
+        [ClipPadding::EndToken, ClipPadding::ExclamationMark][index],
+    );
+    let tokenizer = match &sources.tokenizers[index] {
+        Some(folder) => PromptTokenizer::clip(folder, length)?,
+        None => PromptTokenizer::bundled_clip(length, padding)?,
+    };
     tokenizer.check_vocabulary(config.vocab_size)?;
     Ok(Clip { tokenizer, encoder })
 }
 
-fn open_t5(part: &PartSource, folder: &Path, joint_width: usize, device: &Device) -> Result<T5, ModelError> {
+fn open_t5(part: &PartSource, tokenizer: Option<&Path>, joint_width: usize, device: &Device) -> Result<T5, ModelError> {
     let config: T5Config = config_of(part, 2)?;
     if config.d_model != joint_width {
         return Err(ModelError::BadInput(format!(
@@ -234,7 +247,13 @@ fn open_t5(part: &PartSource, folder: &Path, joint_width: usize, device: &Device
         )));
     }
     let encoder = T5Encoder::open(&config, &part.weights, device)?;
-    let tokenizer = PromptTokenizer::t5(folder, T5_TOKENS)?;
+    // Repositories that have sentencepiece's file alone have T5's own, as the program does.
+    let tokenizer = match tokenizer
+        .filter(|folder| !folder.join("spiece.model").is_file() || folder.join("tokenizer.json").is_file())
+    {
+        Some(folder) => PromptTokenizer::t5(folder, T5_TOKENS)?,
+        None => PromptTokenizer::bundled_t5(T5_TOKENS)?,
+    };
     tokenizer.check_vocabulary(config.vocab_size)?;
     Ok(T5 { tokenizer, encoder })
 }

@@ -174,6 +174,11 @@ impl T5Encoder {
         Ok(encoder)
     }
 
+    /// Reads weights from another builder of the same tensors, such as one with an adapter over them.
+    pub fn read_through(&mut self, vb: Builder) {
+        self.vb = vb;
+    }
+
     /// Encodes token ids; padding takes part, as in SD3.
     ///
     /// # Shapes

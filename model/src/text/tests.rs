@@ -215,3 +215,28 @@ fn missing_parts_are_refused_when_opened() {
     narrow.encoders[0].as_mut().unwrap().config["hidden_size"] = json!(8);
     assert!(refused(&narrow, 16).contains("shape"));
 }
+
+/// Token ids by transformers (`make_tokenizer_goldens.py`), which for T5 are sentencepiece's too.
+#[test]
+fn the_tokenizers_in_the_program_give_transformers_ids() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/tokenizers/case.json");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+    assert!(cases.len() > 20);
+    let clip_l = PromptTokenizer::bundled_clip(77, ClipPadding::EndToken).unwrap();
+    let clip_g = PromptTokenizer::bundled_clip(77, ClipPadding::ExclamationMark).unwrap();
+    let t5 = PromptTokenizer::bundled_t5(T5_TOKENS).unwrap();
+    for case in cases {
+        let prompt = case["prompt"].as_str().unwrap();
+        for (tokenizer, name, length, padding) in [
+            (&clip_l, "clip_l", 77, 49_407),
+            (&clip_g, "clip_g", 77, 0),
+            (&t5, "t5", T5_TOKENS, 0),
+        ] {
+            let mut expected: Vec<u32> = serde_json::from_value(case[name].clone()).unwrap();
+            expected.resize(length, padding);
+            assert_eq!(tokenizer.encode(prompt).unwrap().ids, expected, "{name} of {prompt:?}");
+        }
+    }
+    clip_l.check_vocabulary(49_408).unwrap();
+    t5.check_vocabulary(32_128).unwrap();
+}

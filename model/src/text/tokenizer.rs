@@ -2,7 +2,10 @@
 //!
 //! CLIP's byte-pair encoding (Sennrich et al. 2016, over bytes) may come as `tokenizer.json`, or as `vocab.json` and
 //! `merges.txt` alone; T5's unigram model comes as `tokenizer.json`. Start and end tokens, cutting off and padding
-//! are done here, since not every `tokenizer.json` says how.
+//! are done here, since not every `tokenizer.json` says how. For checkpoints without tokenizer files there are CLIP's and
+//! T5's own in the program (`bundled`).
+
+mod bundled;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +14,12 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::ModelError;
+
+/// CLIP's start and end tokens, and T5's end and padding.
+const CLIP_START: &str = "<|startoftext|>";
+const CLIP_END: &str = "<|endoftext|>";
+const T5_END: &str = "</s>";
+const T5_PADDING: &str = "<pad>";
 
 /// What CLIP splits text into before it looks for pairs: endings of English contractions, runs of letters, single digits,
 /// runs of anything else that isn't white space.
@@ -45,7 +54,7 @@ pub enum TokenizerError {
         token: String,
     },
     /// More tokens than the encoder knows.
-    #[error("{}: a vocabulary of {tokens} tokens, and the encoder knows {known}: do they belong to one model?", folder.display())]
+    #[error("{}: a vocabulary of {tokens} tokens, and the encoder knows {known}: give the encoder's own with --tokenizer", folder.display())]
     Vocabulary {
         /// The folder.
         folder: PathBuf,
@@ -71,6 +80,15 @@ pub struct Tokens {
     pub dropped: usize,
 }
 
+/// What follows a prompt up to CLIP's length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClipPadding {
+    /// The end token again: CLIP-L.
+    EndToken,
+    /// Token 0: CLIP-G.
+    ExclamationMark,
+}
+
 /// A tokenizer with the encoder's length, framing and padding.
 #[derive(Debug)]
 pub struct PromptTokenizer {
@@ -93,7 +111,7 @@ impl PromptTokenizer {
     pub fn clip(folder: &Path, length: usize) -> Result<Self, ModelError> {
         let names = SpecialTokens::read(folder)?;
         let (json, vocabulary) = (folder.join("tokenizer.json"), folder.join("vocab.json"));
-        let end = names.get("eos_token", "<|endoftext|>");
+        let end = names.get("eos_token", CLIP_END);
         let unknown = names.get("unk_token", &end);
         let inner = if json.is_file() {
             load(&json)?
@@ -107,9 +125,43 @@ impl PromptTokenizer {
             }
             .into());
         };
-        let start = names.get("bos_token", "<|startoftext|>");
+        let start = names.get("bos_token", CLIP_START);
         let padding = names.get("pad_token", &end);
         Self::framed(inner, folder, length, Some(&start), &end, &padding)
+    }
+
+    /// CLIP's own tokenizer, from the program. `padding` is what the encoder's checkpoint pads with.
+    ///
+    /// # Errors
+    /// A program that is damaged.
+    pub fn bundled_clip(length: usize, padding: ClipPadding) -> Result<Self, ModelError> {
+        let padding = match padding {
+            ClipPadding::EndToken => CLIP_END,
+            ClipPadding::ExclamationMark => "!",
+        };
+        Self::framed(
+            bundled::clip()?,
+            Path::new(bundled::PLACE),
+            length,
+            Some(CLIP_START),
+            CLIP_END,
+            padding,
+        )
+    }
+
+    /// T5's own tokenizer, from the program; `length` counts the end token and padding.
+    ///
+    /// # Errors
+    /// A program that is damaged.
+    pub fn bundled_t5(length: usize) -> Result<Self, ModelError> {
+        Self::framed(
+            bundled::t5()?,
+            Path::new(bundled::PLACE),
+            length,
+            None,
+            T5_END,
+            T5_PADDING,
+        )
     }
 
     /// T5's tokenizer from a folder with `tokenizer.json`; `length` counts the end token and padding.
@@ -127,7 +179,7 @@ impl PromptTokenizer {
             .into());
         }
         let names = SpecialTokens::read(folder)?;
-        let (end, padding) = (names.get("eos_token", "</s>"), names.get("pad_token", "<pad>"));
+        let (end, padding) = (names.get("eos_token", T5_END), names.get("pad_token", T5_PADDING));
         Self::framed(load(&json)?, folder, length, None, &end, &padding)
     }
 
@@ -248,6 +300,12 @@ fn clip_from_pairs(vocabulary: &Path, merges: &Path, unknown: &str) -> Result<To
         .lines()
         .filter(|l| !l.starts_with("#version") && !l.trim().is_empty())
         .collect();
+    // What can be wrong from here on is a vocabulary of another shape, or a merge of tokens that it doesn't have.
+    clip_encoding(read_json(vocabulary)?, &pairs, unknown).map_err(|e| unreadable(merges, e))
+}
+
+/// CLIP's byte-pair encoding with that vocabulary (ids by token) and those merges, first ones first.
+fn clip_encoding(vocabulary: Value, merges: &[&str], unknown: &str) -> tokenizers::Result<Tokenizer> {
     let description = json!({
         "version": "1.0",
         "normalizer": { "type": "Sequence", "normalizers": [
@@ -261,11 +319,10 @@ fn clip_from_pairs(vocabulary: &Path, merges: &Path, unknown: &str) -> Result<To
         ] },
         "model": {
             "type": "BPE", "unk_token": unknown, "end_of_word_suffix": "</w>", "fuse_unk": false,
-            "vocab": read_json(vocabulary)?, "merges": pairs,
+            "vocab": vocabulary, "merges": merges,
         },
     });
-    // What can be wrong from here on is a vocabulary of another shape, or a merge of tokens that it doesn't have.
-    Tokenizer::from_bytes(description.to_string()).map_err(|e| unreadable(merges, e))
+    Tokenizer::from_bytes(description.to_string())
 }
 
 fn load(path: &Path) -> Result<Tokenizer, ModelError> {

@@ -18,9 +18,9 @@ settings! {
         /// Tiny autoencoder (TAESD3) for previews
         #[arg(long, value_name = "DIR|FILE")]
         pub preview_vae: Option<PathBuf>, "model", path;
-        /// Text encoders, in place of the checkpoint's own
+        /// Text encoders, in place of the checkpoint's own; again for each file or folder
         #[arg(long, value_name = "DIR|FILE")]
-        pub text_encoder: Option<PathBuf>, "model", path;
+        pub text_encoder: Vec<PathBuf>, "model", paths;
         /// Folder with `tokenizer`, `tokenizer_2` and `tokenizer_3`
         #[arg(long, value_name = "DIR")]
         pub tokenizer: Option<PathBuf>, "model", path;
@@ -72,6 +72,21 @@ pub enum ModelPath {
 }
 
 impl ModelPath {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Model,
+        Self::Adapter,
+        Self::Vae,
+        Self::PreviewVae,
+        Self::TextEncoder,
+        Self::Tokenizer,
+    ];
+
+    /// Whether there can be several.
+    pub fn is_list(self) -> bool {
+        self == Self::TextEncoder
+    }
+
     /// What the studio calls it.
     pub fn label(self) -> &'static str {
         match self {
@@ -86,17 +101,48 @@ impl ModelPath {
 }
 
 impl ModelSettings {
-    /// Its paths, to be changed, in the order of [`ModelPath`].
-    pub fn paths_mut(&mut self) -> [(ModelPath, &mut Option<PathBuf>); 6] {
+    /// Its paths of a kind: one at most, or several text encoders.
+    pub fn paths(&self, kind: ModelPath) -> Vec<&PathBuf> {
+        let parts = &self.parts;
+        let one = match kind {
+            ModelPath::Model => &self.path,
+            ModelPath::Adapter => &parts.adapter,
+            ModelPath::Vae => &parts.vae,
+            ModelPath::PreviewVae => &parts.preview_vae,
+            ModelPath::TextEncoder => return parts.text_encoder.iter().collect(),
+            ModelPath::Tokenizer => &parts.tokenizer,
+        };
+        one.iter().collect()
+    }
+
+    /// Sets its paths of a kind; of a kind that has one at most, the first counts.
+    pub fn set_paths(&mut self, kind: ModelPath, paths: Vec<PathBuf>) {
         let parts = &mut self.parts;
-        [
-            (ModelPath::Model, &mut self.path),
-            (ModelPath::Adapter, &mut parts.adapter),
-            (ModelPath::Vae, &mut parts.vae),
-            (ModelPath::PreviewVae, &mut parts.preview_vae),
-            (ModelPath::TextEncoder, &mut parts.text_encoder),
-            (ModelPath::Tokenizer, &mut parts.tokenizer),
-        ]
+        let one = match kind {
+            ModelPath::Model => &mut self.path,
+            ModelPath::Adapter => &mut parts.adapter,
+            ModelPath::Vae => &mut parts.vae,
+            ModelPath::PreviewVae => &mut parts.preview_vae,
+            ModelPath::TextEncoder => {
+                parts.text_encoder = paths;
+                return;
+            }
+            ModelPath::Tokenizer => &mut parts.tokenizer,
+        };
+        *one = paths.into_iter().next();
+    }
+
+    /// Every path of it, to be led elsewhere.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let parts = &mut self.parts;
+        let single = [
+            &mut self.path,
+            &mut parts.adapter,
+            &mut parts.vae,
+            &mut parts.preview_vae,
+            &mut parts.tokenizer,
+        ];
+        single.into_iter().flatten().chain(&mut parts.text_encoder)
     }
 
     /// Refuses devices and dtypes that no model could be loaded with.

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -109,8 +110,37 @@ impl Visitor<'_> for KeyVisitor {
 
 /// A path as text. Names that are no Unicode keep what can be shown of them: a run's settings stay readable, though its photo
 /// can't be found again by them.
-pub(crate) fn path_text(path: Option<&std::path::PathBuf>) -> impl Serialize + '_ {
+pub(crate) fn path_text(path: Option<&PathBuf>) -> impl Serialize + '_ {
     path.map(|path| path.to_string_lossy())
+}
+
+/// Paths as text: none and one as where only one can be, several as a list.
+pub(crate) fn paths_text(paths: &[PathBuf]) -> OneOrSeveral {
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    match paths {
+        [] => OneOrSeveral::One(None),
+        [one] => OneOrSeveral::One(Some(text(one))),
+        several => OneOrSeveral::Several(several.iter().map(text).collect()),
+    }
+}
+
+/// Paths as files have them: what took one path once is read as it was written then.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrSeveral {
+    /// One, or none.
+    One(Option<String>),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl From<OneOrSeveral> for Vec<PathBuf> {
+    fn from(paths: OneOrSeveral) -> Self {
+        match paths {
+            OneOrSeveral::One(path) => path.into_iter().map(PathBuf::from).collect(),
+            OneOrSeveral::Several(paths) => paths.into_iter().map(PathBuf::from).collect(),
+        }
+    }
 }
 
 /// Whether two values differ.
@@ -122,7 +152,7 @@ pub(crate) fn differ<T: PartialEq>(one: &T, other: &T) -> bool {
 ///
 /// A field is `name: Type, "what the studio calls it";` with, in this order and where needed: `as "key"` behind the name when
 /// files have another; `= default` behind the type, for clap too, or `=> default` where clap is not asked; and a word behind the
-/// label: `path` writes text, `if_set` leaves a default out. Without a default it is the type's. `groups` holds inner groups.
+/// label: `path` and `paths` write text, `if_set` leaves a default out. Without a default it is the type's. `groups` holds inner groups.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -187,7 +217,7 @@ macro_rules! settings {
                 $($( if $crate::settings::Settings::read(&mut self.$group, key, from)? { return Ok(true); } )*)?
                 $(
                     if key == settings!(@key $field $($key)?) {
-                        self.$field = from.next_value()?;
+                        self.$field = settings!(@read [$($how)?] from);
                         return Ok(true);
                     }
                 )*
@@ -235,6 +265,11 @@ macro_rules! settings {
     (@write [path] $to:ident, $key:ident, $value:expr, $type:ty) => {
         $to.serialize_field($key, &$crate::settings::path_text($value.as_ref()))?
     };
+    (@write [paths] $to:ident, $key:ident, $value:expr, $type:ty) => {
+        $to.serialize_field($key, &$crate::settings::paths_text(&$value))?
+    };
+    (@read [paths] $from:ident) => { $from.next_value::<$crate::settings::OneOrSeveral>()?.into() };
+    (@read [$($how:ident)?] $from:ident) => { $from.next_value()? };
     (@write [if_set] $to:ident, $key:ident, $value:expr, $type:ty) => {
         if $crate::settings::differ(&$value, &<$type>::default()) {
             $to.serialize_field($key, &$value)?

@@ -176,7 +176,7 @@ fn write_plan(grid: &GridRequest, root: &Path) -> Result<PathBuf, EngineError> {
 
 /// Paths of a run are from the working folder, those of a plan from its own.
 fn make_absolute(run: &mut RenderRequest) -> Result<(), EngineError> {
-    for path in run.model.paths_mut().into_iter().filter_map(|(_, path)| path.as_mut()) {
+    for path in run.model.paths_mut() {
         *path = std::path::absolute(&path).map_err(|source| RenderError::reading(path, source))?;
     }
     Ok(())

@@ -45,9 +45,9 @@ impl ModelDraft {
             dtype: key.dtype.clone(),
             ..Self::default()
         };
-        for (path, value) in key.clone().paths_mut() {
-            let text = value.as_ref().map(|value| value.display().to_string());
-            *draft.path_mut(path) = text.unwrap_or_default();
+        for kind in ModelPath::ALL {
+            let paths = key.paths(kind).into_iter().map(|path| path.display().to_string());
+            *draft.path_mut(kind) = paths.collect::<Vec<_>>().join(BETWEEN_PATHS);
         }
         draft
     }
@@ -60,13 +60,22 @@ impl ModelDraft {
             ..ModelSettings::default()
         };
         key.parts.heads = Some(self.heads).filter(|heads| *heads > 0);
-        for (path, value) in key.paths_mut() {
-            let text = self.path(path);
-            *value = (!text.trim().is_empty()).then(|| typed_path(text));
+        for kind in ModelPath::ALL {
+            let text = self.path(kind);
+            let parts: Vec<&str> = if kind.is_list() {
+                text.split(BETWEEN_PATHS.trim()).collect()
+            } else {
+                vec![text]
+            };
+            let typed = parts.into_iter().filter(|part| !part.trim().is_empty());
+            key.set_paths(kind, typed.map(typed_path).collect());
         }
         key
     }
 }
+
+/// What stands between the paths of a field that takes several.
+const BETWEEN_PATHS: &str = "; ";
 
 /// What the pane knows beside the draft.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ pub fn report(json: &str, weights: &Weights) -> Result<ModelReport, ModelError> 
         })
     };
     let transformer = of("transformer");
-    let check = TransformerCheck::of(&config.transformer, &transformer, None)?;
+    let check = TransformerCheck::of(&config.transformer, &transformer, None, [None; 3])?;
     let known = ["autoencoder.", "transformer.", "context.", "prediction."];
     let mut unknown: Vec<String> = weights
         .keys()

@@ -9,7 +9,7 @@ use mdsd3_words::{ModelParts, ModelSummary};
 use super::context::Context;
 use super::masked::MaskedTransformer;
 use super::{Answer, Family, at_path};
-use crate::adapter::{Adapter, LoraMode};
+use crate::adapter::Adapter;
 use crate::config::MmditConfig;
 use crate::device::Place;
 use crate::error::ModelError;
@@ -66,17 +66,24 @@ fn open(path: &Path, parts: &ModelParts, place: &Place) -> Result<Pipeline, Mode
             config.in_channels
         )));
     }
-    let text = open_text(&checkpoint, &config, place).map_err(|e| at_path(path, e))?;
+    let mut text = open_text(&checkpoint, &config, place).map_err(|e| at_path(path, e))?;
     let preview = checkpoint
         .preview
         .as_ref()
         .map(|source| Codec::open(source, device))
         .transpose()?;
     let (transformer, strength) = if let Some(adapter) = &adapter {
-        let adapted = adapter.over(&checkpoint.transformer, &config, LoraMode::Separate, dtype, device)?;
-        let transformer = Mmdit::new(&config, adapted.builder(dtype, device)).map_err(bad)?;
-        adapted.check_all_used().map_err(|e| at_path(path, e))?;
-        (transformer, Some(adapted.strength()))
+        let applied = adapter.over(
+            &checkpoint.transformer,
+            checkpoint.text.weights(),
+            &config,
+            dtype,
+            device,
+        )?;
+        let transformer = Mmdit::new(&config, applied.transformer.builder(dtype, device)).map_err(bad)?;
+        applied.check_all_used().map_err(|e| at_path(path, e))?;
+        text.adapt(&applied.encoders);
+        (transformer, Some(applied.strength()))
     } else {
         let transformer = Mmdit::new(&config, checkpoint.transformer.builder(dtype, device)).map_err(bad)?;
         checkpoint.transformer.check_all_used().map_err(|e| at_path(path, e))?;
@@ -155,14 +162,14 @@ fn info(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapt
         parameters,
         size_multiple: multiple as u32,
         max_size: (multiple * config.pos_embed_max_size) as u32,
-        notes: notes(checkpoint, config),
+        notes: notes(checkpoint, config, adapter),
         ..ModelSummary::default()
     }
 }
 
 /// What a user should know about a checkpoint that works all the same.
-fn notes(checkpoint: &Sd3Checkpoint, config: &MmditConfig) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(checkpoint: &Sd3Checkpoint, config: &MmditConfig, adapter: Option<&Adapter>) -> Vec<String> {
+    let mut notes = checkpoint.found.clone();
     if !checkpoint.unknown.is_empty() {
         notes.push(format!(
             "tensors of no known part were left out: {}",
@@ -175,8 +182,11 @@ fn notes(checkpoint: &Sd3Checkpoint, config: &MmditConfig) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let absent = |i: usize| checkpoint.text.encoders[i].is_none();
-    if absent(2) {
+    let present = checkpoint.text.weights().map(|weights| weights.is_some());
+    if let Some(adapter) = adapter {
+        notes.extend(adapter.notes(&present));
+    }
+    if !present[2] {
         notes.push(format!("no {}: its part of every prompt is zeros", TEXT_PARTS[2]));
     }
     notes

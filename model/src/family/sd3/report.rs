@@ -9,8 +9,7 @@ use super::config_with_classes;
 use crate::adapter::Adapter;
 use crate::autoencoder::{KlAutoencoder, KlConfig};
 use crate::error::ModelError;
-use crate::inspect::{ModelReport, PartReport, TransformerCheck, classes, compare, dtypes, memory, part_report};
-use crate::io::checkpoint::Weights;
+use crate::inspect::{ModelReport, PartReport, TransformerCheck, classes, compare, memory, part_report};
 use crate::io::layout::{AutoencoderKind, Sd3Checkpoint, TEXT_PARTS};
 use crate::io::skeleton::Skeleton;
 use crate::text::TextEncoders;
@@ -20,7 +19,8 @@ pub fn report(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError
     let checkpoint = Sd3Checkpoint::open(path, parts)?;
     let adapter = parts.adapter.as_deref().map(Adapter::open).transpose()?;
     let config = config_with_classes(&checkpoint.config, adapter.as_ref())?;
-    let check = TransformerCheck::of(&config, &checkpoint.transformer, adapter.as_ref())?;
+    let encoders = checkpoint.text.weights();
+    let check = TransformerCheck::of(&config, &checkpoint.transformer, adapter.as_ref(), encoders)?;
     let mut found = Found {
         reports: vec![part_report("transformer", &checkpoint.transformer)],
         missing: check.missing,
@@ -29,12 +29,9 @@ pub fn report(path: &Path, parts: &ModelParts) -> Result<ModelReport, ModelError
     found.unknown.extend(checkpoint.unknown.clone());
     if let (Some(adapter), Some(file)) = (&adapter, &parts.adapter) {
         let name = format!("adapter, {} low-rank updates", adapter.updates());
-        let dtypes = Weights::open(file).map(|w| dtypes(&w)).unwrap_or_default();
         found.reports.push(PartReport {
-            name,
-            parameters: adapter.parameters(),
-            dtypes,
             file: file.display().to_string(),
+            ..part_report(&name, adapter.weights())
         });
     }
     found.codecs(&checkpoint)?;

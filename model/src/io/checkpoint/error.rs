@@ -14,6 +14,28 @@ pub enum CheckpointError {
     /// A large-file pointer in place of the file.
     #[error("this is a Git LFS pointer, not the file it points to; run `git lfs pull` in its repository")]
     LfsPointer,
+    /// A GGUF file's header can't be used.
+    #[error("this GGUF file can't be read: {reason}")]
+    Gguf {
+        /// Why.
+        reason: String,
+    },
+    /// Numbers of a type that isn't read.
+    #[error(
+        "this GGUF file holds numbers of the type {kind}, which isn't read here; Q4_0 to Q8_0, Q2_K to Q6_K, F16, BF16 and F32 are"
+    )]
+    GgufType {
+        /// The type's name.
+        kind: String,
+    },
+    /// A factor of scaled weights that can't be applied.
+    #[error("tensor {key} of scaled weights can't be applied: {reason}")]
+    Scale {
+        /// The tensor.
+        key: String,
+        /// Why.
+        reason: String,
+    },
     /// Fewer bytes than the length field at the start.
     #[error("not a safetensors file: {bytes} bytes long, too short for a header; copy or download it again")]
     TooShort {
@@ -58,7 +80,7 @@ pub enum CheckpointError {
     },
     /// Offsets that don't fit the file.
     #[error(
-        "tensor {key} lies at bytes {start} to {end} of {data_bytes}; the safetensors file is damaged or cut off: copy or download it again"
+        "tensor {key} lies at bytes {start} to {end} of {data_bytes}; the file is damaged or cut off: copy or download it again"
     )]
     OutOfRange {
         /// The tensor.
@@ -85,7 +107,7 @@ pub enum CheckpointError {
         bytes: u64,
     },
     /// Two tensors share bytes.
-    #[error("tensors {first} and {second} overlap; the safetensors file is damaged")]
+    #[error("tensors {first} and {second} overlap; the file is damaged")]
     Overlap {
         /// The earlier one.
         first: String,

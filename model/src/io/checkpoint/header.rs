@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use candle_core::DType;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::error::CheckpointError;
+use super::format::Format;
 
 /// Bytes of the length field.
 pub(super) const LENGTH_BYTES: u64 = 8;
@@ -18,7 +18,7 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     /// `None` for a dtype that is known but can't be used; whoever asks for the tensor is told.
-    pub dtype: Option<DType>,
+    pub format: Option<Format>,
     /// The dtype as written.
     pub dtype_name: String,
     pub shape: Vec<usize>,
@@ -125,7 +125,7 @@ struct RawEntry {
 impl RawEntry {
     fn checked(self, key: &str, data_start: u64, data_bytes: u64) -> Result<Entry, CheckpointError> {
         let [start, end] = self.data_offsets;
-        let Some((dtype, number_bytes)) = dtype_from_name(&self.dtype) else {
+        let Some((format, number_bytes)) = format_from_name(&self.dtype) else {
             return Err(CheckpointError::Dtype {
                 key: key.to_owned(),
                 dtype: self.dtype,
@@ -151,7 +151,7 @@ impl RawEntry {
         }
         let shape = self.shape.iter().map(|&side| side as usize).collect();
         Ok(Entry {
-            dtype,
+            format,
             dtype_name: self.dtype,
             shape,
             start: data_start + start,
@@ -160,18 +160,14 @@ impl RawEntry {
     }
 }
 
-/// A dtype and its bytes per number: weights in the first three, counters and position ids in the integers. Dtypes of the
-/// format that can't be computed with keep a file readable, as the model at hand may not need those tensors.
-fn dtype_from_name(name: &str) -> Option<(Option<DType>, u64)> {
+/// A dtype and its bytes per number. Dtypes of the format that can't be computed with keep a file readable, as the model at
+/// hand may not need those tensors.
+fn format_from_name(name: &str) -> Option<(Option<Format>, u64)> {
+    if let Some(format) = Format::named(name) {
+        return Some((Some(format), format.bytes(1) as u64));
+    }
     Some(match name {
-        "F32" => (Some(DType::F32), 4),
-        "F16" => (Some(DType::F16), 2),
-        "BF16" => (Some(DType::BF16), 2),
-        "F64" => (Some(DType::F64), 8),
-        "I64" => (Some(DType::I64), 8),
-        "I32" => (Some(DType::I32), 4),
-        "U8" => (Some(DType::U8), 1),
-        "BOOL" | "I8" | "F8_E4M3" | "F8_E5M2" => (None, 1),
+        "BOOL" | "I8" => (None, 1),
         "I16" | "U16" => (None, 2),
         "U32" => (None, 4),
         "U64" => (None, 8),

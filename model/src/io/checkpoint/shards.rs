@@ -65,3 +65,45 @@ pub(super) fn files(index: &Path) -> Result<BTreeMap<PathBuf, Vec<String>>, Mode
     }
     Ok(files)
 }
+
+/// The index beside a file that is one of a set, by its name (`model-00001-of-00002.safetensors`): a shard is never taken for the
+/// whole. `None` for other files.
+pub(super) fn index_of_shard(file: &Path) -> Result<Option<PathBuf>, ModelError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if !is_shard(&name) || !file.is_file() {
+        return Ok(None);
+    }
+    let folder = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let mut indices: Vec<PathBuf> = entries
+        .filter(|p| p.to_string_lossy().contains(".safetensors.index."))
+        .collect();
+    indices.sort();
+    for index in indices {
+        if files(&index)?
+            .keys()
+            .any(|listed| listed.file_name() == file.file_name())
+        {
+            return Ok(Some(index));
+        }
+    }
+    let reason =
+        "this is one file of a set, and no index beside it (*.safetensors.index.json) lists it; download the index too";
+    Err(ModelError::BadInput(format!("{}: {reason}", file.display())))
+}
+
+/// Whether a name has a part's number and the number of parts in it.
+fn is_shard(name: &str) -> bool {
+    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let before = |text: &str| text.rsplit_once('-').is_some_and(|(_, number)| is_number(number));
+    let after = |text: &str| text.split_once('.').is_some_and(|(number, _)| is_number(number));
+    name.split_once("-of-")
+        .is_some_and(|(first, rest)| before(first) && after(rest))
+}

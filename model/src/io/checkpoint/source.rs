@@ -1,7 +1,7 @@
 //! Where the bytes of a checkpoint come from: a file that is mapped tensor by tensor, or memory.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use mdsd3_words::regular::open_regular;
 use memmap2::{Mmap, MmapOptions};
 
 use super::error::{CheckpointError, opening};
+use super::gguf;
 use super::header::{self, Entry, Header, LENGTH_BYTES};
 use crate::error::ModelError;
 
-/// One safetensors file.
+/// One safetensors or GGUF file.
 pub(super) struct Source {
     /// The path, or a name, for messages.
     pub name: String,
@@ -86,28 +87,40 @@ impl Source {
         let file_bytes = watched.bytes;
         let mut start = Vec::new();
         file.by_ref().take(64).read_to_end(&mut start).map_err(failed)?;
+        if start.starts_with(gguf::MAGIC) {
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            let header = gguf::header(BufReader::new(&file), file_bytes).map_err(|e| e.at(&name))?;
+            return Ok((Self::of_file(name, watched), header));
+        }
         let header_bytes = header::header_bytes(&start, file_bytes).map_err(|e| e.at(&name))?;
         let mut json = start.split_off(start.len().min(LENGTH_BYTES as usize));
         json.truncate(header_bytes as usize);
         let rest = header_bytes - json.len() as u64;
         file.by_ref().take(rest).read_to_end(&mut json).map_err(failed)?;
         let header = Header::parse(&json, file_bytes).map_err(|e| e.at(&name))?;
-        Ok((
-            Self {
-                name,
-                bytes: Bytes::File(Arc::new(watched)),
-            },
-            header,
-        ))
+        Ok((Self::of_file(name, watched), header))
+    }
+
+    fn of_file(name: String, watched: Watched) -> Self {
+        Self {
+            name,
+            bytes: Bytes::File(Arc::new(watched)),
+        }
     }
 
     /// The same over bytes in memory; `name` is for messages.
     pub fn parse(bytes: &[u8], name: &str) -> Result<(Self, Header), ModelError> {
         let file_bytes = bytes.len() as u64;
         let start = &bytes[..bytes.len().min(64)];
-        let header_bytes = header::header_bytes(start, file_bytes).map_err(|e| e.at(name))?;
-        let json = &bytes[LENGTH_BYTES as usize..][..header_bytes as usize];
-        let header = Header::parse(json, file_bytes).map_err(|e| e.at(name))?;
+        let header = if start.starts_with(gguf::MAGIC) {
+            gguf::header(Cursor::new(bytes), file_bytes)
+        } else {
+            header::header_bytes(start, file_bytes).and_then(|header_bytes| {
+                let json = &bytes[LENGTH_BYTES as usize..][..header_bytes as usize];
+                Header::parse(json, file_bytes)
+            })
+        };
+        let header = header.map_err(|e| e.at(name))?;
         Ok((
             Self {
                 name: name.to_owned(),

@@ -10,7 +10,8 @@ use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use memmap2::Mmap;
 
-use super::convert;
+use super::convert::{self, Stored};
+use super::format::Format;
 use super::source::Watched;
 use crate::kernels::{self, Values};
 
@@ -22,7 +23,9 @@ pub(super) const LEAST_VALUES: usize = 1 << 18;
 pub struct StoredMatrix {
     map: Arc<Mmap>,
     watched: Arc<Watched>,
-    stored: DType,
+    stored: Format,
+    /// What bytes of 8-bit floats stand for, the file's scale included.
+    table: Option<Arc<[f32; 256]>>,
     outputs: usize,
     inputs: usize,
 }
@@ -30,24 +33,26 @@ pub struct StoredMatrix {
 impl StoredMatrix {
     /// Whether a product in `compute` can read numbers of `stored` where they are: the same format, or one that f32 holds
     /// exactly. Other pairs would be rounded again in every product.
-    pub(super) fn serves(stored: DType, compute: DType) -> bool {
-        matches!(
-            (stored, compute),
-            (DType::F32 | DType::F16 | DType::BF16, DType::F32) | (DType::BF16, DType::BF16)
-        )
+    pub(super) fn serves(stored: Format, compute: DType) -> bool {
+        match stored {
+            Format::Plain(DType::BF16) => matches!(compute, DType::F32 | DType::BF16),
+            Format::Plain(stored) => matches!(stored, DType::F32 | DType::F16) && compute == DType::F32,
+            Format::E4m3 | Format::E5m2 | Format::Blocks(_) => compute == DType::F32,
+        }
     }
 
     /// The matrix over its bytes, `None` when it can't be read in place (bytes of an odd address).
     pub(super) fn new(
         map: Mmap,
         watched: Arc<Watched>,
-        stored: DType,
+        (stored, scale): (Format, f32),
         (outputs, inputs): (usize, usize),
     ) -> Option<Self> {
         let matrix = Self {
             map: Arc::new(map),
             watched,
             stored,
+            table: stored.table(scale).map(Arc::new),
             outputs,
             inputs,
         };
@@ -56,8 +61,12 @@ impl StoredMatrix {
     }
 
     /// Whether every number is finite; reads all of them.
-    pub(super) fn is_finite(&self) -> bool {
-        convert::all_finite_in(&self.map, self.stored)
+    pub(super) fn is_finite(&self) -> Result<bool> {
+        Ok(match (self.stored, &self.table) {
+            (Format::Blocks(kind), _) => kernels::blocks_are_finite(&self.map, kind)?,
+            (_, Some(table)) => convert::all_finite_in(&self.map, Stored::Table(table)),
+            (stored, None) => convert::all_finite_in(&self.map, Stored::Plain(stored.dtype())),
+        })
     }
 
     /// `[outputs, inputs]`
@@ -68,10 +77,11 @@ impl StoredMatrix {
     fn values(&self) -> Option<Values<'_>> {
         let halves = || bytemuck::try_cast_slice::<u8, u16>(&self.map).ok();
         match self.stored {
-            DType::F32 => bytemuck::try_cast_slice(&self.map).ok().map(Values::F32),
-            DType::F16 => Some(Values::F16(halves()?.reinterpret_cast::<f16>())),
-            DType::BF16 => Some(Values::BF16(halves()?.reinterpret_cast::<bf16>())),
-            _ => None,
+            Format::Plain(DType::F32) => bytemuck::try_cast_slice(&self.map).ok().map(Values::F32),
+            Format::Plain(DType::F16) => Some(Values::F16(halves()?.reinterpret_cast::<f16>())),
+            Format::Plain(DType::BF16) => Some(Values::BF16(halves()?.reinterpret_cast::<bf16>())),
+            Format::Blocks(kind) => Values::blocks(&self.map, kind),
+            _ => Some(Values::Table(&self.map, self.table.as_deref()?)),
         }
     }
 
@@ -137,6 +147,7 @@ mod tests {
     use std::path::Path;
 
     use candle_core::Device;
+    use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
 
     use super::super::Weights;
     use crate::io::builder::Weight;
@@ -191,6 +202,49 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// The matrix stays in its file and gives the product that it gives in memory.
+    fn assert_read_in_place(weights: &Weights, name: &str) {
+        let stays = weight(weights, DType::F32).unwrap();
+        assert!(matches!(stays, Weight::Stored(_)), "{name}");
+        let held = Weight::Held(weights.load("layer.weight", DType::F32, &Device::Cpu).unwrap());
+        let x = Tensor::from_vec(gaussian(5, 0, 0, 3 * INPUTS), (1, 3, INPUTS), &Device::Cpu).unwrap();
+        let difference = (stays.linear(&x, None).unwrap() - held.linear(&x, None).unwrap()).unwrap();
+        let worst = difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(worst <= 1e-4, "{name}: {worst}");
+        assert!(
+            matches!(weight(weights, DType::BF16).unwrap(), Weight::Held(_)),
+            "{name}: rounded once"
+        );
+    }
+
+    #[test]
+    fn eight_bit_floats_and_quantised_blocks_stay_in_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        // Every number of E4M3 but NaN, and a scale that keeps them small.
+        let numbers: Vec<u8> = (0..OUTPUTS * INPUTS)
+            .map(|i| (i * 37 % 256) as u8)
+            .map(|b| if b & 0x7f == 0x7f { 0 } else { b })
+            .collect();
+        let header = serde_json::json!({
+            "layer.weight": { "dtype": "F8_E4M3", "shape": [OUTPUTS, INPUTS], "data_offsets": [0, numbers.len()] },
+            "layer.scale_weight": { "dtype": "F32", "shape": [], "data_offsets": [numbers.len(), numbers.len() + 4] },
+        });
+        let header = header.to_string();
+        let length = (header.len() as u64).to_le_bytes();
+        let scale = 1e-3f32.to_le_bytes();
+        std::fs::write(&path, [&length[..], header.as_bytes(), &numbers, &scale].concat()).unwrap();
+        assert_read_in_place(&Weights::open(&path).unwrap(), "scaled E4M3");
+
+        let path = folder.path().join("model.gguf");
+        for kind in [GgmlDType::Q8_0, GgmlDType::Q4_0, GgmlDType::Q6K] {
+            let quantised = QTensor::quantize(&matrix(DType::F32), kind).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
+            gguf_file::write(&mut file, &[], &[("layer.weight", &quantised)]).unwrap();
+            assert_read_in_place(&Weights::open(&path).unwrap(), &format!("{kind:?}"));
         }
     }
 

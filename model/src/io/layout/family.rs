@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::update_keys::update_key;
+
 /// A family of checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -17,8 +19,16 @@ pub enum Family {
     Flux,
     /// `PixArt`.
     PixArt,
-    /// An MDSD3 adapter: something over a base checkpoint.
+    /// An adapter: something over a base checkpoint.
     Adapter,
+    /// A `ControlNet` of Stable Diffusion 3.
+    ControlNet,
+    /// Weights of 4 or 8 bits in a form of `bitsandbytes`' own.
+    BitsAndBytes,
+    /// A model or adapter of the research code behind the notes, whose clean path computes something else.
+    ResearchCode,
+    /// A transformer saved with PEFT's layers in it.
+    Unmerged,
     /// An autoencoder alone.
     Autoencoder,
     /// A text encoder alone.
@@ -36,7 +46,11 @@ impl fmt::Display for Family {
             Self::Sd2 => "Stable Diffusion 2",
             Self::Flux => "Flux",
             Self::PixArt => "PixArt",
-            Self::Adapter => "MDSD3 adapter",
+            Self::Adapter => "adapter",
+            Self::ControlNet => "ControlNet",
+            Self::BitsAndBytes => "bitsandbytes",
+            Self::ResearchCode => "MDSD3 research code",
+            Self::Unmerged => "unmerged PEFT",
             Self::Autoencoder => "autoencoder",
             Self::TextEncoder => "text encoder",
             Self::Unknown => "unknown",
@@ -50,8 +64,21 @@ impl Family {
         let keys: Vec<&str> = keys.collect();
         let has = |piece: &str| keys.iter().any(|k| k.contains(piece));
         let starts = |piece: &str| keys.iter().any(|k| k.starts_with(piece));
-        if has("double_blocks.") || has("single_transformer_blocks.") {
+        if has("norm1_clean.") {
+            Self::ResearchCode
+        } else if has(".base_layer.") {
+            Self::Unmerged
+        } else if keys.iter().any(|k| update_key(k).is_some()) {
+            Self::Adapter
+        } else if has("double_blocks.") || has("single_transformer_blocks.") {
             Self::Flux
+        } else if has("controlnet_blocks.") || starts("control_model.") || has("controlnet_x_embedder.") {
+            Self::ControlNet
+        } else if has(".quant_state.bitsandbytes")
+            || has(".absmax")
+            || keys.iter().any(|k| k.rsplit('.').next() == Some("SCB"))
+        {
+            Self::BitsAndBytes
         } else if has("adaln_single.") {
             Self::PixArt
         } else if has("joint_blocks.0.") || has("transformer_blocks.0.attn.add_q_proj.weight") {
@@ -68,11 +95,14 @@ impl Family {
             || has("down_blocks.0.attentions.") && has("time_embedding.")
         {
             Self::Sd1
-        } else if has("lora_A.") || has("pos_embed_clean.") || has("zero_blocks.") {
+        } else if has("pos_embed_clean.") || has("zero_blocks.") {
             Self::Adapter
-        } else if has("text_model.") || has("SelfAttention.") {
+        } else if has("text_model.") || has("SelfAttention.") || has("enc.blk.") {
             Self::TextEncoder
-        } else if starts("decoder.") || starts("first_stage_model.decoder.") {
+        } else if ["", "first_stage_model.", "vae."]
+            .iter()
+            .any(|prefix| starts(&format!("{prefix}decoder.")))
+        {
             Self::Autoencoder
         } else {
             Self::Unknown
@@ -82,6 +112,7 @@ impl Family {
     /// The family of a diffusers pipeline or model class.
     pub fn of_class(class: &str) -> Self {
         match class {
+            c if c.contains("ControlNet") && c.starts_with("SD3") => Self::ControlNet,
             c if c.starts_with("StableDiffusion3") || c.starts_with("SD3") => Self::Sd3,
             c if c.starts_with("StableDiffusionXL") => Self::Sdxl,
             c if c.starts_with("Flux") => Self::Flux,
@@ -97,8 +128,17 @@ impl Family {
     pub fn refusal(self) -> String {
         match self {
             Self::Adapter => {
-                "this is an MDSD3 adapter, which needs a base: give the base with --model and this with --adapter"
-                    .into()
+                "this is an adapter, which needs a base: give the base with --model and this with --adapter".into()
+            }
+            Self::ControlNet => "this is a ControlNet, which none of the method here uses; give the Stable Diffusion 3 model itself".into(),
+            Self::BitsAndBytes => {
+                "these weights are quantised by bitsandbytes (NF4 or 8 bits), which isn't read here; give the model in f16, bf16, fp8 or GGUF".into()
+            }
+            Self::ResearchCode => {
+                "saved by the research code behind MDSD3 (pinht126/MDSD3), whose clean path isn't the notes': it is modulated by timestep and prompt (norm1_clean), its attention isn't split into heads, it takes latents without their shift, and updates count twice; docs/sd3-checkpoints.md says more, `mdsd3 train` trains an adapter of the notes' clean path".into()
+            }
+            Self::Unmerged => {
+                "a transformer saved with PEFT's layers in it (base_layer); save it after fuse_lora and unload_lora_weights, or its adapter with save_lora_weights".into()
             }
             Self::Autoencoder => "this is an autoencoder alone: give it with --vae beside --model".into(),
             Self::TextEncoder => "this is a text encoder alone: give it with --text-encoder beside --model".into(),
@@ -138,6 +178,19 @@ mod tests {
                 "transformer.transformer_blocks.0.attn.to_q_clean.lora_A.weight",
                 Family::Adapter,
             ),
+            ("joint_blocks.0.x_block.attn.qkv.lora_A.weight", Family::Adapter),
+            ("lora_unet_joint_blocks_0_x_block_attn_qkv.alpha", Family::Adapter),
+            (
+                "transformer.transformer_blocks.0.norm1_clean.linear.lora_A.weight",
+                Family::ResearchCode,
+            ),
+            ("transformer_blocks.0.attn.to_q.base_layer.weight", Family::Unmerged),
+            ("controlnet_blocks.0.weight", Family::ControlNet),
+            (
+                "transformer_blocks.0.attn.to_q.weight.quant_state.bitsandbytes__nf4",
+                Family::BitsAndBytes,
+            ),
+            ("enc.blk.0.attn_q.weight", Family::TextEncoder),
             ("first_stage_model.decoder.conv_in.weight", Family::Autoencoder),
             ("encoder.block.0.layer.0.SelfAttention.q.weight", Family::TextEncoder),
             ("layers.3.weight", Family::Unknown),

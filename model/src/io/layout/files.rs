@@ -49,15 +49,19 @@ pub fn weights_path(folder: &Path) -> Result<PathBuf, ModelError> {
             }
         }
     }
-    let variant = |stem: &str, end: &str| {
-        names.iter().find(|n| {
+    // `model.safetensors.index.fp16.json` and `model.fp16.safetensors.index.json`: both spellings are published.
+    let is_index = |rest: &str| has_extension(rest, "json") && rest.contains(".safetensors.index.");
+    let is_whole = |rest: &str| rest.ends_with(".safetensors") && !rest.contains("-of-");
+    let variant = |stem: &str, is_wanted: &dyn Fn(&str) -> bool| {
+        let rest = |n: &String| {
             n.strip_prefix(stem)
-                .is_some_and(|rest| rest.starts_with('.') && rest.ends_with(end))
-        })
+                .is_some_and(|rest| rest.starts_with('.') && is_wanted(rest))
+        };
+        names.iter().find(|n| rest(n))
     };
     let found = STEMS
         .iter()
-        .find_map(|stem| variant(stem, ".index.json").or_else(|| variant(stem, ".safetensors")));
+        .find_map(|stem| variant(stem, &is_index).or_else(|| variant(stem, &is_whole)));
     if let Some(name) = found {
         return Ok(folder.join(name));
     }
@@ -66,6 +70,14 @@ pub fn weights_path(folder: &Path) -> Result<PathBuf, ModelError> {
         .find(|n| [".bin", ".ckpt", ".pt", ".pth"].iter().any(|end| n.ends_with(end)))
     {
         return Err(CheckpointError::Pickle.at(&folder.join(pickle).display().to_string()));
+    }
+    if let Some(shard) = names.iter().find(|n| n.contains("-of-") && n.ends_with(".safetensors")) {
+        return Err(bad(
+            folder,
+            format_args!(
+                "{shard} is one part of a set whose index (model.safetensors.index.json) is missing; download it too"
+            ),
+        ));
     }
     Err(bad(
         folder,
@@ -78,12 +90,74 @@ pub fn weights_in(folder: &Path) -> Result<Weights, ModelError> {
     Weights::open(&weights_path(folder)?)
 }
 
-/// Files of a folder whose names begin with `prefix` and end in `.safetensors`, the first by name.
-pub fn first_safetensors(folder: &Path, prefix: &str) -> Option<PathBuf> {
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|own| own == extension)
+}
+
+/// Files in a folder that hold weights as they are, sorted by name.
+pub fn weights_files(folder: &Path) -> Vec<PathBuf> {
+    let is_weights = |n: &String| has_extension(n, "safetensors") && !n.contains("-of-") || has_extension(n, "gguf");
     names_in(folder)
         .into_iter()
-        .find(|n| n.starts_with(prefix) && n.ends_with(".safetensors"))
+        .filter(is_weights)
         .map(|n| folder.join(n))
+        .collect()
+}
+
+/// The folder or file that a path stands for: a Hugging Face cache folder stands for its snapshot, anything else for itself.
+///
+/// # Errors
+/// Bad input when nothing is there, or the cache holds several snapshots and none that counts.
+pub fn resolved(path: &Path) -> Result<PathBuf, ModelError> {
+    if !path.exists() {
+        return Err(missing(path));
+    }
+    let snapshots = path.join("snapshots");
+    if !snapshots.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let main = std::fs::read_to_string(path.join("refs/main")).unwrap_or_default();
+    let named = snapshots.join(main.trim());
+    if !main.trim().is_empty() && named.is_dir() {
+        return Ok(named);
+    }
+    match subfolders(&snapshots).as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(bad(
+            path,
+            "this Hugging Face cache folder holds no snapshot; is the download complete?",
+        )),
+        several => Err(bad(
+            path,
+            format_args!(
+                "this Hugging Face cache folder holds {} snapshots; name one in {}",
+                several.len(),
+                snapshots.display()
+            ),
+        )),
+    }
+}
+
+/// Nothing at a path, which may have been meant for the name of a repository.
+fn missing(path: &Path) -> ModelError {
+    let text = path.to_string_lossy();
+    let is_name = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(char::is_whitespace);
+    match text.split_once('/') {
+        Some((owner, name))
+            if is_name(owner)
+                && is_name(name)
+                && !name.contains('/')
+                && path.extension().is_none_or(|e| e.len() < 3) =>
+        {
+            bad(
+                path,
+                format_args!(
+                    "no such model folder or file; if it is a Hugging Face repository, fetch it with `hf download {text}` and give the folder that this prints"
+                ),
+            )
+        }
+        _ => bad(path, "no such model folder or file"),
+    }
 }
 
 /// Subfolders of a folder, sorted by name.

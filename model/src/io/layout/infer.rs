@@ -65,6 +65,22 @@ pub fn transformer(weights: &Weights, heads: Option<usize>) -> Result<MmditConfi
     Ok(config)
 }
 
+/// Whether a config describes these tensors, as far as shapes tell.
+pub fn fits(weights: &Weights, config: &MmditConfig) -> bool {
+    let norm = weights.shape("transformer_blocks.0.attn.norm_q.weight");
+    let inferred = transformer(weights, Some(config.num_attention_heads));
+    norm.is_none_or(|norm| norm == [config.attention_head_dim])
+        && inferred.is_ok_and(|inferred| {
+            let untold = MmditConfig {
+                sample_size: config.sample_size,
+                neighbours: config.neighbours,
+                classes: config.classes.clone(),
+                ..inferred
+            };
+            untold == *config
+        })
+}
+
 fn head_dim(width: usize, normed: Option<usize>, heads: Option<usize>) -> Result<usize, String> {
     if let Some(heads) = heads {
         let dim = width.checked_div(heads).filter(|dim| dim * heads == width && *dim > 0);

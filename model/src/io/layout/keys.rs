@@ -55,51 +55,74 @@ pub fn transformer(key: &str, blocks: usize) -> Names {
             index + 1 == blocks,
         );
     }
-    let name = match module {
-        "x_embedder.proj" => "pos_embed.proj",
-        "t_embedder.mlp.0" => "time_text_embed.timestep_embedder.linear_1",
-        "t_embedder.mlp.2" => "time_text_embed.timestep_embedder.linear_2",
-        "y_embedder.mlp.0" => "time_text_embed.text_embedder.linear_1",
-        "y_embedder.mlp.2" => "time_text_embed.text_embedder.linear_2",
-        "context_embedder" => "context_embedder",
-        "final_layer.linear" => "proj_out",
-        "final_layer.adaLN_modulation.1" => return vec![(format!("norm_out.linear.{suffix}"), Part::HalvesSwapped)],
-        _ => return Names::new(),
+    let Some((_, name)) = OUTER_MODULES.iter().find(|(own, _)| *own == module) else {
+        return Names::new();
     };
-    whole(format!("{name}.{suffix}"))
+    let part = if *name == "norm_out.linear" {
+        Part::HalvesSwapped
+    } else {
+        Part::Whole
+    };
+    vec![(format!("{name}.{suffix}"), part)]
+}
+
+/// Modules outside of the blocks, with diffusers' names.
+const OUTER_MODULES: [(&str, &str); 8] = [
+    ("x_embedder.proj", "pos_embed.proj"),
+    ("t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_1"),
+    ("t_embedder.mlp.2", "time_text_embed.timestep_embedder.linear_2"),
+    ("y_embedder.mlp.0", "time_text_embed.text_embedder.linear_1"),
+    ("y_embedder.mlp.2", "time_text_embed.text_embedder.linear_2"),
+    ("context_embedder", "context_embedder"),
+    ("final_layer.linear", "proj_out"),
+    ("final_layer.adaLN_modulation.1", "norm_out.linear"),
+];
+
+/// Modules of a block, with diffusers' names: three where query, key and value are joined.
+const BLOCK_MODULES: [(&str, &[&str]); 18] = [
+    ("x_block.attn.qkv", &["attn.to_q", "attn.to_k", "attn.to_v"]),
+    ("x_block.attn2.qkv", &["attn2.to_q", "attn2.to_k", "attn2.to_v"]),
+    (
+        "context_block.attn.qkv",
+        &["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    ),
+    ("x_block.attn.proj", &["attn.to_out.0"]),
+    ("x_block.attn.ln_q", &["attn.norm_q"]),
+    ("x_block.attn.ln_k", &["attn.norm_k"]),
+    ("x_block.attn2.proj", &["attn2.to_out.0"]),
+    ("x_block.attn2.ln_q", &["attn2.norm_q"]),
+    ("x_block.attn2.ln_k", &["attn2.norm_k"]),
+    ("x_block.adaLN_modulation.1", &["norm1.linear"]),
+    ("x_block.mlp.fc1", &["ff.net.0.proj"]),
+    ("x_block.mlp.fc2", &["ff.net.2"]),
+    ("context_block.attn.proj", &["attn.to_add_out"]),
+    ("context_block.attn.ln_q", &["attn.norm_added_q"]),
+    ("context_block.attn.ln_k", &["attn.norm_added_k"]),
+    ("context_block.adaLN_modulation.1", &["norm1_context.linear"]),
+    ("context_block.mlp.fc1", &["ff_context.net.0.proj"]),
+    ("context_block.mlp.fc2", &["ff_context.net.2"]),
+];
+
+/// The single file's names of all modules of a transformer of so many blocks.
+pub fn transformer_modules(blocks: usize) -> impl Iterator<Item = String> {
+    let in_blocks = (0..blocks).flat_map(|i| BLOCK_MODULES.map(|(own, _)| format!("joint_blocks.{i}.{own}")));
+    OUTER_MODULES
+        .map(|(own, _)| own.to_owned())
+        .into_iter()
+        .chain(in_blocks)
 }
 
 fn joint_block(module: &str, suffix: &str, block: &str, last: bool) -> Names {
-    let qkv = |names: [String; 3]| -> Names {
-        let cut = |(index, name): (usize, String)| (format!("{block}.{name}.{suffix}"), Part::Rows { index, of: 3 });
-        names.into_iter().enumerate().map(cut).collect()
+    let Some((_, names)) = BLOCK_MODULES.iter().find(|(own, _)| *own == module) else {
+        return Names::new();
     };
-    let own = |attn: &str| ["q", "k", "v"].map(|n| format!("{attn}.to_{n}"));
-    let name = match module {
-        "x_block.attn.qkv" => return qkv(own("attn")),
-        "x_block.attn2.qkv" => return qkv(own("attn2")),
-        "context_block.attn.qkv" => return qkv(["q", "k", "v"].map(|n| format!("attn.add_{n}_proj"))),
-        "context_block.adaLN_modulation.1" if last => {
-            return vec![(format!("{block}.norm1_context.linear.{suffix}"), Part::HalvesSwapped)];
-        }
-        "x_block.attn.proj" => "attn.to_out.0",
-        "x_block.attn.ln_q" => "attn.norm_q",
-        "x_block.attn.ln_k" => "attn.norm_k",
-        "x_block.attn2.proj" => "attn2.to_out.0",
-        "x_block.attn2.ln_q" => "attn2.norm_q",
-        "x_block.attn2.ln_k" => "attn2.norm_k",
-        "x_block.adaLN_modulation.1" => "norm1.linear",
-        "x_block.mlp.fc1" => "ff.net.0.proj",
-        "x_block.mlp.fc2" => "ff.net.2",
-        "context_block.attn.proj" => "attn.to_add_out",
-        "context_block.attn.ln_q" => "attn.norm_added_q",
-        "context_block.attn.ln_k" => "attn.norm_added_k",
-        "context_block.adaLN_modulation.1" => "norm1_context.linear",
-        "context_block.mlp.fc1" => "ff_context.net.0.proj",
-        "context_block.mlp.fc2" => "ff_context.net.2",
-        _ => return Names::new(),
+    let part = |index: usize| match names.len() {
+        1 if last && module == "context_block.adaLN_modulation.1" => Part::HalvesSwapped,
+        1 => Part::Whole,
+        of => Part::Rows { index, of },
     };
-    whole(format!("{block}.{name}.{suffix}"))
+    let named = |(index, name): (usize, &&str)| (format!("{block}.{name}.{suffix}"), part(index));
+    names.iter().enumerate().map(named).collect()
 }
 
 /// The KL autoencoder's names, `key` being what follows `first_stage_model.`; `levels` is the number of resolutions.
@@ -188,6 +211,35 @@ pub fn tiny_autoencoder(key: &str, decoder: bool) -> Option<String> {
     } else {
         format!("encoder.layers.{index}.{rest}")
     })
+}
+
+/// llama.cpp's names of a T5 encoder's tensors, and transformers'.
+const LLAMA_T5: [(&str, &str); 10] = [
+    ("attn_q", "layer.0.SelfAttention.q"),
+    ("attn_k", "layer.0.SelfAttention.k"),
+    ("attn_v", "layer.0.SelfAttention.v"),
+    ("attn_o", "layer.0.SelfAttention.o"),
+    ("attn_rel_b", "layer.0.SelfAttention.relative_attention_bias"),
+    ("attn_norm", "layer.0.layer_norm"),
+    ("ffn_gate", "layer.1.DenseReluDense.wi_0"),
+    ("ffn_up", "layer.1.DenseReluDense.wi_1"),
+    ("ffn_down", "layer.1.DenseReluDense.wo"),
+    ("ffn_norm", "layer.1.layer_norm"),
+];
+
+/// transformers' name of a T5 encoder's tensor by llama.cpp's; `None` when it is unknown.
+pub fn t5_of_llama(key: &str) -> Option<String> {
+    let (module, suffix) = key.rsplit_once('.')?;
+    let name = match module {
+        "token_embd" => "shared".to_owned(),
+        "enc.output_norm" => "encoder.final_layer_norm".to_owned(),
+        _ => {
+            let (block, own) = module.strip_prefix("enc.blk.")?.split_once('.')?;
+            let (_, name) = LLAMA_T5.iter().find(|(known, _)| *known == own)?;
+            format!("encoder.block.{block}.{name}")
+        }
+    };
+    Some(format!("{name}.{suffix}"))
 }
 
 /// The most blocks that a checkpoint is believed to have; SD3.5-large has 38.

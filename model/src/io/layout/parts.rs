@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use mdsd3_words::ModelParts;
 use serde_json::Value;
 
-use super::files::{bad, first_safetensors, folder_of, json, text, weights_in};
-use super::{infer, keys};
+use super::files::{bad, folder_of, json, resolved, text, weights_files, weights_in};
+use super::{beside, infer, keys};
 use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
 
@@ -46,19 +46,36 @@ pub struct TextSources {
     pub tokenizers: [Option<PathBuf>; 3],
 }
 
+impl TextSources {
+    /// Tensors of the encoders that there are.
+    pub fn weights(&self) -> [Option<&Weights>; 3] {
+        self.encoders
+            .each_ref()
+            .map(|part| part.as_ref().map(|part| &part.weights))
+    }
+}
+
 /// Names of the text parts, in order.
 pub const TEXT_PARTS: [&str; 3] = ["CLIP-L", "CLIP-G", "T5"];
 const ENCODER_FOLDERS: [&str; 3] = ["text_encoder", "text_encoder_2", "text_encoder_3"];
 const TOKENIZER_FOLDERS: [&str; 3] = ["tokenizer", "tokenizer_2", "tokenizer_3"];
-const ENCODER_PREFIXES: [&str; 3] = ["text_encoders.clip_l.", "text_encoders.clip_g.", "text_encoders.t5xxl."];
+/// How published files of encoders are called; others are told by their tensors alone.
 const ENCODER_FILES: [&str; 3] = ["clip_l", "clip_g", "t5xxl"];
+/// Prefixes of an autoencoder in a single file.
+pub const AUTOENCODER_PREFIXES: [&str; 2] = ["first_stage_model.", "vae."];
+/// A CLIP's vocabulary and T5's, whose places tell where in a file an encoder is.
+const CLIP_VOCABULARY: &str = "text_model.embeddings.token_embedding.weight";
+const T5_VOCABULARY: &str = "shared.weight";
+/// The widest CLIP-L; CLIP-G is wider.
+const CLIP_L_WIDTH: usize = 1024;
 
 /// Opens an autoencoder: a folder with config and weights, a pipeline folder that has one, or a file in any layout.
 pub fn open_autoencoder(path: &Path) -> Result<AutoencoderSource, ModelError> {
+    let path = &resolved(path)?;
     let folder = if path.join("vae").is_dir() {
         path.join("vae")
     } else {
-        path.to_owned()
+        path.clone()
     };
     let weights = if folder.is_dir() {
         weights_in(&folder)?
@@ -67,7 +84,7 @@ pub fn open_autoencoder(path: &Path) -> Result<AutoencoderSource, ModelError> {
     };
     let config =
         json(&folder_of(&folder).join("config.json"))?.filter(|c| text(c, "_class_name").starts_with("Autoencoder"));
-    let prefix = ["first_stage_model.", "vae."]
+    let prefix = AUTOENCODER_PREFIXES
         .into_iter()
         .find(|p| weights.keys().any(|k| k.starts_with(p)))
         .unwrap_or_default();
@@ -123,98 +140,171 @@ pub fn autoencoder(
     }))
 }
 
-/// Finds text encoders and tokenizers: each from its own path when one is given, else from the model's folder or file.
-pub fn open_text(model: &Path, single_file: Option<&Weights>, parts: &ModelParts) -> Result<TextSources, ModelError> {
-    let encoders = match (&parts.text_encoder, single_file) {
-        (Some(path), _) => {
-            let encoders = encoders_at(path)?;
-            if encoders.iter().all(Option::is_none) {
+/// Finds text encoders and tokenizers: from their own paths when those are given, else from the model's file or folder, else
+/// from beside it. The second result says what was found beside it.
+pub fn open_text(
+    model: &Path,
+    single_file: Option<&Weights>,
+    parts: &ModelParts,
+) -> Result<(TextSources, Vec<String>), ModelError> {
+    let mut encoders: Encoders = [None, None, None];
+    for path in &parts.text_encoder {
+        let given = encoders_at(path)?;
+        if given.iter().all(Option::is_none) {
+            return Err(bad(
+                path,
+                "no text encoder here: give a folder with text_encoder, text_encoder_2 (and text_encoder_3), or a file or folder of CLIP-L, CLIP-G or T5",
+            ));
+        }
+        for (slot, given) in encoders.iter_mut().zip(given) {
+            if slot.is_some() && given.is_some() {
                 return Err(bad(
                     path,
-                    "no text encoder here: give a folder with text_encoder, text_encoder_2 (and text_encoder_3), or a safetensors file of one",
+                    "a second encoder of a kind that another --text-encoder gives already",
                 ));
             }
-            encoders
+            *slot = slot.take().or(given);
         }
-        (None, Some(weights)) => encoders_of(weights)?,
-        (None, None) => encoders_at(model)?,
+    }
+    let own = match single_file {
+        Some(weights) => encoders_of(weights)?,
+        None => encoders_at(model)?,
     };
-    let near = parts.text_encoder.as_deref().map(folder_of);
-    let tokenizers = match &parts.tokenizer {
-        Some(path) => {
-            let found = tokenizers_at(path);
-            if found.iter().all(Option::is_none) {
-                return Err(bad(
-                    path,
-                    "no tokenizer here: give a folder with tokenizer, tokenizer_2 (and tokenizer_3)",
-                ));
-            }
-            found
+    for (slot, own) in encoders.iter_mut().zip(own) {
+        *slot = slot.take().or(own);
+    }
+    let found = match single_file {
+        Some(_) => beside::add_encoders(model, &mut encoders),
+        None => Vec::new(),
+    };
+    let tokenizers = open_tokenizers(model, parts)?;
+    Ok((TextSources { encoders, tokenizers }, found))
+}
+
+fn open_tokenizers(model: &Path, parts: &ModelParts) -> Result<[Option<PathBuf>; 3], ModelError> {
+    if let Some(path) = &parts.tokenizer {
+        let found = tokenizers_at(&resolved(path)?);
+        if found.iter().all(Option::is_none) {
+            return Err(bad(
+                path,
+                "no tokenizer here: give a folder with tokenizer, tokenizer_2 (and tokenizer_3)",
+            ));
         }
-        None => near
-            .map(tokenizers_at)
-            .filter(|t| t.iter().any(Option::is_some))
-            .unwrap_or_else(|| tokenizers_at(folder_of(model))),
-    };
-    Ok(TextSources { encoders, tokenizers })
+        return Ok(found);
+    }
+    let near = parts.text_encoder.iter().filter_map(|path| resolved(path).ok());
+    let near = near.map(|path| folder_of(&path).to_owned());
+    let mut places = near
+        .chain([folder_of(model).to_owned()])
+        .map(|folder| tokenizers_at(&folder));
+    Ok(places
+        .find(|found| found.iter().any(Option::is_some))
+        .unwrap_or_default())
 }
 
 fn tokenizers_at(folder: &Path) -> [Option<PathBuf>; 3] {
     TOKENIZER_FOLDERS.map(|name| Some(folder.join(name)).filter(|p| p.is_dir()))
 }
 
-/// Encoders in a pipeline folder, in a folder of single encoders, or in a file.
-fn encoders_at(path: &Path) -> Result<[Option<PartSource>; 3], ModelError> {
-    let mut encoders = [None, None, None];
+/// Encoders in SD3's order.
+pub type Encoders = [Option<PartSource>; 3];
+
+/// Encoders in a pipeline folder, in a folder of files, in the folder of one, or in a file.
+pub fn encoders_at(path: &Path) -> Result<Encoders, ModelError> {
+    let path = &resolved(path)?;
     if !path.is_dir() {
         return encoders_of(&Weights::open(path)?);
     }
+    let mut encoders = encoders_in_pipeline(path)?;
+    if encoders.iter().all(Option::is_none) && path.join("config.json").is_file() {
+        encoders = with_config(encoders_of(&weights_in(path)?)?, path)?;
+    }
+    if encoders.iter().all(Option::is_none) {
+        encoders = encoders_among(&weights_files(path))?;
+    }
+    Ok(encoders)
+}
+
+/// Encoders in the folders of a pipeline.
+pub fn encoders_in_pipeline(path: &Path) -> Result<Encoders, ModelError> {
+    let mut encoders = [None, None, None];
     for (i, slot) in encoders.iter_mut().enumerate() {
         let folder = path.join(ENCODER_FOLDERS[i]);
         if folder.is_dir() {
-            let weights = weights_in(&folder)?;
             let config = json(&folder.join("config.json"))?;
-            *slot = Some(encoder(weights, i, config)?);
-        } else if let Some(file) = first_safetensors(path, ENCODER_FILES[i]) {
-            *slot = Some(encoder(Weights::open(&file)?, i, None)?);
+            *slot = Some(encoder(encoder_weights(&weights_in(&folder)?), i, config)?);
         }
     }
     Ok(encoders)
 }
 
-/// Encoders in one file: those of a single-file checkpoint, or one alone.
-fn encoders_of(weights: &Weights) -> Result<[Option<PartSource>; 3], ModelError> {
-    let mut encoders = [None, None, None];
-    for (i, slot) in encoders.iter_mut().enumerate() {
-        let prefix = ENCODER_PREFIXES[i];
-        if weights.keys().any(|k| k.starts_with(prefix)) {
-            *slot = Some(encoder(weights.renamed(|key| encoder_names(key, prefix)), i, None)?);
-        }
-    }
-    let token_width = weights
-        .shape("text_model.embeddings.token_embedding.weight")
-        .and_then(|s| s.last().copied());
-    if weights.contains("shared.weight") {
-        encoders[2] = Some(encoder(weights.clone(), 2, None)?);
-    } else if let Some(width) = token_width {
-        let which = usize::from(width > 1024);
-        encoders[which] = Some(encoder(weights.clone(), which, None)?);
-    }
-    Ok(encoders)
+/// Encoders with the config that lies beside their file.
+fn with_config(encoders: Encoders, folder: &Path) -> Result<Encoders, ModelError> {
+    let config = json(&folder.join("config.json"))?;
+    Ok(encoders.map(|part| {
+        part.map(|part| PartSource {
+            config: config.clone().unwrap_or(part.config),
+            ..part
+        })
+    }))
 }
 
-/// A single file's name without its prefix; the logit scale belongs to CLIP's training alone.
-fn encoder_names(key: &str, prefix: &str) -> Vec<(String, Part)> {
-    let Some(rest) = key.strip_prefix(prefix) else {
-        return Vec::new();
+/// Encoders among files, told by their tensors. Of several of a kind the one that is called as published counts, then the
+/// larger, which is the less rounded.
+pub fn encoders_among(files: &[PathBuf]) -> Result<Encoders, ModelError> {
+    let size = |file: &PathBuf| file.metadata().map_or(0, |facts| facts.len());
+    let published = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        ENCODER_FILES.iter().any(|known| name.starts_with(known))
     };
-    if rest == "logit_scale" {
-        return Vec::new();
+    let mut files = files.to_vec();
+    files.sort_by_key(|file| (!published(file), std::cmp::Reverse(size(file))));
+    let mut encoders: Encoders = [None, None, None];
+    for file in &files {
+        for (slot, found) in encoders.iter_mut().zip(encoders_of(&Weights::open(file)?)?) {
+            *slot = slot.take().or(found);
+        }
     }
-    vec![(
-        rest.strip_prefix("transformer.").unwrap_or(rest).to_owned(),
-        Part::Whole,
-    )]
+    Ok(encoders)
+}
+
+/// Encoders in one file, wherever in it they are: those of a single-file checkpoint, or one alone.
+pub fn encoders_of(weights: &Weights) -> Result<Encoders, ModelError> {
+    let weights = &encoder_weights(weights);
+    let prefixes = |vocabulary: &str| -> Vec<String> {
+        weights
+            .keys()
+            .filter_map(|key| key.strip_suffix(vocabulary))
+            .map(str::to_owned)
+            .collect()
+    };
+    let own = |prefix: &str| {
+        weights.renamed(|key| match key.strip_prefix(prefix) {
+            // The logit scale belongs to CLIP's training alone.
+            Some(rest) if rest != "logit_scale" => vec![(rest.to_owned(), Part::Whole)],
+            _ => Vec::new(),
+        })
+    };
+    let mut encoders: Encoders = [None, None, None];
+    for prefix in prefixes(CLIP_VOCABULARY) {
+        let width = weights
+            .shape(&format!("{prefix}{CLIP_VOCABULARY}"))
+            .and_then(|s| s.last().copied());
+        let which = usize::from(width.unwrap_or_default() > CLIP_L_WIDTH);
+        encoders[which] = Some(encoder(own(&prefix), which, None)?);
+    }
+    for prefix in prefixes(T5_VOCABULARY) {
+        encoders[2] = Some(encoder(own(&prefix), 2, None)?);
+    }
+    Ok(encoders)
+}
+
+/// An encoder file's tensors under transformers' names: llama.cpp has its own for T5.
+fn encoder_weights(weights: &Weights) -> Weights {
+    if !weights.keys().any(|key| key.starts_with("enc.blk.")) {
+        return weights.clone();
+    }
+    weights.renamed(|key| vec![(keys::t5_of_llama(key).unwrap_or_else(|| key.to_owned()), Part::Whole)])
 }
 
 fn encoder(weights: Weights, index: usize, config: Option<Value>) -> Result<PartSource, ModelError> {

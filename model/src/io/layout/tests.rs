@@ -95,7 +95,7 @@ fn parts_come_from_their_own_paths() {
     let pipeline = golden().join("pipeline");
     let parts = ModelParts {
         vae: Some(pipeline.join("vae")),
-        text_encoder: Some(pipeline.clone()),
+        text_encoder: vec![pipeline.clone()],
         ..ModelParts::default()
     };
     let file = Sd3Checkpoint::open(&golden().join("single_file.safetensors"), &parts).unwrap();
@@ -104,7 +104,7 @@ fn parts_come_from_their_own_paths() {
     assert_eq!(transformer.layout, Layout::TransformerOnly);
     assert!(transformer.autoencoder.is_some());
     let one = ModelParts {
-        text_encoder: Some(pipeline.join("text_encoder_3/model.safetensors")),
+        text_encoder: vec![pipeline.join("text_encoder_3/model.safetensors")],
         ..ModelParts::default()
     };
     let file = Sd3Checkpoint::open(&golden().join("single_file.safetensors"), &one).unwrap();
@@ -114,7 +114,7 @@ fn parts_come_from_their_own_paths() {
             .is_some_and(|t5| t5.config["num_heads"] == 4)
     );
     let wrong = ModelParts {
-        text_encoder: Some(pipeline.join("vae")),
+        text_encoder: vec![pipeline.join("vae")],
         ..ModelParts::default()
     };
     assert!(Sd3Checkpoint::open(&pipeline, &wrong).err().unwrap().is_bad_input());

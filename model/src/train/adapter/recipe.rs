@@ -91,7 +91,7 @@ impl Base {
     pub fn parts(&self) -> ModelParts {
         ModelParts {
             vae: self.vae.clone(),
-            text_encoder: self.text_encoder.clone(),
+            text_encoder: self.text_encoder.iter().cloned().collect(),
             tokenizer: self.tokenizer.clone(),
             heads: self.heads,
             ..ModelParts::default()

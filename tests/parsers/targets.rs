@@ -17,6 +17,7 @@ use mdsd3_model::io::photo;
 use mdsd3_model::text::PromptTokenizer;
 use mdsd3_model::train;
 use mdsd3_render::metadata;
+use mdsd3_words::ModelSettings;
 use sha2::{Digest, Sha256};
 
 /// A parser: its name, what it is given, and files of `tests/fixtures` and `tests/goldens` that it reads when they are whole.
@@ -219,11 +220,10 @@ impl eframe::Storage for Stored {
 fn preferences(bytes: &[u8]) {
     if let Ok(entries) = ron::de::from_bytes(bytes) {
         let remembered = Prefs::load(Some(&Stored(entries)));
-        remembered
-            .prefs
-            .settings
-            .check_settings()
-            .expect("what is unusable is replaced");
+        // Whether there is such a model is found out when it is opened.
+        let mut settings = remembered.prefs.settings;
+        (settings.model, settings.branch) = (ModelSettings::default(), None);
+        settings.check_settings().expect("what is unusable is replaced");
     }
 }
 

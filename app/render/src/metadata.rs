@@ -258,6 +258,7 @@ mod tests {
             (MAX_SETTINGS_BYTES, "its settings are damaged"),
         ] {
             let mut chunk = png::text_metadata::ITXtChunk::new(SETTINGS_KEYWORD, "a".repeat(length));
+            chunk.compressed = true;
             chunk.compress_text().expect("packed");
             let mut bytes = Vec::new();
             let mut writer = png::Encoder::new(&mut bytes, 1, 1).write_header().expect("a header");

@@ -58,7 +58,9 @@ impl Axis {
 
     /// A logarithmic axis over whole decades that hold `range`.
     pub fn decades(label: &str, range: (f64, f64)) -> Self {
-        let (low, high) = (range.0.log10().floor() as i32, range.1.log10().ceil() as i32);
+        let low = range.0.log10().floor() as i32;
+        // A black image has no power to draw.
+        let high = (range.1.log10().ceil() as i32).max(low + 1);
         let every = ((high - low) / 6 + 1) as usize;
         let ticks = (low..=high)
             .step_by(every)
@@ -67,7 +69,7 @@ impl Axis {
         Self {
             label: label.to_owned(),
             scale: Scale::Log,
-            range: (10f64.powi(low), 10f64.powi(high.max(low + 1))),
+            range: (10f64.powi(low), 10f64.powi(high)),
             ticks,
         }
     }
@@ -93,6 +95,11 @@ mod tests {
         let log = Axis::decades("power", (3e-5, 0.2));
         assert_eq!(log.range, (1e-5, 1.0));
         assert!((log.position(1e-4) - 0.2).abs() < 1e-9);
+        assert_eq!(
+            Axis::decades("power", (1.0, 1e-8)).range,
+            (1.0, 10.0),
+            "nothing to draw"
+        );
         for largest in [0.03, 0.7, 1.0, 23.0] {
             let axis = Axis::from_zero("x", largest);
             assert!(axis.range.1 >= largest && axis.ticks.len() <= 7, "{axis:?}");

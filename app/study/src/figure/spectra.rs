@@ -160,7 +160,7 @@ mod tests {
             color: [0; 3],
             spectrum: &spectrum,
         };
-        let shapes = figure(of, &[], None).shapes();
+        let shapes = figure(of, &[of], None).shapes();
         let image = shapes.iter().find_map(|shape| match shape {
             Shape::Image {
                 corner, size, indices, ..

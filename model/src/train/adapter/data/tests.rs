@@ -190,20 +190,14 @@ fn imagefolders_of_other_trainers_and_of_this_one() {
     );
 }
 
-/// A tar by the rules of ustar.
 fn tar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut tar = ::tar::Builder::new(Vec::new());
     for (name, bytes) in members {
-        let mut header = vec![0u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
-        header[156] = b'0';
-        out.extend(header);
-        out.extend(bytes);
-        out.resize(out.len().next_multiple_of(512), 0);
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, &bytes[..]).unwrap();
     }
-    out.resize(out.len() + 1024, 0);
-    out
+    tar.into_inner().unwrap()
 }
 
 #[test]

@@ -1,15 +1,11 @@
 //! Sending events up without ever waiting for the receiver.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Sender;
 
 use crate::chores::ChoreEvent;
 use crate::protocol::Event;
 use crate::training::TrainingEvent;
-
-/// Called when there is something new to look at.
-pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+use crate::wake::Wake;
 
 /// Events that may wait for the receiver before progress is dropped.
 const CAPACITY: usize = 1024;

@@ -18,6 +18,7 @@ pub mod training;
 mod events;
 mod preview;
 mod stop;
+mod wake;
 mod worker;
 
 pub use engine::{Engine, EngineOptions};

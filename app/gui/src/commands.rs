@@ -1,8 +1,9 @@
 //! Every action of the studio, once: the menu, the palette, the shortcut sheet and the buttons all read this list.
 
+mod menu;
 mod shortcuts;
 
-use crate::panes::{self, PaneId};
+use crate::pane_id::PaneId;
 
 /// One thing a user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,118 +120,7 @@ pub struct Group {
     pub commands: &'static [Command],
 }
 
-/// The commands that bring a pane to the front, one for each.
-const SHOW_PANES: [Command; panes::ALL.len()] = {
-    let mut commands = [Command::Mix; panes::ALL.len()];
-    let mut index = 0;
-    while index < commands.len() {
-        commands[index] = Command::Show(panes::ALL[index]);
-        index += 1;
-    }
-    commands
-};
-
 impl Command {
-    /// All of them, by menu heading.
-    pub const GROUPS: [Group; 8] = [
-        Group {
-            title: "File",
-            commands: &[
-                Self::OpenPhoto,
-                Self::OpenPath,
-                Self::OpenDemo,
-                Self::Paste,
-                Self::SaveImage,
-                Self::SaveSteps,
-                Self::SaveFigure,
-                Self::CopyImage,
-                Self::QueueMix,
-                Self::QueueOffered,
-                Self::OpenPlan,
-                Self::Quit,
-            ],
-        },
-        Group {
-            title: "Edit",
-            commands: &[
-                Self::Undo,
-                Self::Redo,
-                Self::ShowPalette,
-                Self::ShowShortcuts,
-                Self::ShowPreferences,
-                Self::ForgetRecent,
-                Self::ResetPreferences,
-            ],
-        },
-        Group {
-            title: "Mix",
-            commands: &[
-                Self::Mix,
-                Self::Stop,
-                Self::NewSeed,
-                Self::ToggleSeedLock,
-                Self::FillSeedStrip,
-                Self::ClearMix,
-                Self::ClearCurves,
-                Self::ReleaseHeads,
-            ],
-        },
-        Group {
-            title: "Model",
-            commands: &[
-                Self::ChooseModelFolder,
-                Self::ChooseModelFile,
-                Self::LoadModel,
-                Self::LoadBundledModel,
-            ],
-        },
-        Group {
-            title: "Lanes",
-            commands: &[
-                Self::CompareLanes,
-                Self::SingleLane,
-                Self::AddLane,
-                Self::RemoveLane,
-                Self::NextLane,
-                Self::NextCompare,
-            ],
-        },
-        Group {
-            title: "Steps",
-            commands: &[
-                Self::BranchHere,
-                Self::PreviousStep,
-                Self::NextStep,
-                Self::FirstStep,
-                Self::LatestStep,
-                Self::PlaySteps,
-                Self::ToggleView,
-            ],
-        },
-        Group {
-            title: "View",
-            commands: &[
-                Self::ZoomIn,
-                Self::ZoomOut,
-                Self::ZoomFit,
-                Self::ZoomOriginal,
-                Self::ToggleLook,
-                Self::ResetLayout,
-            ],
-        },
-        Group {
-            title: "Panes",
-            commands: &SHOW_PANES,
-        },
-    ];
-
-    /// All of them, in menu order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::GROUPS
-            .into_iter()
-            .flat_map(|group| group.commands.iter().copied())
-    }
-
     /// What the menu and the buttons call it.
     pub fn label(self) -> &'static str {
         match self {
@@ -269,7 +159,7 @@ impl Command {
             Self::ZoomOut => "Shrink images",
             Self::ZoomFit => "Fit images",
             Self::ZoomOriginal => "Images at 100 %",
-            Self::Show(pane) => pane.command(),
+            Self::Show(pane) => pane.command,
             Self::QueueMix => "Add the mix to the queue",
             Self::QueueOffered => "Add the mix of all dropped photos to the queue",
             Self::OpenPlan => "Add a plan to the queue…",
@@ -286,14 +176,6 @@ impl Command {
             Self::LoadBundledModel => "Load the bundled model",
             Self::Quit => "Quit",
         }
-    }
-
-    /// The heading it stands under.
-    pub fn group(self) -> &'static str {
-        Self::GROUPS
-            .iter()
-            .find(|group| group.commands.contains(&self))
-            .map_or("", |group| group.title)
     }
 
     /// The shortcut as text, such as "Ctrl+O"; empty when it has none.

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use mdsd3_engine::data::write_file;
 use serde::Deserialize;
 
+/// The folder of preferences, and what window managers call the program.
+pub(crate) const APP_ID: &str = "mdsd3-studio";
+
 /// Name of the file in the program's data folder; the window library gives it.
 const FILE: &str = "app.ron";
 

@@ -20,6 +20,7 @@ pub mod layout;
 pub mod link;
 pub mod notice;
 pub mod overlays;
+pub mod pane_id;
 pub mod panes;
 pub mod prefs;
 pub mod run;

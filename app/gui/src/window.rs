@@ -12,15 +12,12 @@ use mdsd3_words::ModelSettings;
 
 use crate::adapters::Adapter;
 use crate::app::Studio;
-use crate::config_file;
+use crate::config_file::{self, APP_ID};
 use crate::error::{GuiError, short_reason};
 use crate::icons::program_icon;
 use crate::notice::Level;
 use crate::prefs::{Prefs, Remembered};
 use crate::system_fonts;
-
-/// The folder of preferences, and what window managers call the program.
-pub(crate) const APP_ID: &str = "mdsd3-studio";
 
 /// How the studio opens.
 #[derive(Debug, Clone, Default)]

@@ -15,7 +15,7 @@ use mdsd3_dataset::plan::GridRequest;
 use mdsd3_words::image::Rgba8;
 
 use crate::error::EngineError;
-use crate::events::Wake;
+use crate::wake::Wake;
 
 /// Identifies an entry of the queue.
 pub type QueueId = u64;

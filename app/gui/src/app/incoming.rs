@@ -6,8 +6,7 @@ use egui::{Color32, ColorImage, Event, Ui};
 use mdsd3_words::image::Rgba8;
 
 use super::Studio;
-use crate::config_file;
-use crate::window::APP_ID;
+use crate::config_file::{self, APP_ID};
 
 impl Studio {
     /// Opens what was dropped or pasted in this frame; a paste into a text field is the field's.

@@ -58,7 +58,7 @@ impl Command {
             Self::ZoomOriginal => const { &[key(Key::Num1)] },
             Self::QueueMix => const { &[ctrl(Key::E)] },
             Self::OpenPlan => const { &[ctrl_shift(Key::E)] },
-            Self::Show(pane) => pane.shortcuts(),
+            Self::Show(pane) => pane.shortcuts,
             Self::ToggleLook => const { &[ctrl_shift(Key::L)] },
             Self::ShowPalette => const { &[ctrl_shift(Key::P)] },
             Self::ShowShortcuts => const { &[key(Key::F1), key(Key::Questionmark)] },

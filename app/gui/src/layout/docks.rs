@@ -4,7 +4,8 @@ use egui::{Color32, Frame, Margin, Stroke, Style, Ui, Visuals, WidgetText};
 use egui_tiles::{Behavior, ResizeState, SimplificationOptions, TabState, TileId, Tiles, UiResponse};
 
 use super::MIN_PANE;
-use crate::panes::{PaneContext, PaneId};
+use crate::pane_id::PaneId;
+use crate::panes::{self, PaneContext};
 use crate::theme::{self, space};
 
 /// What the docks ask for while they are drawn.
@@ -18,12 +19,18 @@ impl Behavior<PaneId> for Docks<'_, '_> {
         ui.painter().rect_filled(ui.max_rect(), 0.0, theme.surface);
         Frame::new()
             .inner_margin(Margin::same(space::PANE as i8))
-            .show(ui, |ui| pane.show(ui, self.context));
+            .show(ui, |ui| {
+                if let Some(drawn) = panes::drawn(*pane) {
+                    drawn.show(ui, self.context);
+                }
+            });
         UiResponse::None
     }
 
     fn tab_title_for_pane(&mut self, pane: &PaneId) -> WidgetText {
-        pane.title(self.context.state).into()
+        panes::drawn(*pane)
+            .map_or_else(String::new, |drawn| drawn.title(self.context.state))
+            .into()
     }
 
     fn simplification_options(&self) -> SimplificationOptions {
@@ -73,7 +80,8 @@ impl Behavior<PaneId> for Docks<'_, '_> {
         let theme = theme::by_mode(visuals.dark_mode);
         let is_urgent = tiles
             .get_pane(&id)
-            .is_some_and(|pane| pane.is_urgent(self.context.state));
+            .and_then(|pane| panes::drawn(*pane))
+            .is_some_and(|drawn| drawn.is_urgent(self.context.state));
         match (state.active, is_urgent) {
             (_, true) => theme.error,
             (true, false) => theme.text_strong,

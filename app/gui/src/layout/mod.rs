@@ -7,7 +7,8 @@ use egui::{Ui, Vec2};
 use egui_tiles::{Container, Linear, LinearDir, Tile, TileId, Tiles, Tree};
 use serde::Serialize;
 
-use crate::panes::{self, PaneContext, PaneId, Place};
+use crate::pane_id::{PaneId, Place};
+use crate::panes::{self, PaneContext};
 use docks::Docks;
 pub(crate) use stored::StoredLayout;
 
@@ -44,7 +45,7 @@ impl Default for Layout {
     fn default() -> Self {
         let mut tiles = Tiles::default();
         let mut tabs = |place| {
-            let panes = panes::ALL.iter().filter(|pane| pane.place() == place);
+            let panes = panes::ALL.iter().filter(|pane| pane.place == place);
             let panes = panes.map(|&pane| tiles.insert_pane(pane)).collect();
             tiles.insert_tab_tile(panes)
         };
@@ -94,7 +95,7 @@ impl Layout {
     /// Puts a pane in at its place: as a tab beside the panes of that place, or at that edge of the window without any.
     fn put_in(&mut self, pane: PaneId) {
         let tiles = &mut self.tree.tiles;
-        let is_beside = |other: &&PaneId| other.place() == pane.place();
+        let is_beside = |other: &&PaneId| other.place == pane.place;
         let neighbour = panes::ALL
             .iter()
             .filter(is_beside)
@@ -106,7 +107,7 @@ impl Layout {
             return;
         }
         let Some(root) = self.tree.root else { return };
-        let (dir, length, is_first) = match pane.place() {
+        let (dir, length, is_first) = match pane.place {
             Place::Left => (LinearDir::Horizontal, MIXER_WIDTH, true),
             Place::Middle => (LinearDir::Horizontal, self.size.x / 2.0, false),
             Place::Below => (LinearDir::Vertical, TIMELINE_HEIGHT, false),

@@ -9,7 +9,8 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::{DESIGNED_FOR, Layout, linear};
-use crate::panes::{self, PaneId};
+use crate::pane_id::PaneId;
+use crate::panes;
 
 /// The name of panes in a saved layout, where each is written like the variant of an enum.
 const TYPE_NAME: &str = "Pane";
@@ -32,7 +33,7 @@ struct StoredPane(Option<PaneId>);
 
 impl Serialize for PaneId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit_variant(TYPE_NAME, 0, self.key())
+        serializer.serialize_unit_variant(TYPE_NAME, 0, self.key)
     }
 }
 
@@ -48,7 +49,7 @@ impl<'de> Deserialize<'de> for StoredPane {
             }
 
             fn visit_str<E: Error>(self, key: &str) -> Result<StoredPane, E> {
-                Ok(StoredPane(PaneId::of_key(key)))
+                Ok(StoredPane(panes::of_key(key)))
             }
         }
 
@@ -168,7 +169,7 @@ mod tests {
     fn words(layout: &Layout, id: TileId) -> String {
         let words = |ids: &[TileId]| ids.iter().map(|&id| words(layout, id)).collect::<Vec<_>>();
         match layout.tree.tiles.get(id).expect("no tile is missing") {
-            Tile::Pane(pane) => pane.key().to_owned(),
+            Tile::Pane(pane) => pane.key.to_owned(),
             Tile::Container(Container::Tabs(tabs)) => {
                 let place = tabs.children.iter().position(|&child| Some(child) == tabs.active);
                 let place = place.expect("a tab in front");

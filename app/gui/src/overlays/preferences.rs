@@ -3,11 +3,10 @@
 use egui::{Context, Id, Modal, Slider, Ui, WidgetInfo};
 
 use crate::commands::Command;
-use crate::config_file;
+use crate::config_file::{self, APP_ID};
 use crate::state::State;
 use crate::theme::{self, Look, space};
 use crate::widgets::{caption, section, segmented};
-use crate::window::APP_ID;
 
 /// Scale factors offered on top of the system's.
 const SCALES: std::ops::RangeInclusive<f32> = 0.7..=2.5;

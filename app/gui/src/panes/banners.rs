@@ -2,10 +2,10 @@
 
 use egui::{Align2, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, vec2};
 
-use super::PaneContext;
 use crate::commands::Command;
 use crate::icons::{self, Icon};
 use crate::notice::{Level, Notice};
+use crate::panes::context::PaneContext;
 use crate::theme::{self, space};
 use crate::widgets::icon_button;
 

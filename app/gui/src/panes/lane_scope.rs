@@ -3,7 +3,7 @@
 use egui::{Checkbox, Role, Ui, WidgetInfo};
 use mdsd3_words::lane::LaneKind;
 
-use super::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme::space;
 use crate::widgets::{caption, section_with};
 

@@ -4,22 +4,24 @@ use std::collections::VecDeque;
 
 use egui::{Id, Key, KeyboardShortcut, Modifiers, Rect, RichText, ScrollArea, TextStyle, Ui};
 
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::notice::{Level, Log, LogEntry, clock};
+use crate::pane_id::{PaneFacts, PaneId, Place};
+use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::theme;
 use crate::widgets::{caption, text_button};
 
 /// All messages.
-pub const PANE: PaneId = PaneId(&LogPane);
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Log",
+    command: "Show the log",
+    shortcuts: &[KeyboardShortcut::new(Modifiers::COMMAND, Key::L)],
+    place: Place::Below,
+});
 
-struct LogPane;
+pub(super) struct LogPane;
 
 impl Pane for LogPane {
-    fn key(&self) -> &'static str {
-        "Log"
-    }
-
     fn title(&self, state: &State) -> String {
         match state.messages.log.unread_errors() {
             0 => "Log".to_owned(),
@@ -29,18 +31,6 @@ impl Pane for LogPane {
 
     fn is_urgent(&self, state: &State) -> bool {
         state.messages.log.unread_errors() > 0
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the log"
-    }
-
-    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
-        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::L)] }
-    }
-
-    fn place(&self) -> Place {
-        Place::Below
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

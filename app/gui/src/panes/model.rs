@@ -1,16 +1,14 @@
 //! The Model pane: what to load, what it is, what it takes, and loading it.
 
-use egui::{
-    ComboBox, DragValue, Key, KeyboardShortcut, Modifiers, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo,
-    vec2,
-};
+use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 use mdsd3_engine::chores::Inspection;
 use mdsd3_words::model::ModelPath;
 
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::commands::Command;
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
+use crate::pane_id::{self, PaneId};
+use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::state::model::MemoryVerdict;
 use crate::theme::{self, space};
@@ -39,29 +37,13 @@ const PARTS: [ModelPath; 4] = [
 ];
 
 /// The checkpoint, and where it runs.
-pub const PANE: PaneId = PaneId(&ModelPane);
+pub const PANE: PaneId = pane_id::MODEL;
 
-struct ModelPane;
+pub(super) struct ModelPane;
 
 impl Pane for ModelPane {
-    fn key(&self) -> &'static str {
-        "Model"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Model".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the model"
-    }
-
-    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
-        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::M)] }
-    }
-
-    fn place(&self) -> Place {
-        Place::Left
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

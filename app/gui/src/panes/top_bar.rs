@@ -5,9 +5,9 @@ use egui::{
     vec2,
 };
 
-use super::PaneContext;
 use crate::commands::Command;
 use crate::icons::{self, Icon};
+use crate::panes::context::PaneContext;
 use crate::run::duration_text;
 use crate::state::Activity;
 use crate::theme::{self, space};

@@ -5,9 +5,10 @@ use egui_plot::{AxisHints, Line, Plot, PlotPoints};
 use mdsd3_engine::training::{BINS, TrainingRequest, bin_name};
 
 use super::plots::{quiet_axis, still_plot};
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
+use crate::pane_id::{self, PaneId};
+use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::state::training::{Phase, Training};
 use crate::theme::{self, Theme, space};
@@ -23,25 +24,13 @@ const PLOT_WORDS: f32 = 28.0;
 const BUTTON: f32 = 72.0;
 
 /// A training run.
-pub const PANE: PaneId = PaneId(&TrainingPane);
+pub const PANE: PaneId = pane_id::TRAINING;
 
-struct TrainingPane;
+pub(super) struct TrainingPane;
 
 impl Pane for TrainingPane {
-    fn key(&self) -> &'static str {
-        "Training"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Training".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the training"
-    }
-
-    fn place(&self) -> Place {
-        Place::Below
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

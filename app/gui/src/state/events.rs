@@ -11,7 +11,7 @@ use super::{Outstanding, RECENT_PHOTOS, Scene, State};
 use crate::commands::Command;
 use crate::lane::Cursor;
 use crate::notice::{Level, Topic};
-use crate::panes;
+use crate::pane_id;
 use crate::run::ActiveRun;
 
 impl State {
@@ -328,7 +328,7 @@ impl State {
     fn model_failed(&mut self, message: String) {
         self.model = None;
         let action = if self.settings.model == ModelSettings::default() {
-            (Command::Show(panes::model::PANE), "Choose a model")
+            (Command::Show(pane_id::MODEL), "Choose a model")
         } else {
             (Command::LoadBundledModel, "Load the bundled model")
         };

@@ -13,7 +13,7 @@ use super::{Effect, State};
 use crate::commands::Command;
 use crate::lane::Lane;
 use crate::notice::{Level, Topic};
-use crate::panes;
+use crate::pane_id;
 
 /// Files that are being written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,7 +131,7 @@ impl State {
                     self.messages.notify(
                         Level::Warning,
                         message,
-                        Some((Command::Show(panes::model::PANE), "Show the model")),
+                        Some((Command::Show(pane_id::MODEL), "Show the model")),
                     );
                 }
             }
@@ -163,11 +163,11 @@ impl State {
             FileKind::Photos(photos) => self.open_files(photos),
             FileKind::Plan => {
                 self.queue_plan(path);
-                self.effects.push(Effect::Show(panes::queue::PANE));
+                self.effects.push(Effect::Show(pane_id::QUEUE));
             }
             FileKind::Recipe => {
                 self.training.recipe = path.display().to_string();
-                self.effects.push(Effect::Show(panes::training::PANE));
+                self.effects.push(Effect::Show(pane_id::TRAINING));
             }
             FileKind::Model => self.put_in_draft(ModelPath::Model, &path),
             FileKind::Adapter => self.put_in_draft(ModelPath::Adapter, &path),
@@ -177,7 +177,7 @@ impl State {
     /// Writes a path into the Model pane, and shows it there.
     pub fn put_in_draft(&mut self, field: ModelPath, path: &Path) {
         *self.desk.draft.path_mut(field) = path.display().to_string();
-        self.effects.push(Effect::Show(panes::model::PANE));
+        self.effects.push(Effect::Show(pane_id::MODEL));
     }
 
     fn written(&mut self, folder: &Path, count: usize, cancelled: bool) {
@@ -210,7 +210,7 @@ impl State {
             self.messages.notify(
                 Level::Warning,
                 message,
-                Some((Command::Show(panes::model::PANE), "Choose a model")),
+                Some((Command::Show(pane_id::MODEL), "Choose a model")),
             );
             request.model.clone_from(&self.settings.model);
         }

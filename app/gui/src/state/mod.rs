@@ -37,7 +37,7 @@ use mdsd3_words::{ModelSummary, RenderRequest};
 
 use crate::notice::Messages;
 pub use crate::notice::sentence_case;
-use crate::panes::PaneId;
+use crate::pane_id::PaneId;
 pub use files::typed_path;
 pub use queries::Activity;
 

@@ -4,7 +4,7 @@ use egui::{Align2, Color32, Id, Key, Painter, Pos2, Rect, Response, Sense, Shape
 use mdsd3_words::MAX_RATIO;
 
 use crate::commands::Command;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::curves::Point;
 use crate::theme::{self, Theme, space};
 use crate::widgets::{arrow_steps, folded_section, segmented, slider_info, text_button};

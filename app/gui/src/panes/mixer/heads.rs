@@ -4,7 +4,7 @@ use egui::{Align2, Color32, Rect, Role, Sense, Stroke, StrokeKind, Ui, Vec2, Wid
 use mdsd3_words::MAX_RATIO;
 
 use crate::commands::Command;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme;
 use crate::widgets::{LabelledSlider, caption, folded_section, text_button};
 

@@ -10,7 +10,8 @@ mod seeds;
 use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
 use mdsd3_words::{RenderRequest, Sampler, SamplerAid};
 
-use super::{Pane, PaneContext, PaneId, Place};
+use crate::pane_id::{PaneFacts, PaneId, Place};
+use crate::panes::context::{Pane, PaneContext};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::theme::space;
@@ -20,25 +21,18 @@ use crate::widgets::{self, LabelledSlider, caption, focus_ring, section, segment
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
 
 /// Ratios, noise and sampling.
-pub const PANE: PaneId = PaneId(&MixerPane);
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Mixer",
+    command: "Show the mixer",
+    shortcuts: &[],
+    place: Place::Left,
+});
 
-struct MixerPane;
+pub(super) struct MixerPane;
 
 impl Pane for MixerPane {
-    fn key(&self) -> &'static str {
-        "Mixer"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Mixer".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the mixer"
-    }
-
-    fn place(&self) -> Place {
-        Place::Left
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -4,7 +4,7 @@ use egui::{Align2, Checkbox, Painter, Pos2, Rect, Response, RichText, Sense, Str
 use mdsd3_words::RenderRequest;
 use mdsd3_words::balance::{self, Regime};
 
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme::{self, Theme, space};
 use crate::widgets::{LabelledSlider, arrow_steps, caption, section, slider_info};
 

@@ -3,7 +3,7 @@
 use egui::{Key, RichText, TextEdit, Ui, WidgetInfo, containers::menu::MenuButton};
 
 use crate::icons::Icon;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::presets::Preset;
 use crate::theme;
 use crate::widgets::{focus_ring, icon_button, text_button};

@@ -5,7 +5,7 @@ use mdsd3_words::MAX_RATIO;
 
 use super::presets;
 use crate::commands::Command;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme;
 use crate::widgets::{LabelledSlider, caption, section_with, text_button};
 

@@ -5,7 +5,7 @@ use egui::{Align2, DragValue, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetI
 use super::row_label;
 use crate::commands::Command;
 use crate::icons::Icon;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::seeds::{SEEDS, SeedImage};
 use crate::theme::{self, space};
 use crate::widgets::{caption, icon_button, image_at, section_with, text_button};

@@ -7,7 +7,7 @@ use mdsd3_words::made::EngineKind;
 use crate::commands::Command;
 use crate::dialogs::Purpose;
 use crate::icons::Icon;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::queue::{Around, MAX_SEEDS, Photos};
 use crate::theme::{self, space};
 use crate::widgets::{caption, focus_ring, icon_button, row_label, segmented};

@@ -4,14 +4,13 @@ mod form;
 
 use std::path::{Path, PathBuf};
 
-use egui::{
-    Align, Image, Key, KeyboardShortcut, Layout, Modifiers, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2,
-};
+use egui::{Align, Image, Layout, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2};
 use mdsd3_engine::queue::{QueueEntry, QueueRequest, QueueState};
 
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::icons::Icon;
 use crate::notice::Level;
+use crate::pane_id::{self, PaneId};
+use crate::panes::context::{Pane, PaneContext};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::state::queue::folder_address;
@@ -24,32 +23,16 @@ const FORM_WIDTH: f32 = 300.0;
 const THUMBNAIL: f32 = 40.0;
 
 /// Datasets in the making.
-pub const PANE: PaneId = PaneId(&QueuePane);
+pub const PANE: PaneId = pane_id::QUEUE;
 
-struct QueuePane;
+pub(super) struct QueuePane;
 
 impl Pane for QueuePane {
-    fn key(&self) -> &'static str {
-        "Queue"
-    }
-
     fn title(&self, state: &State) -> String {
         match state.queue.open_entries() {
             0 => "Queue".to_owned(),
             open => format!("Queue ({open})"),
         }
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the queue"
-    }
-
-    fn shortcuts(&self) -> &'static [KeyboardShortcut] {
-        const { &[KeyboardShortcut::new(Modifiers::COMMAND, Key::J)] }
-    }
-
-    fn place(&self) -> Place {
-        Place::Below
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -7,8 +7,8 @@ use mdsd3_engine::EngineError;
 use mdsd3_engine::figure::spectra::{self, NamedSpectrum};
 use mdsd3_engine::figure::{self, Figure, Table};
 
+use super::look::{SpectrumLook, SpectrumOf, View};
 use super::source::{self, Shown};
-use super::{SpectrumLook, SpectrumOf, View};
 use crate::state::State;
 use crate::theme;
 

@@ -4,9 +4,10 @@ use egui::{Color32, ComboBox, DragValue, ProgressBar, Role, ScrollArea, Ui, Widg
 use egui_plot::{AxisHints, FilledArea, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, PlotUi, Points};
 use mdsd3_engine::data::{BandFormation, Formation, Interval, LaneFormation};
 
+use super::look::BandChoice;
 use super::radial::legend;
 use crate::icons::Icon;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::panes::plots::{label, quiet_axis, still_plot};
 use crate::run::duration_text;
 use crate::state::State;
@@ -21,25 +22,6 @@ const END: f64 = 0.01;
 
 /// Height of the plot, in points.
 const PLOT_HEIGHT: f32 = 240.0;
-
-/// Which band's energy is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BandChoice {
-    /// All bands together.
-    #[default]
-    All,
-    /// One of them, counted from the mean.
-    Band(usize),
-}
-
-impl BandChoice {
-    fn of(self, lane: &LaneFormation) -> Option<&BandFormation> {
-        match self {
-            Self::All => lane.bands.last(),
-            Self::Band(index) => lane.bands.get(index),
-        }
-    }
-}
 
 /// Draws the view.
 pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {

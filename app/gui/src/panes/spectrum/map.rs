@@ -4,7 +4,7 @@ use egui::{Align2, Color32, Rect, Role, Sense, Shape, Ui, WidgetInfo, pos2, vec2
 use mdsd3_words::image::SpectrumFrame;
 
 use crate::colormap::ColorMap;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::spectrum_gpu::SpectrumImage;
 use crate::theme;
 use crate::widgets::{gradient, image_at};

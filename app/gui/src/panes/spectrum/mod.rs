@@ -2,98 +2,38 @@
 
 mod export;
 mod formation;
+pub mod look;
 mod map;
 mod radial;
 mod source;
 
 use egui::{Align, ComboBox, Layout, Role, Ui, WidgetInfo};
 
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::icons::Icon;
+use crate::pane_id::{PaneFacts, PaneId, Place};
+use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::theme::{self, space};
 use crate::widgets::{empty_state, segmented, text_button};
 
 pub use export::{save, suggested_name};
-pub use formation::BandChoice;
-pub use source::Residuals;
-
-/// What the pane shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum View {
-    /// Spectra of images and residuals.
-    #[default]
-    Spectra,
-    /// Band energy over sigma.
-    Formation,
-}
-
-/// Whose 2-D spectrum is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpectrumOf {
-    /// The chosen step's.
-    #[default]
-    Step,
-    /// The scene's.
-    Scene,
-}
-
-/// What is taken off the lanes' images before their spectra.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Minus {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// The scene.
-    Scene,
-    /// The clean branch at the same step.
-    Clean,
-}
-
-/// How the pane is looked at.
-#[derive(Debug, Default)]
-pub struct SpectrumLook {
-    /// Spectra or formation.
-    pub view: View,
-    /// Step or scene.
-    pub of: SpectrumOf,
-    /// Image or residual.
-    pub minus: Minus,
-    /// The band of the formation curves.
-    pub band: BandChoice,
-    /// Spectra of residuals that were computed lately.
-    pub residuals: Residuals,
-}
-
-impl SpectrumLook {
-    /// Whether the clean branch is needed.
-    pub fn needs_clean(&self) -> bool {
-        self.view == View::Spectra && self.minus == Minus::Clean
-    }
-}
+pub use look::{BandChoice, Minus, SpectrumLook, SpectrumOf, View};
 
 /// Power over frequency.
-pub const PANE: PaneId = PaneId(&SpectrumPane);
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Spectrum",
+    command: "Show the spectrum",
+    shortcuts: &[],
+    place: Place::Right,
+});
 
-struct SpectrumPane;
+pub(super) struct SpectrumPane;
 
 impl Pane for SpectrumPane {
-    fn key(&self) -> &'static str {
-        "Spectrum"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Spectrum".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the spectrum"
-    }
-
-    fn place(&self) -> Place {
-        Place::Right
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -8,7 +8,7 @@ use mdsd3_engine::data::difference_spectrum;
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 use mdsd3_words::lane::LaneKind;
 
-use super::{Minus, SpectrumLook};
+use super::look::{Minus, SpectrumLook};
 use crate::panes::lane_color::lane_color;
 use crate::state::State;
 use crate::theme::Theme;

@@ -8,10 +8,11 @@ use egui::{
     Align, Button, EventFilter, Key, Layout, Rect, Response, RichText, ScrollArea, Sense, Ui, WidgetInfo, vec2,
 };
 
-use super::{Pane, PaneContext, PaneId, Place};
 use crate::commands::Command;
 use crate::icons::Icon;
 use crate::lane::{Cursor, Lane};
+use crate::pane_id::{PaneFacts, PaneId, Place};
+use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::theme::{self, space};
 use crate::widgets::{caption, empty_state, icon_button};
@@ -21,25 +22,18 @@ use strip::Strip;
 const HINT_WIDTH: f32 = 150.0;
 
 /// The film strip of steps.
-pub const PANE: PaneId = PaneId(&TimelinePane);
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Timeline",
+    command: "Show the timeline",
+    shortcuts: &[],
+    place: Place::Below,
+});
 
-struct TimelinePane;
+pub(super) struct TimelinePane;
 
 impl Pane for TimelinePane {
-    fn key(&self) -> &'static str {
-        "Timeline"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Timeline".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the timeline"
-    }
-
-    fn place(&self) -> Place {
-        Place::Below
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -4,7 +4,7 @@ use egui::{Color32, Rect, Role, Sense, Stroke, StrokeKind, TextWrapMode, Ui, Wid
 
 use super::strip::{GAP, NAMES, Strip};
 use crate::lane::Lane;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::panes::lane_color::lane_color;
 use crate::state::State;
 use crate::theme::{self, space};

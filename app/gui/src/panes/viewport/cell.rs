@@ -7,7 +7,7 @@ use mdsd3_words::image::Rgba8;
 use super::read_out::Placed;
 use crate::compare::{Cell, WeightedSum};
 use crate::compare_gpu::{CompareImage, Operation};
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme;
 use crate::widgets::image_at;
 use crate::zoom::is_smoothed;

@@ -4,7 +4,7 @@ use egui::{Align2, ComboBox, DragValue, Rect, Role, Sense, Shape, Slider, Ui, Wi
 
 use crate::colormap::difference_table;
 use crate::compare::{Against, CompareMode, FLICKER_RANGE_SECS, RANGES_LEVELS};
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme::{self, space};
 use crate::widgets::{caption, focus_ring, gradient};
 

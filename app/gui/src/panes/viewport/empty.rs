@@ -4,7 +4,7 @@ use egui::{Rect, Stroke, StrokeKind, Ui};
 
 use crate::icons::Icon;
 use crate::lane::Lane;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::theme::{self, space};
 use crate::widgets::empty_state;
 

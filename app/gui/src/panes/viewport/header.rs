@@ -5,7 +5,7 @@ use egui::{Align, ComboBox, Label, Layout, RichText, Role, Ui, WidgetInfo};
 use super::compare_bar;
 use crate::commands::Command;
 use crate::icons::Icon;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::ViewChoice;
 use crate::theme;
 use crate::widgets::{icon_button, segmented};

@@ -13,7 +13,7 @@ use mdsd3_words::lane::LaneKind;
 use crate::compare::{Cell, MapFigures, WeightedSum};
 use crate::icons::{self, Icon};
 use crate::lane::Lane;
-use crate::panes::PaneContext;
+use crate::panes::context::PaneContext;
 use crate::state::Scene;
 use crate::theme::{self, space};
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 use egui::{Rect, Role, Sense, Ui, WidgetInfo};
 use mdsd3_words::image::Rgba8;
 
-use super::{Pane, PaneContext, PaneId, Place, banners};
+use super::{Pane, PaneContext, banners};
 use crate::compare::{Cell, CompareMode};
+use crate::pane_id::{PaneFacts, PaneId, Place};
 use crate::state::State;
 use crate::theme::{self, space};
 use crate::zoom::{Frame, Zoom};
@@ -25,25 +26,18 @@ use read_out::{Item, Placed, read_out};
 const MIN_TITLE_WIDTH: f32 = 120.0;
 
 /// Scene and step side by side.
-pub const PANE: PaneId = PaneId(&ViewportPane);
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Viewport",
+    command: "Show the viewport",
+    shortcuts: &[],
+    place: Place::Middle,
+});
 
-struct ViewportPane;
+pub(super) struct ViewportPane;
 
 impl Pane for ViewportPane {
-    fn key(&self) -> &'static str {
-        "Viewport"
-    }
-
     fn title(&self, _state: &State) -> String {
         "Viewport".to_owned()
-    }
-
-    fn command(&self) -> &'static str {
-        "Show the viewport"
-    }
-
-    fn place(&self) -> Place {
-        Place::Middle
     }
 
     fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {

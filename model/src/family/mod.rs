@@ -7,8 +7,8 @@
 //! | `masked` | the masked transformer as a pipeline's denoiser, which both are |
 //! | `context` | what its context stream hears: learned tokens, or encoded prompts |
 //!
-//! To add one: a [`Family`] in a folder of its own, and its line in [`FAMILIES`]. What it must bring is a
-//! [`Denoiser`](crate::pipeline) and an autoencoder; sampling, guidance, previews and everything above know no family.
+//! To add one: a `Family` in a folder of its own, and its line in `FAMILIES`. What it must bring is a `Denoiser`
+//! (`pipeline/denoiser.rs`) and an autoencoder; sampling, guidance, previews and everything above know no family.
 //! ([`io::layout::Family`](crate::io::layout::Family) is another list: what to call the files of models that are refused.)
 
 mod context;

@@ -190,7 +190,7 @@ fn the_menu_scrolls_where_the_window_is_too_low_for_it() {
     assert!(!window.contains_rect(last(&harness)));
     harness.hover_at(
         harness
-            .get_by_role_and_label(Role::Button, "Open photo…")
+            .get_by_role_and_label(Role::Button, "Open by path…")
             .rect()
             .center(),
     );

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     /// A layout that was saved before there were the panes Training and Queue, with one that this version doesn't have.
-    const OLDER: &str = "(tree:(id:1,root:Some((9)),tiles:(next_tile_id:12,tiles:{\
+    const OLDER: &str = "(tree:(id:(1),root:Some((9)),tiles:(next_tile_id:12,tiles:{\
         (1):Pane(Mixer),(2):Pane(Model),(3):Container(Tabs((children:[(2),(1)],active:Some((1))))),\
         (4):Pane(Viewport),(5):Pane(Timeline),(6):Pane(Log),(10):Pane(Histogram),\
         (7):Container(Tabs((children:[(10),(6),(5)],active:Some((6))))),\
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_layout_without_a_known_pane_is_the_first_starts() {
-        let text = "(tree:(id:1,root:Some((1)),tiles:(next_tile_id:2,tiles:{(1):Pane(Histogram)},invisible:[]),\
+        let text = "(tree:(id:(1),root:Some((1)),tiles:(next_tile_id:2,tiles:{(1):Pane(Histogram)},invisible:[]),\
             height:None,width:None),size:(x:1440.0,y:845.0))";
         for text in [
             text.to_owned(),

@@ -161,7 +161,7 @@ impl Command {
             Self::ZoomOriginal => "Images at 100 %",
             Self::Show(pane) => pane.command,
             Self::QueueMix => "Add the mix to the queue",
-            Self::QueueOffered => "Add the mix of all dropped photos to the queue",
+            Self::QueueOffered => "Queue all dropped photos",
             Self::OpenPlan => "Add a plan to the queue…",
             Self::ToggleLook => "Dark or light",
             Self::ShowPalette => "Search commands…",

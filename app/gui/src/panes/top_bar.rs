@@ -186,8 +186,10 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let (response, _) = MenuButton::from_button(button).ui(ui, |ui| {
         ui.set_min_width(MENU_WIDTH);
         ui.set_max_width(MENU_WIDTH);
+        // Without the minimum a menu gets a part of the window alone.
         ScrollArea::vertical()
             .max_height(height)
+            .min_scrolled_height(height)
             .show(ui, |ui| entries(ui, studio));
     });
     let color = ui.style().interact(&response).fg_stroke.color;

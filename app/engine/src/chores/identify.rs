@@ -26,7 +26,7 @@ pub enum FileKind {
     Recipe,
     /// A checkpoint: its folder, or its file.
     Model,
-    /// An MDSD3 adapter.
+    /// An adapter: its file, or the folder that PEFT or diffusers saved it in.
     Adapter,
 }
 
@@ -43,7 +43,7 @@ pub fn identify(path: &Path) -> Result<FileKind, EngineError> {
         Some("toml") => of_toml(path),
         // Only its header is read.
         Some("safetensors") if Adapter::open(path).is_ok() => Ok(FileKind::Adapter),
-        Some("safetensors") => Ok(FileKind::Model),
+        Some("safetensors" | "gguf") => Ok(FileKind::Model),
         // Opening it says so.
         _ if !path.exists() => Ok(FileKind::Photo),
         _ => Ok(match metadata::find_settings(path)? {
@@ -65,7 +65,10 @@ fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {
         extension.to_string_lossy().into_owned()
     };
     let is_model = |path: &PathBuf| path.ends_with("model_index.json") || extension_of(path) == "safetensors";
-    if files.iter().any(is_model) {
+    if Adapter::open(folder).is_ok() {
+        return Ok(FileKind::Adapter);
+    }
+    if files.iter().any(is_model) || folder.join("snapshots").is_dir() {
         return Ok(FileKind::Model);
     }
     let is_hidden = |path: &Path| {
@@ -132,6 +135,14 @@ mod tests {
             Ok(FileKind::Photo),
             "opening it says that it is none"
         );
+        assert_eq!(kind(&write("x.gguf", b"GGUF")), Ok(FileKind::Model));
+        let peft = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/goldens/adapters_tiny/peft_folder"
+        );
+        assert_eq!(kind(Path::new(peft)), Ok(FileKind::Adapter));
+        fs::create_dir_all(root.path().join("models--a--b/snapshots")).expect("made");
+        assert_eq!(kind(&root.path().join("models--a--b")), Ok(FileKind::Model));
         write("sd3/model_index.json", b"{}");
         assert_eq!(kind(&root.path().join("sd3")), Ok(FileKind::Model));
         write("empty/.hidden.png", b"");

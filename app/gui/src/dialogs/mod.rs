@@ -190,9 +190,9 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
         Purpose::OpenPlan => dialog.add_filter("Plans", &["toml"]).pick_file(),
         Purpose::Recipe => dialog.add_filter("Recipes", &["toml"]).pick_file(),
         Purpose::SaveSteps | Purpose::ModelFolder | Purpose::QueueFolder => dialog.pick_folder(),
-        Purpose::ModelFile | Purpose::ModelPart(_) => {
-            dialog.add_filter("Safetensors", &["safetensors", "json"]).pick_file()
-        }
+        Purpose::ModelFile | Purpose::ModelPart(_) => dialog
+            .add_filter("Checkpoints", &["safetensors", "gguf", "json"])
+            .pick_file(),
     };
     match picked {
         Some(path) => Answer::Picked(path),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mdsd3_words::ModelParts;
 use serde_json::Value;
 
-use super::files::{bad, folder_of, json, resolved, text, weights_files, weights_in};
+use super::files::{bad, folder_of, json, resolved, subfolders, text, weights_files, weights_in};
 use super::{beside, infer, keys};
 use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
@@ -194,8 +194,10 @@ fn open_tokenizers(model: &Path, parts: &ModelParts) -> Result<[Option<PathBuf>;
     }
     let near = parts.text_encoder.iter().filter_map(|path| resolved(path).ok());
     let near = near.map(|path| folder_of(&path).to_owned());
+    // Those of pipelines beside a file too, as their encoders may be the ones that are taken.
+    let folder = folder_of(model);
     let mut places = near
-        .chain([folder_of(model).to_owned()])
+        .chain(std::iter::once(folder.to_owned()).chain(subfolders(folder)))
         .map(|folder| tokenizers_at(&folder));
     Ok(places
         .find(|found| found.iter().any(Option::is_some))

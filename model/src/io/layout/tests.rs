@@ -234,3 +234,129 @@ fn taesd3s_own_decoder_file_serves_previews() {
     let image = candle_core::Tensor::zeros((1, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
     assert!(codec.encode(&image).unwrap_err().to_string().contains("--preview-vae"));
 }
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    std::fs::copy(from, to).unwrap();
+}
+
+/// A transformer alone in ComfyUI's `checkpoints`, a T5 under a name of its own and an autoencoder in the folders next to it.
+#[test]
+fn parts_are_found_in_comfyuis_folders() {
+    let models = tempfile::tempdir().unwrap();
+    let file = models.path().join("checkpoints/model.safetensors");
+    copied(
+        &golden().join("pipeline/transformer/diffusion_pytorch_model.safetensors"),
+        &file,
+    );
+    let six = ModelParts {
+        heads: Some(6),
+        ..ModelParts::default()
+    };
+    let open = || Sd3Checkpoint::open(&file, &six).unwrap();
+    assert!(open().text.encoders.iter().all(Option::is_none) && open().autoencoder.is_none());
+    let t5 = models.path().join("text_encoders/google_encoder.safetensors");
+    copied(&golden().join("pipeline/text_encoder_3/model.safetensors"), &t5);
+    std::fs::write(
+        models.path().join("text_encoders/other.safetensors"),
+        "no checkpoint at all",
+    )
+    .unwrap();
+    let vae = golden().join("pipeline/vae/diffusion_pytorch_model.safetensors");
+    copied(&vae, &models.path().join("vae/flux_ae.safetensors"));
+    assert!(open().autoencoder.is_none(), "Flux's looks the same");
+    copied(&vae, &models.path().join("vae/sd3_vae.safetensors"));
+    let opened = open();
+    assert!(opened.text.encoders[2].is_some() && opened.autoencoder.is_some());
+    assert!(
+        opened.found[0].contains("google_encoder") && opened.found[1].contains("sd3_vae"),
+        "{:?}",
+        opened.found
+    );
+}
+
+#[test]
+fn a_given_encoder_takes_the_place_of_one_alone() {
+    let pipeline = golden().join("pipeline");
+    let t5 = pipeline.join("text_encoder_3/model.safetensors");
+    let given = |paths: Vec<PathBuf>| {
+        let parts = ModelParts {
+            text_encoder: paths,
+            ..ModelParts::default()
+        };
+        Sd3Checkpoint::open(&pipeline, &parts)
+    };
+    let opened = given(vec![t5.clone()]).unwrap();
+    let names = opened.text.weights().map(|weights| weights.unwrap().name().to_owned());
+    assert!(names[0].contains("text_encoder") && names[1].contains("text_encoder_2"));
+    assert_eq!(names[2], t5.display().to_string());
+    assert!(
+        given(vec![t5.clone(), t5])
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("second encoder")
+    );
+}
+
+#[test]
+fn a_shard_is_never_taken_for_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensor = |name: &str| {
+        let tensor = candle_core::Tensor::ones(2, DType::F32, &Device::Cpu).unwrap();
+        safetensors::serialize([(name, tensor)], None).unwrap()
+    };
+    let shards = [
+        "model.fp16-00001-of-00002.safetensors",
+        "model.fp16-00002-of-00002.safetensors",
+    ];
+    for (shard, name) in shards.iter().zip(["a", "b"]) {
+        std::fs::write(folder.path().join(shard), tensor(name)).unwrap();
+    }
+    let first = folder.path().join(shards[0]);
+    let alone = Weights::open(&first).err().unwrap().to_string();
+    assert!(alone.contains("one file of a set"), "{alone}");
+    assert!(
+        files::weights_path(folder.path())
+            .unwrap_err()
+            .to_string()
+            .contains("index")
+    );
+    let index = serde_json::json!({"weight_map": {"a": shards[0], "b": shards[1]}});
+    // transformers' spelling of a variant's index.
+    let path = folder.path().join("model.safetensors.index.fp16.json");
+    std::fs::write(&path, index.to_string()).unwrap();
+    assert_eq!(files::weights_path(folder.path()).unwrap(), path);
+    assert_eq!(Weights::open(&first).unwrap().keys().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn a_cache_folder_stands_for_its_snapshot_and_a_repositorys_name_is_explained() {
+    let cache = tempfile::tempdir().unwrap();
+    let snapshot = |name: &str| cache.path().join("snapshots").join(name);
+    for name in ["aa", "bb"] {
+        std::fs::create_dir_all(snapshot(name)).unwrap();
+    }
+    assert!(refusal(cache.path()).contains("2 snapshots"));
+    std::fs::create_dir(cache.path().join("refs")).unwrap();
+    std::fs::write(cache.path().join("refs/main"), "bb\n").unwrap();
+    assert_eq!(resolved(cache.path()).unwrap(), snapshot("bb"));
+    let missing = |path: &str| resolved(Path::new(path)).unwrap_err().to_string();
+    assert!(missing("stabilityai/stable-diffusion-3-medium-diffusers").contains("hf download stabilityai/"));
+    assert!(!missing("models/model.safetensors").contains("hf download"));
+    assert!(!missing("a/b/c").contains("hf download"));
+}
+
+#[test]
+fn a_schedule_that_is_not_computed_is_refused() {
+    let pipeline = tempfile::tempdir().unwrap();
+    let folder = pipeline.path().join("scheduler");
+    std::fs::create_dir(&folder).unwrap();
+    let with = |config: &str| {
+        std::fs::write(folder.join("scheduler_config.json"), config).unwrap();
+        shift_of(pipeline.path())
+    };
+    assert!((with(r#"{"shift": 2.5, "use_dynamic_shifting": false}"#).unwrap() - 2.5).abs() < 1e-12);
+    let refused = with(r#"{"shift": 3.0, "use_dynamic_shifting": true}"#).unwrap_err();
+    assert!(refused.is_bad_input() && refused.to_string().contains("use_dynamic_shifting"));
+}

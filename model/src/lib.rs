@@ -75,6 +75,7 @@ pub mod degrade;
 pub mod device;
 pub mod error;
 pub mod family;
+mod guard;
 pub mod inspect;
 pub mod io;
 pub mod kernels;

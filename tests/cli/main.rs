@@ -6,6 +6,7 @@ mod bad_copies;
 mod bad_input;
 mod bench;
 mod frozen;
+mod photos;
 mod program;
 #[path = "../skipped.rs"]
 mod skipped;

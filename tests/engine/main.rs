@@ -271,6 +271,7 @@ fn a_scene_opens_before_any_run() {
         image,
         spectrum,
         original_size,
+        notes,
     } = driver.next()
     else {
         panic!("the demo photo should open");
@@ -278,6 +279,7 @@ fn a_scene_opens_before_any_run() {
     assert_eq!((image.width, image.height), (128, 128));
     assert_eq!((spectrum.width, spectrum.height), (128, 128));
     assert!(original_size.0 > 128 && original_size.1 > 128);
+    assert!(notes.is_empty(), "an sRGB photo is taken as it is: {notes:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use mdsd3_render::metadata;
 use mdsd3_words::made::ImageFormat;
 use serde_json::json;
 
-use crate::outcome::say;
+use crate::outcome::{note, say};
 use crate::output;
 use crate::progress;
 
@@ -32,10 +32,11 @@ pub fn run(args: DegradeArgs) -> anyhow::Result<()> {
     let working = progress::spinner("degrading");
     let degraded = degrade::run(&request)?;
     working.finish_and_clear();
+    note(&request.photo.to_string_lossy(), &degraded.notes);
     metadata::write_png_with_parameters(&output, &degraded.image, request.in_words())?;
     if json {
         let (width, height) = (degraded.image.width, degraded.image.height);
-        let report = json!({ "output": output.to_string_lossy(), "width": width, "height": height, "parameters": degraded.parameters });
+        let report = json!({ "output": output.to_string_lossy(), "width": width, "height": height, "parameters": degraded.parameters, "photo_notes": degraded.notes });
         return say(&report.to_string());
     }
     say(&format!("degraded {} by {}", request.photo.display(), request.mix))?;

@@ -20,13 +20,26 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    complain(&format!("{error:#}"));
+    complain(&in_words(&error));
     let is_bad_input = error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(WordsError::is_bad_input)
             || cause.downcast_ref().is_some_and(RenderError::is_bad_input)
             || cause.downcast_ref().is_some_and(EngineError::is_bad_input)
     });
     ExitCode::from(if is_bad_input { BAD_INPUT } else { FAILURE })
+}
+
+/// What went wrong and why. An error whose message holds its cause already doesn't say it twice.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// Ends with clap's message: help and version as they are, mistakes as one line.
@@ -60,6 +73,18 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     };
     Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Prints what there is to say of a photo to stderr.
+pub fn note(photo: &str, notes: &[String]) {
+    for note in notes {
+        // Without stderr there is nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}",
+            printable(&one_line(&format!("note: {photo}: {note}")))
+        );
+    }
 }
 
 fn complain(message: &str) {
@@ -98,6 +123,17 @@ mod tests {
             "\\u001b]0;title\\u0007\\u001b[31mred\\u009b2J\\u000d雨.png\n\tnext"
         );
         assert!(matches!(printable("雨 plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::io::Error::other("no room");
+        let error = anyhow::Error::from(WordsError::Io {
+            path: "a.png".into(),
+            source,
+        });
+        assert_eq!(in_words(&error), "a.png: no room");
+        assert_eq!(in_words(&error.context("not written")), "not written: a.png: no room");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use mdsd3_words::sampling::DEFAULT_MIX;
 use mdsd3_words::{Mix, RenderRequest};
 use serde_json::{Value, json};
 
-use crate::outcome::{printable, say};
+use crate::outcome::{note, printable, say};
 use crate::output;
 use crate::progress::{self, StepProgress};
 use crate::steps::{self, StepFiles};
@@ -82,6 +82,7 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let settings = settings_of(&session, request, &rendered)?;
     let step_files = write_steps(args, &mut watch, &rendered)?;
     drop(watch);
+    note(&request.scene.name(), &rendered.scene_notes);
     if args.spectra {
         write_result_spectrum(&output, request.sampling.steps, &rendered)?;
     }
@@ -197,6 +198,7 @@ impl Report {
             step_secs,
             encode_secs,
             decode_secs,
+            scene_notes,
             ..
         } = &self.rendered;
         json!({
@@ -215,6 +217,7 @@ impl Report {
             "spectrum_log10_power_range": self.step_files.as_ref().and_then(|files| files.log_power_range),
             "model": model,
             "scene_sha256": scene_sha256,
+            "photo_notes": scene_notes,
             "request": request,
             "program": program,
         })

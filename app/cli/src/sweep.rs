@@ -14,6 +14,7 @@ use mdsd3_dataset::{Outcome, Plan, RunOptions, Shard, Sweep, SweepObserver, fini
 use mdsd3_render::RenderError;
 use mdsd3_render::loaded::LoadedModel;
 use mdsd3_render::metadata;
+use mdsd3_words::error::one_line;
 use serde_json::json;
 
 use crate::outcome::{printable, say};
@@ -80,6 +81,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     }
     let path = args.plan.as_deref().context("name a plan")?;
     let plan = Plan::read(path)?;
+    tell_skipped(&plan);
     let (sweep, model) = open(plan)?;
     for part in sweep.empty_parts() {
         eprintln!("note: split: no photo falls into {part}, so it is left out; give more photos or a larger share");
@@ -107,6 +109,25 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     make(args, &sweep, model, &folder)
 }
 
+/// Says on stderr how many files the plan's patterns match that aren't taken, by reason.
+fn tell_skipped(plan: &Plan) {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for file in &plan.skipped {
+        match reasons.iter_mut().find(|(reason, _)| *reason == file.reason) {
+            Some((_, names)) => names.push(&file.name),
+            None => reasons.push((&file.reason, vec![&file.name])),
+        }
+    }
+    for (reason, names) in reasons {
+        let line = match names.as_slice() {
+            [only] => format!("{only} {reason}"),
+            names => format!("{} files, such as {}: each {reason}", names.len(), names[0]),
+        };
+        // Without stderr there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "mdsd3: passed over: {}", printable(&one_line(&line)));
+    }
+}
+
 /// A sweep with the model it needs.
 fn open(plan: Plan) -> anyhow::Result<(Sweep, Option<LoadedModel>)> {
     let loading = progress::spinner("loading the model");
@@ -128,7 +149,7 @@ fn make(args: &SweepArgs, sweep: &Sweep, model: Option<LoadedModel>, folder: &Pa
     };
     let outcome = run::run(sweep, model, folder, &options, &watch);
     watch.bar.finish_and_clear();
-    report(args, &outcome?, folder)
+    report(args, &outcome?, sweep.plan.skipped.len(), folder)
 }
 
 struct Watch {
@@ -166,7 +187,7 @@ impl SweepObserver for Watch {
     }
 }
 
-fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<()> {
+fn report(args: &SweepArgs, outcome: &Outcome, passed_over: usize, folder: &Path) -> anyhow::Result<()> {
     let Outcome {
         made,
         done,
@@ -182,6 +203,7 @@ fn report(args: &SweepArgs, outcome: &Outcome, folder: &Path) -> anyhow::Result<
             "total": total,
             "failed_scenes": failed_scenes,
             "unread_scenes": outcome.unread_scenes,
+            "passed_over": passed_over,
             "is_finished": outcome.is_finished,
             "is_stopped": outcome.is_stopped,
             "sampler_busy": outcome.sampler_busy,

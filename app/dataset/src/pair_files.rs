@@ -48,6 +48,9 @@ struct Info<'a> {
     bits: u8,
     crop: Option<CropAt>,
     scene_sha256: &'a str,
+    /// What had to be converted or guessed when the photo was read.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    photo_notes: &'a [String],
     request: RenderRequest,
     model: &'a ModelIdentity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,6 +205,7 @@ impl Files<'_> {
             bits: plan.bits,
             crop: plan.crop_of(job.scene),
             scene_sha256: &scene.fitted.key.content_sha256(),
+            photo_notes: &scene.fitted.notes,
             request: self.sweep.request(job),
             model: &self.sweep.model,
             noise_key: (plan.engine == EngineKind::Mdsd3).then(|| NoiseKey {

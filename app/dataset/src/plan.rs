@@ -6,6 +6,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_model::io::find::Skipped;
 use mdsd3_model::pair_layout::LayoutKind;
 use mdsd3_render::RenderError;
 use mdsd3_words::made::{EngineKind, ImageFormat};
@@ -75,6 +76,9 @@ pub struct Plan {
     /// The plan's folder.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// What its patterns match and isn't taken.
+    #[serde(skip)]
+    pub skipped: Vec<Skipped>,
 }
 
 impl Plan {

@@ -4,94 +4,58 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::ImageReader;
+use mdsd3_model::io::find::{self, Found};
 use mdsd3_render::RenderError;
-use mdsd3_render::bundled::PHOTO_EXTENSIONS;
 use mdsd3_words::regular;
 
 use crate::check::bad;
 
 /// Resolves `patterns` against the plan's folder: globs (photos only, sorted), single files, and `.txt` lists with one of
-/// either per line. A photo that several patterns find counts once.
-pub(super) fn resolve(patterns: &[String], folder: &Path) -> Result<Vec<String>, RenderError> {
-    let mut scenes = Vec::new();
+/// either per line. A photo that several patterns find counts once. A name that is there is a name, whatever is in it.
+pub(super) fn resolve(patterns: &[String], folder: &Path) -> Result<Found, RenderError> {
+    let mut found = Found::default();
     for pattern in patterns {
-        if !is_glob(pattern) && has_extension(pattern, &["txt"]) {
-            let list = folder.join(pattern);
+        let list = folder.join(pattern);
+        let is_list = has_extension(pattern, "txt") && (list.is_file() || !find::is_pattern(pattern));
+        if is_list {
             let text = regular::read_text(&list).map_err(|source| RenderError::reading(&list, source))?;
             let lines = text
                 .lines()
                 .map(str::trim)
                 .filter(|line| !line.is_empty() && !line.starts_with('#'));
             for line in lines {
-                find(line, folder, &mut scenes)?;
+                take(line, folder, &mut found)?;
             }
         } else {
-            find(pattern, folder, &mut scenes)?;
+            take(pattern, folder, &mut found)?;
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    scenes.retain(|scene| seen.insert(scene.clone()));
-    Ok(scenes)
+    Ok(find::without_repeats(found, folder))
 }
 
-fn find(pattern: &str, folder: &Path, scenes: &mut Vec<String>) -> Result<(), RenderError> {
+fn take(pattern: &str, folder: &Path, found: &mut Found) -> Result<(), RenderError> {
     let whole = folder.join(pattern);
-    if !is_glob(pattern) {
-        if !whole.is_file() {
-            return Err(bad(format!(
-                "scenes: {}: no such file; check the path",
-                whole.display()
-            )));
-        }
-        scenes.push(pattern.to_owned());
-        return Ok(());
-    }
-    let escaped = glob::Pattern::escape(&folder.to_string_lossy());
-    let text = Path::new(&escaped).join(pattern).to_string_lossy().into_owned();
-    let paths = glob::glob(&text).map_err(|error| bad(format!("scenes: {pattern}: not a pattern ({})", error.msg)))?;
-    let before = scenes.len();
-    for path in paths {
-        // A folder that can't be read must not become a dataset without its photos.
-        let unreadable = |error: glob::GlobError| {
-            let folder = error.path().to_owned();
-            RenderError::reading(&folder, error.into())
+    if whole.is_file() {
+        found.photos.push(pattern.to_owned());
+    } else if find::is_pattern(pattern) {
+        let more = find::photos_of(pattern, folder)?;
+        found.photos.extend(more.photos);
+        found.skipped.extend(more.skipped);
+    } else {
+        let shown = whole.display();
+        let what = if whole.is_dir() {
+            format!("is a folder; write {pattern}/* for the photos in it")
+        } else {
+            "no such file; check the path".to_owned()
         };
-        let path = path.map_err(unreadable)?;
-        if !path.is_file() {
-            continue;
-        }
-        let name = path.strip_prefix(folder).unwrap_or(&path);
-        let name = name.to_str().ok_or_else(|| {
-            bad(format!(
-                "scenes: {}: the name is no Unicode; rename the photo",
-                path.display()
-            ))
-        })?;
-        if has_extension(name, &PHOTO_EXTENSIONS) {
-            scenes.push(name.replace('\\', "/"));
-        }
-    }
-    if scenes.len() == before {
-        return Err(bad(format!("scenes: {pattern}: finds no photo in {}", shown(folder))));
+        return Err(bad(format!("scenes: {shown}: {what}")));
     }
     Ok(())
 }
 
-fn shown(folder: &Path) -> String {
-    if folder.as_os_str().is_empty() {
-        "the working folder".to_owned()
-    } else {
-        folder.display().to_string()
-    }
-}
-
-fn is_glob(pattern: &str) -> bool {
-    pattern.contains(['*', '?', '['])
-}
-
-fn has_extension(name: &str, extensions: &[&str]) -> bool {
+fn has_extension(name: &str, wanted: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| extensions.contains(&extension.to_ascii_lowercase().as_str()))
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// Refuses photos that are smaller than the crop, before anything is computed. Photos whose size can't be read are found
@@ -158,35 +122,38 @@ fn sanitized(scene: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
 
+    use super::*;
+
     #[test]
-    fn patterns_and_lists_find_photos_once_and_in_order() {
+    fn names_win_over_patterns_and_lists_hold_either() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(folder.path().join("a[1]")).expect("created");
-        for name in ["a[1]/2.jpg", "a[1]/1.PNG", "a[1]/notes.md", "z.jpg"] {
+        for name in ["IMG [1].jpg", "IMG 1.jpg", "z.jpg"] {
             fs::write(folder.path().join(name), "").expect("written");
         }
-        fs::write(folder.path().join("list.txt"), "# mine\nz.jpg\n\na?1?/*.jpg\n").expect("written");
+        // As Notepad writes it: UTF-16 with a byte order mark.
+        let list: Vec<u8> = "\u{feff}# mine\r\nz.jpg\r\n\r\nIMG [1].jpg\r\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        fs::write(folder.path().join("list.txt"), list).expect("written");
         let resolve = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
             resolve(&patterns, folder.path())
         };
-        assert_eq!(resolve(&["a?1?/*"]).expect("found"), ["a[1]/1.PNG", "a[1]/2.jpg"]);
-        assert_eq!(resolve(&["list.txt", "*.jpg"]).expect("found"), ["z.jpg", "a[1]/2.jpg"]);
-        assert!(
-            resolve(&["none/*.jpg"])
-                .expect_err("nothing")
-                .to_string()
-                .contains("none/*.jpg")
-        );
-        assert!(
-            resolve(&["gone.jpg"])
-                .expect_err("nothing")
-                .to_string()
-                .contains("gone.jpg")
-        );
+        let photos = |patterns: &[&str]| resolve(patterns).expect("found").photos;
+        assert_eq!(photos(&["IMG [1].jpg"]), ["IMG [1].jpg"]);
+        assert_eq!(photos(&["IMG [0-9].jpg"]), ["IMG 1.jpg"]);
+        assert_eq!(photos(&["list.txt", "*.jpg"]), ["z.jpg", "IMG [1].jpg", "IMG 1.jpg"]);
+        for (missing, part) in [
+            ("none/*.jpg", "none/*.jpg"),
+            ("gone.jpg", "gone.jpg"),
+            (".", "is a folder"),
+        ] {
+            let error = resolve(&[missing]).expect_err("nothing").to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

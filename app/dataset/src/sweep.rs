@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 pub use mdsd3_model::pair_layout::Job;
-use mdsd3_model::pair_layout::{Dataset, LayoutKind};
+use mdsd3_model::pair_layout::{Dataset, LayoutKind, Place};
 use mdsd3_render::RenderError;
 use mdsd3_render::degrade;
 use mdsd3_render::jpeg;
@@ -20,6 +20,9 @@ use crate::scenes;
 
 /// What the settings of one pair may take beyond another's: longer numbers, and what says that it is a pair's.
 const JPEG_TEXT_MARGIN_BYTES: usize = 1024;
+
+/// Longest name of a file, in bytes: 255 on common file systems, less what temporary names add.
+const MAX_NAME_BYTES: usize = 230;
 
 /// Part of every key: raised when the same plan begins to give other pixels.
 const FORMAT: &str = "mdsd3 sweep v1";
@@ -98,7 +101,27 @@ impl Sweep {
         };
         sweep.layout().check(&sweep.dataset)?;
         sweep.check_jpeg_texts()?;
+        sweep.check_names()?;
         Ok(sweep)
+    }
+
+    /// Refuses photos whose files would have longer names than file systems take.
+    fn check_names(&self) -> Result<(), RenderError> {
+        let is_too_long = |path: &&String| path.split('/').any(|name| name.len() > MAX_NAME_BYTES);
+        // All jobs of a scene have names of one length.
+        for job in (0..self.plan.scenes.len()).filter_map(|scene| self.jobs_of(scene).next()) {
+            let job = job?;
+            let Place { gt, lq } = self.layout().place(&self.dataset, &job);
+            let paths = [gt, lq, self.layout().info(&self.dataset, &job)];
+            if let Some(path) = paths.iter().find(is_too_long) {
+                return Err(bad(format!(
+                    "scenes: {}: its files would be called {path}, a longer name than file systems take; rename the photo, or \
+                     set names = \"number\"",
+                    self.plan.scenes[job.scene]
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses settings that don't fit a comment of a JPEG.

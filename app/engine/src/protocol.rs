@@ -157,6 +157,8 @@ pub enum Event {
         spectrum: SpectrumFrame,
         /// Size of the photo before fitting, in pixels.
         original_size: (u32, u32),
+        /// What had to be converted or guessed when it was read, such as its colours; one sentence each.
+        notes: Vec<String>,
     },
     /// A run has begun; all sigmas are known.
     Started {

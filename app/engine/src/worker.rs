@@ -193,6 +193,7 @@ impl Worker {
             image,
             spectrum,
             original_size: scene.original_size,
+            notes: scene.notes.clone(),
         });
         Ok(())
     }

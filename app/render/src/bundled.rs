@@ -6,6 +6,7 @@ use mdsd3_model::config::MiniConfig;
 use mdsd3_model::device::Place;
 use mdsd3_model::family::inspect_embedded;
 use mdsd3_model::inspect::ModelReport;
+use mdsd3_model::io::find::check_photo;
 use mdsd3_model::pipeline::Pipeline;
 use mdsd3_words::hash::{sha256_hex, sha256_of_parts};
 
@@ -25,8 +26,7 @@ pub static DEMO_PHOTO: &[u8] = include_bytes!("../../../assets/photos/pont-du-ga
 /// Its file's name, where it is written out.
 pub const DEMO_PHOTO_FILE: &str = "pont-du-gard.jpg";
 
-/// Extensions of photos that can be opened, in lower case.
-pub const PHOTO_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+pub use mdsd3_model::io::photo::EXTENSIONS as PHOTO_EXTENSIONS;
 
 /// What ratios of the bundled model amount to.
 #[cfg(bundled_model)]
@@ -90,13 +90,7 @@ fn photo_folder() -> Option<PathBuf> {
 }
 
 fn photos_in(folder: &Path) -> Vec<PathBuf> {
-    let is_photo = |path: &PathBuf| {
-        let extension = path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .unwrap_or_default();
-        PHOTO_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-    };
+    let is_photo = |path: &PathBuf| path.is_file() && check_photo(path).is_ok();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut photos: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_photo).collect();
     photos.sort();

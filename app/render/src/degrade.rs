@@ -41,6 +41,8 @@ pub struct DegradeOutput {
     pub image: Rgba8,
     /// What was drawn for each class: physical parameters with units in their names.
     pub parameters: serde_json::Value,
+    /// What had to be converted or guessed when the photo was read, such as its colours; one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl DegradeRequest {
@@ -89,10 +91,10 @@ pub fn run(request: &DegradeRequest) -> Result<DegradeOutput, RenderError> {
             "size {size_px} is outside 1 to {MAX_SIZE_PX} px"
         )));
     }
-    let photo = photo::load_photo(&request.photo)?.rgb;
+    let photo = photo::load_photo(&request.photo)?;
     let scene = match request.size {
-        Some(size_px) => photo::fit_square(&photo, size_px),
-        None => photo,
+        Some(size_px) => photo::fit_square(&photo.rgb, size_px),
+        None => photo.rgb,
     };
     let degraded = degrade::degrade(&scene, &request.mix, request.seed)?;
     let parameters = serde_json::to_value(&degraded.parameters)
@@ -100,5 +102,6 @@ pub fn run(request: &DegradeRequest) -> Result<DegradeOutput, RenderError> {
     Ok(DegradeOutput {
         image: frames::rgba8_from_rgb(&degraded.image),
         parameters,
+        notes: photo.notes,
     })
 }

@@ -43,6 +43,8 @@ pub struct LanesOutput {
     pub elapsed_secs: f32,
     /// SHA-256 of the photo's file in hexadecimal digits.
     pub scene_sha256: String,
+    /// What had to be converted or guessed when the photo was read.
+    pub scene_notes: Vec<String>,
 }
 
 /// A finished run of one lane.
@@ -64,6 +66,8 @@ pub struct RenderOutput {
     pub elapsed_secs: f32,
     /// SHA-256 of the photo's file in hexadecimal digits.
     pub scene_sha256: String,
+    /// What had to be converted or guessed when the photo was read.
+    pub scene_notes: Vec<String>,
 }
 
 impl From<LanesOutput> for Option<RenderOutput> {
@@ -84,6 +88,7 @@ impl From<LanesOutput> for Option<RenderOutput> {
             decode_secs,
             elapsed_secs: output.elapsed_secs,
             scene_sha256: output.scene_sha256,
+            scene_notes: output.scene_notes,
         })
     }
 }
@@ -166,6 +171,7 @@ pub(crate) fn render(
         scene_was_known,
         elapsed_secs: start.elapsed().as_secs_f32(),
         scene_sha256: scene.key.content_sha256(),
+        scene_notes: scene.notes.clone(),
     }))
 }
 

@@ -34,6 +34,8 @@ pub struct FittedScene {
     pub rgb: Rgb32FImage,
     /// Width and height of the photo before fitting, in pixels, upright.
     pub original_size: (u32, u32),
+    /// What had to be converted or guessed when it was read, such as its colours; one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Loads scenes and keeps the last one, so that runs on the same photo decode it once.
@@ -104,6 +106,7 @@ impl SceneLoader {
             key,
             rgb,
             original_size: photo.original_size,
+            notes: photo.notes,
         });
         self.last = Some(Arc::clone(&scene));
         Ok(scene)

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod csv_bytes;
 #[cfg(test)]
 pub(crate) mod damage;
+pub mod find;
 pub mod layout;
 pub mod photo;
 pub mod progress;

@@ -1,17 +1,23 @@
 //! Photos: decoded by content, upright, opaque, in full precision, or refused with the reason.
 
+mod colour;
 mod fit;
+mod jpeg;
+mod raster;
 mod sniff;
+mod tiff;
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb32FImage};
+use image::{DynamicImage, ImageFormat, Rgb32FImage};
 use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
+use crate::guard::guarded;
+use colour::Encoding;
 pub use fit::{fit_aspect, fit_square};
 
 /// Shortest side accepted, in pixels: less than this and no degradation can be told from the scene.
@@ -25,6 +31,9 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 /// What a decoder may allocate for itself, in bytes.
 const MAX_DECODER_BYTES: u64 = 1 << 30;
 
+/// Extensions of photos that can be opened, in lower case, for dialogs that know no content.
+pub const EXTENSIONS: [&str; 9] = ["bmp", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
 /// A decoded photo.
 #[derive(Debug, Clone)]
 pub struct Photo {
@@ -32,9 +41,23 @@ pub struct Photo {
     pub rgb: Rgb32FImage,
     /// Width and height as a viewer shows them (after EXIF orientation), in pixels.
     pub original_size: (u32, u32),
+    /// What had to be converted or guessed, one sentence without a full stop each; none for an ordinary photo.
+    pub notes: Vec<String>,
 }
 
-/// Reads and decodes a PNG, JPEG, WebP, TIFF or BMP file; the content decides the format, not the name.
+/// What a decoder makes of a file.
+struct Decoded {
+    image: DynamicImage,
+    /// How the photo was held, when the file says so.
+    orientation: Option<Orientation>,
+    /// What the colours are, when the file says so and they aren't sRGB yet.
+    encoding: Option<Encoding>,
+    /// As [`Photo::notes`].
+    notes: Vec<String>,
+}
+
+/// Reads and decodes a PNG, JPEG, WebP, TIFF or BMP file; the content decides the format, not the name. Colours are
+/// converted to sRGB from what the file says they are.
 ///
 /// # Errors
 /// [`ModelError::BadInput`] that names the file and says what is wrong with it: missing, empty, truncated, no image,
@@ -43,12 +66,23 @@ pub fn load_photo(path: &Path) -> Result<Photo, ModelError> {
     decode_photo(&read_photo(path)?, &path.display().to_string())
 }
 
+/// Whether the first bytes of a file (64 are enough) are those of a format that is read.
+///
+/// # Errors
+/// In words that follow the file's name: what it is instead.
+pub fn check_format(start: &[u8]) -> Result<(), String> {
+    sniff::format_of(start).map(|_| ())
+}
+
 /// Decodes a photo from the bytes of its file; `name` is how messages call it.
 ///
 /// # Errors
 /// As [`load_photo`].
 pub fn decode_photo(bytes: &[u8], name: &str) -> Result<Photo, ModelError> {
-    decode(bytes).map_err(|reason| ModelError::BadInput(format!("{name}: {reason}").replace(['\n', '\r'], " ")))
+    // Decoders panic on some damaged files.
+    let decoded = guarded(|| decode(bytes))
+        .unwrap_or_else(|panic| Err(format!("can't be decoded, it is damaged ({panic}); export it again")));
+    decoded.map_err(|reason| ModelError::BadInput(format!("{name}: {reason}").replace(['\n', '\r'], " ")))
 }
 
 /// A number for a scene's pixels and size, the scene's part of the noise key: equal scenes get equal noise,
@@ -101,25 +135,40 @@ pub fn read_photo(path: &Path) -> Result<Vec<u8>, ModelError> {
 
 /// Decodes, or says in words why not.
 fn decode(bytes: &[u8]) -> Result<Photo, String> {
-    let format = sniff::format_of(bytes)?;
-    if format == ImageFormat::Jpeg && !sniff::jpeg_is_complete(bytes) {
-        return Err(truncated(format));
+    let Decoded {
+        mut image,
+        orientation,
+        encoding,
+        mut notes,
+    } = match sniff::format_of(bytes)? {
+        ImageFormat::Jpeg => jpeg::decode(bytes)?,
+        ImageFormat::Tiff => tiff::decode(bytes)?,
+        format => raster::decode(bytes, format)?,
+    };
+    if let Some(encoding) = encoding {
+        let (converted, note) = colour::to_srgb(image, &encoding);
+        image = converted;
+        notes.extend(note);
     }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
-    reader.limits(limits);
-    let explain = |error| explain(format, error);
-    let mut decoder = reader.into_decoder().map_err(explain)?;
-    check_size(decoder.dimensions())?;
-    // Damaged EXIF data doesn't make the pixels unusable.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    image.apply_orientation(orientation);
+    image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     let rgb = opaque_rgb(image);
     Ok(Photo {
         original_size: rgb.dimensions(),
         rgb,
+        notes,
+    })
+}
+
+/// Whether an EXIF block says that the colours are Adobe RGB: by its colour space, or by the index of DCF's optional
+/// colour space (JEITA CP-3461).
+fn is_adobe_rgb(exif: &[u8]) -> bool {
+    let Ok((fields, _)) = exif::parse_exif(exif) else {
+        return false;
+    };
+    fields.iter().any(|field| match field.tag {
+        exif::Tag::ColorSpace => field.value.get_uint(0) == Some(2),
+        exif::Tag::InteroperabilityIndex => field.display_value().to_string().contains("R03"),
+        _ => false,
     })
 }
 
@@ -164,22 +213,12 @@ fn opaque_rgb(image: DynamicImage) -> Rgb32FImage {
     rgb
 }
 
-fn truncated(format: ImageFormat) -> String {
-    format!(
-        "the {} data ends early, the file is truncated; copy or download it again",
-        sniff::name_of(format)
-    )
+/// What to say of a file of the format `name` that ends before its pixels do.
+fn truncated(name: &str) -> String {
+    format!("the {name} data ends early, the file is truncated; copy or download it again")
 }
 
-fn explain(format: ImageFormat, error: ImageError) -> String {
-    let name = sniff::name_of(format);
-    match error {
-        ImageError::IoError(_) => truncated(format),
-        ImageError::Limits(_) => format!("is too large to decode; the limit is {MAX_MEGAPIXELS} megapixels"),
-        ImageError::Unsupported(error) => format!("uses a {name} feature that can't be read ({error}); save it as PNG"),
-        error => format!("is no readable {name} ({error}); it may be damaged, export it again"),
-    }
-}
-
+#[cfg(test)]
+mod odd_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::reading::Reading;
 use super::rules::Layout;
 use super::source::{Item, Source};
 use crate::error::ModelError;
-use mdsd3_words::Mix;
+use mdsd3_words::{Mix, regular};
 
 pub(super) struct Imagefolder;
 
@@ -177,7 +177,7 @@ fn mix(row: &Map<String, Value>, text: Option<&str>, classes: &[String]) -> Resu
 
 fn rows(path: &Path) -> Result<Vec<Map<String, Value>>, ModelError> {
     let wrong = |what: String| bad(format!("{}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("can't be read ({e})")))?;
+    let text = regular::read_text(path).map_err(|e| wrong(format!("can't be read ({e})")))?;
     if path.extension().is_some_and(|e| e == "jsonl") {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         return lines

@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use mdsd3_words::Mix;
 
 use crate::error::ModelError;
+use crate::io::find::{check_photo, is_hidden};
 use crate::io::photo::read_photo;
-
-/// Extensions of images.
-const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "jpe"];
 
 /// An image file, or a part of a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,14 +78,14 @@ pub struct Item {
     pub prompt: Option<String>,
 }
 
-/// Images directly in a folder, by name; empty when there is no such folder.
+/// Images directly in a folder, by name, hidden ones left out; empty when there is no such folder.
 pub fn images_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
     let is_image = |path: &PathBuf| {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        path.is_file() && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+        let is_shown = !path.file_name().is_some_and(is_hidden);
+        is_shown && path.is_file() && check_photo(path).is_ok()
     };
     let mut images: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_image).collect();
     images.sort();
@@ -99,7 +97,7 @@ pub fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    let is_shown = |path: &PathBuf| path.is_dir() && !name_of(path).starts_with('.');
+    let is_shown = |path: &PathBuf| path.is_dir() && !path.file_name().is_some_and(is_hidden);
     let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_shown).collect();
     folders.sort();
     folders

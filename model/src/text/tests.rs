@@ -76,6 +76,9 @@ fn damaged_tokenizers_are_named_in_one_line() {
         ("vocab.json", "{\"a\": 1}", "merges.txt"),
         ("merges.txt", "x y z\n", "merges.txt"),
         ("tokenizer.json", "{\n}", "tokenizer.json"),
+        // The library panics on these.
+        ("tokenizer.json", "{\"decoder\": {\"type\": }}", "tokenizer.json"),
+        ("tokenizer.json", "{\"decoder\": {\"type\"", "tokenizer.json"),
         ("tokenizer_config.json", "[", "tokenizer_config.json"),
         ("tokenizer_config.json", "{\"pad_token\": \"?\"}", "token ?"),
     ] {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::ModelError;
+use crate::guard::guarded;
 
 /// CLIP's start and end tokens, and T5's end and padding.
 const CLIP_START: &str = "<|startoftext|>";
@@ -238,9 +239,8 @@ impl PromptTokenizer {
     /// # Errors
     /// Text that the tokenizer can't take apart.
     pub fn encode(&self, prompt: &str) -> Result<Tokens, ModelError> {
-        let encoding = self
-            .inner
-            .encode_fast(prompt, false)
+        let encoding = guarded(|| self.inner.encode_fast(prompt, false))
+            .map_err(|e| unreadable(&self.folder, e))?
             .map_err(|e| unreadable(&self.folder, e))?;
         let words = encoding.get_ids();
         let room = self.length - 1 - usize::from(self.start.is_some());
@@ -326,11 +326,18 @@ fn clip_encoding(vocabulary: Value, merges: &[&str], unknown: &str) -> tokenizer
 }
 
 fn load(path: &Path) -> Result<Tokenizer, ModelError> {
-    let mut tokenizer = Tokenizer::from_bytes(read(path)?).map_err(|e| unreadable(path, e))?;
+    let mut tokenizer = parse(&read(path)?, path)?;
     // Cutting off and padding are the prompt tokenizer's.
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|e| unreadable(path, e))?;
     Ok(tokenizer)
+}
+
+/// The library panics on some descriptions, such as one with a syntax error inside `decoder`.
+fn parse(json: &[u8], path: &Path) -> Result<Tokenizer, ModelError> {
+    guarded(|| Tokenizer::from_bytes(json))
+        .map_err(|e| unreadable(path, e))?
+        .map_err(|e| unreadable(path, e))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {

@@ -38,6 +38,7 @@ impl WordsError {
                 "{}: may not be read by this user; check its permissions",
                 path.display()
             )),
+            // Not a regular file, too large, or no text.
             ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData => {
                 Self::BadInput(format!("{}: {source}", path.display()))
             }

@@ -46,13 +46,30 @@ pub fn read_regular(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a regular file of at most [`MOST_TEXT_BYTES`].
+/// The text of a regular file of at most [`MOST_TEXT_BYTES`]: UTF-8, or UTF-16 with a byte order mark, which editors of
+/// Windows write. The mark is left out.
 ///
 /// # Errors
-/// As [`read_regular`]; [`ErrorKind::InvalidData`] for bytes that are no UTF-8.
+/// As [`read_regular`]; [`ErrorKind::InvalidData`] for other encodings.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    String::from_utf8(read_regular(path, MOST_TEXT_BYTES)?)
-        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "is no UTF-8 text"))
+    let bytes = read_regular(path, MOST_TEXT_BYTES)?;
+    let utf16 = |from_bytes: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes[2..].as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| from_bytes(*pair)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+    };
+    let text = match bytes.as_slice() {
+        [0xFF, 0xFE, ..] => utf16(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => utf16(u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, text @ ..] => std::str::from_utf8(text).map(str::to_owned).ok(),
+        _ => String::from_utf8(bytes).ok(),
+    };
+    text.ok_or_else(|| {
+        io::Error::new(
+            ErrorKind::InvalidData,
+            "is no text in UTF-8 or UTF-16; save it as UTF-8",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -79,6 +96,27 @@ mod tests {
         );
         let missing = folder.path().join("none");
         assert_eq!(read_text(&missing).expect_err("missing").kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn marks_and_utf_16_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.txt");
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("written");
+            read_text(&path)
+        };
+        for bytes in [
+            b"a\xC3\xA9".as_slice(),
+            b"\xEF\xBB\xBFa\xC3\xA9",
+            b"\xFF\xFEa\0\xE9\0",
+            b"\xFE\xFF\0a\0\xE9",
+        ] {
+            assert_eq!(read(bytes).expect("text"), "a\u{e9}");
+        }
+        for bytes in [b"\xE9".as_slice(), b"\xFF\xFEa", b"\xFF\xFE\0\xD8"] {
+            assert_eq!(read(bytes).expect_err("no text").kind(), ErrorKind::InvalidData);
+        }
     }
 
     /// A pipe that nobody writes to: opening it would wait for ever.

@@ -103,6 +103,7 @@ impl EngineLink for FakeEngine {
                         image: picture(0.0, 0.0, 0.0),
                         spectrum: spectrum(0.0),
                         original_size: (1600, 1067),
+                        notes: Vec::new(),
                     },
                 };
                 wire.events.push_back(answer);

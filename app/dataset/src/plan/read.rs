@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mdsd3_model::io::find::Found;
 use mdsd3_model::pair_layout::LayoutKind;
 use mdsd3_render::RenderError;
 use mdsd3_words::error::one_line;
@@ -82,10 +83,11 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
     let mut extras = save.images;
     extras.sort();
     extras.dedup();
+    let Found { photos, skipped } = read_scenes(&table, shown, &folder)?;
     Ok(Plan {
         engine,
         layout,
-        scenes: read_scenes(&table, shown, &folder)?,
+        scenes: photos,
         mixes: read_mixes(&table, shown)?,
         seeds: read_seeds(&table, shown)?,
         alpha_beta: get(&table, "alpha_beta", shown)?.unwrap_or_else(|| vec![[1.0, 0.0]]),
@@ -101,6 +103,7 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
         shard_pairs: get(&table, "shard_pairs", shown)?.unwrap_or(1000),
         batch: get(&table, "batch", shown)?,
         folder,
+        skipped,
     })
 }
 
@@ -142,7 +145,7 @@ fn required<T: serde::de::DeserializeOwned>(table: &Table, key: &str, shown: &st
     get(table, key, shown)?.ok_or_else(|| bad(format!("{shown}: {key} is missing; a plan needs scenes and mixes")))
 }
 
-fn read_scenes(table: &Table, shown: &str, folder: &Path) -> Result<Vec<String>, RenderError> {
+fn read_scenes(table: &Table, shown: &str, folder: &Path) -> Result<Found, RenderError> {
     let patterns: Vec<String> = required(table, "scenes", shown)?;
     scenes::resolve(&patterns, folder).map_err(|error| bad(format!("{shown}: {error}")))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mdsd3_model::adapter::Adapter;
+use mdsd3_model::io::find::{check_photo, is_hidden};
 use mdsd3_render::RenderError;
 use mdsd3_render::bundled::PHOTO_EXTENSIONS;
 use mdsd3_render::metadata;
@@ -71,11 +72,7 @@ fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {
     if files.iter().any(is_model) || folder.join("snapshots").is_dir() {
         return Ok(FileKind::Model);
     }
-    let is_hidden = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'))
-    };
-    let is_photo = |path: &PathBuf| !is_hidden(path) && PHOTO_EXTENSIONS.contains(&extension_of(path).as_str());
+    let is_photo = |path: &PathBuf| !path.file_name().is_some_and(is_hidden) && check_photo(path).is_ok();
     let mut photos: Vec<PathBuf> = files.into_iter().filter(is_photo).collect();
     photos.sort();
     if photos.is_empty() {

@@ -181,7 +181,10 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
         dialog = dialog.set_directory(folder);
     }
     let picked = match purpose {
-        Purpose::OpenPhoto => dialog.add_filter("Photos", &PHOTO_EXTENSIONS).pick_file(),
+        Purpose::OpenPhoto => dialog
+            .add_filter("Photos", &PHOTO_EXTENSIONS)
+            .add_filter("All files", &["*"])
+            .pick_file(),
         Purpose::SaveImage => dialog.add_filter("PNG", &["png"]).set_file_name(suggestion).save_file(),
         Purpose::SaveFigure => dialog
             .add_filter("SVG, PNG, CSV or Parquet", &figure::EXTENSIONS)

@@ -28,13 +28,15 @@ impl State {
                 image,
                 spectrum,
                 original_size,
+                notes,
             } => {
-                self.scene_loaded(Scene {
+                let scene = Scene {
                     path,
                     image,
                     spectrum,
                     original_size_px: original_size,
-                });
+                };
+                self.scene_loaded(scene, &notes);
             }
             Event::Started { run, batches } => self.with_active(run, |active| active.started(batches)),
             Event::StepDone {
@@ -171,12 +173,15 @@ impl State {
         self.accept_settings();
     }
 
-    fn scene_loaded(&mut self, scene: Scene) {
+    fn scene_loaded(&mut self, scene: Scene, notes: &[String]) {
         self.settle(|pending| matches!(pending, Outstanding::Scene(_)));
         self.messages.succeeded(Topic::Opening);
         let fit = scene.fit_in_words();
         self.messages
             .record(Level::Info, format!("Photo loaded: {}, {fit}", scene.name()));
+        for note in notes {
+            self.messages.record(Level::Info, format!("{}: {note}", scene.name()));
+        }
         if scene.is_enlarged() {
             let message = format!("{} is small: {fit}. A smaller size keeps its pixels.", scene.name());
             self.messages.notify(Level::Info, message, None);

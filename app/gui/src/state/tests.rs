@@ -84,6 +84,7 @@ fn scene(path: Option<&str>) -> Event {
         image: image(),
         spectrum: spectrum(),
         original_size: (10, 20),
+        notes: Vec::new(),
     }
 }
 

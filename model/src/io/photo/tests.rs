@@ -1,13 +1,15 @@
+use std::io::Cursor;
+
 use super::*;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba};
 
 const CMYK: &[u8] = include_bytes!("testdata/cmyk.jpg");
-const BASELINE: &[u8] = include_bytes!("testdata/baseline.jpg");
+pub(super) const BASELINE: &[u8] = include_bytes!("testdata/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("testdata/progressive.jpg");
 const LOSSY_WEBP: &[u8] = include_bytes!("testdata/lossy.webp");
 const PALETTE: &[u8] = include_bytes!("testdata/palette.png");
 
-fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+pub(super) fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     image.into().write_to(&mut bytes, format).expect("encodes");
     bytes.into_inner()
@@ -19,7 +21,7 @@ fn gradient(width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn refusal(bytes: &[u8]) -> String {
+pub(super) fn refusal(bytes: &[u8]) -> String {
     let error = decode_photo(bytes, "a.png").expect_err("refused");
     let message = error.to_string();
     assert!(
@@ -29,7 +31,7 @@ fn refusal(bytes: &[u8]) -> String {
     message
 }
 
-fn assert_close(actual: &Rgb<f32>, expected: [f32; 3], tolerance: f32) {
+pub(super) fn assert_close(actual: &Rgb<f32>, expected: [f32; 3], tolerance: f32) {
     let close = actual.0.iter().zip(expected).all(|(a, b)| (a - b).abs() <= tolerance);
     assert!(close, "{actual:?} is not {expected:?}");
 }
@@ -82,10 +84,23 @@ fn cmyk_jpegs_convert() {
 
 /// A JPEG with an EXIF segment that says `orientation` and holds an end-of-image marker, as a thumbnail would.
 fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let mut tiff = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-    tiff.extend([orientation, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xD9]);
-    let length = (tiff.len() + 2) as u16;
-    [&jpeg[..2], &[0xFF, 0xE1], &length.to_be_bytes(), &tiff, &jpeg[2..]].concat()
+    let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    block.extend([orientation, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xD9]);
+    with_exif_block(jpeg, &block)
+}
+
+/// A JPEG with an EXIF segment.
+pub(super) fn with_exif_block(jpeg: &[u8], block: &[u8]) -> Vec<u8> {
+    let length = (block.len() + 8) as u16;
+    [
+        &jpeg[..2],
+        &[0xFF, 0xE1],
+        &length.to_be_bytes(),
+        b"Exif\0\0",
+        block,
+        &jpeg[2..],
+    ]
+    .concat()
 }
 
 #[test]

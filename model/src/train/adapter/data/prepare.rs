@@ -18,7 +18,7 @@ use crate::sampler::noise::{Stream, stream, unit};
 use crate::train::variables::name_key;
 
 /// The version of what is cached: it changes when the same images would give other latents.
-const VERSION: &[u8] = b"latents 1";
+const VERSION: &[u8] = b"latents 2";
 
 /// Encodes images, `[1, channels, h, w]` in f32 on the host.
 pub trait Encoder {

@@ -7,6 +7,23 @@
 //!
 //! A pair depends on its job alone: any order, shard or restart gives the same files. Nothing here reads the wall clock, so
 //! a clock that is set back changes nothing.
+//!
+//! # Example
+//!
+//! ```
+//! use mdsd3_dataset::{Plan, open};
+//!
+//! let text = r#"
+//!     engine = "physical"
+//!     scenes = ["pont-du-gard.jpg", "great-wall.jpg"]
+//!     mixes = [{ rain = 1.0 }]
+//!     seeds = { first = 0, count = 3 }
+//! "#;
+//! let plan = Plan::parse(text, "plan.toml", "../../assets/photos".into())?;
+//! let sweep = open::physical(plan)?;
+//! assert_eq!((sweep.len(), sweep.jobs_per_scene()), (6, 3));
+//! # Ok::<(), mdsd3_render::RenderError>(())
+//! ```
 
 mod check;
 mod files;

@@ -6,6 +6,20 @@
 //! - [`Engine`] runs a [`Session`](mdsd3_render::session::Session) on a worker thread: [`protocol::Request`]s go down a bounded
 //!   channel, [`protocol::Event`]s come back, and a second thread decodes the steps for the preview.
 //! - [`queue`] makes datasets on a thread of its own, [`training`] trains on another, [`chores`] look at files on a third.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use mdsd3_engine::protocol::Event;
+//! use mdsd3_engine::{Engine, EngineOptions};
+//!
+//! let engine = Engine::start(EngineOptions::default())?;
+//! let next = || engine.wait(Duration::from_mins(1)).expect("an event");
+//! while !matches!(next(), Event::ModelLoaded(_)) {}
+//! # Ok::<(), mdsd3_engine::EngineError>(())
+//! ```
 
 pub mod advice;
 pub mod chores;

@@ -1,4 +1,4 @@
-//! The studio of MDSD3: a window in which a photo gets rain, haze, noise and snow, step by step, beside its spectrum.
+//! The studio of MDSD3: a window in which a photo gets rain, haze, noise and snow, step by step, with its spectrum.
 //!
 //! - [`run()`] opens the window. [`Studio`] is its contents, which tests draw without one.
 //! - [`state`] holds what the studio knows and how it reacts; it draws nothing. [`panes`] draw and hold nothing.
@@ -7,6 +7,17 @@
 //!
 //! The studio speaks to the model through [`link::EngineLink`] only: no tensor can be named in this crate, and nothing here
 //! computes or waits while a frame is drawn.
+//!
+//! # Example
+//!
+//! ```
+//! use mdsd3_gui::commands::Command;
+//! use mdsd3_gui::panes;
+//!
+//! // Every pane has a command that brings it to the front, and the menu lists it.
+//! let in_menu: Vec<Command> = Command::all().collect();
+//! assert!(panes::ALL.iter().all(|pane| in_menu.contains(&Command::Show(*pane))));
+//! ```
 
 pub mod adapters;
 pub mod colormap;

@@ -5,7 +5,21 @@
 //! - [`loaded`] is a model in memory, [`scene`] a photo as a model sees it, [`frames`] 8-bit images and spectra of both.
 //! - [`run`] and [`lanes`] sample mixes side by side, batched where they share their settings.
 //! - [`metadata`] keeps a run's settings in its image, [`jpeg`] and [`picture`] are the files of datasets.
-//! - [`degrade`], [`bench`], [`inspect`], [`parity`] and [`device`] are what the command line has beside mixes.
+//! - [`degrade`], [`bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools.
+//!
+//! # Example
+//!
+//! ```
+//! use mdsd3_render::session::Session;
+//! use mdsd3_words::RenderRequest;
+//!
+//! // The demo photo and the bundled model.
+//! let mut request = RenderRequest::default();
+//! (request.scene.size, request.sampling.steps) = (64, 2);
+//! let mixed = Session::new().render(&request, &mut ())?.expect("nobody stopped it");
+//! assert_eq!(mixed.sigmas.len(), 3);
+//! # Ok::<(), mdsd3_render::RenderError>(())
+//! ```
 
 pub mod bench;
 pub mod bundled;

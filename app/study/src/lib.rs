@@ -4,18 +4,31 @@
 //! of each mix minus that of the clean branch is its *residual*: what the mix has added so far. Its energy per frequency
 //! band, as a share of the final energy, says when the band forms.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`analysis`] | all runs, and everything that is measured |
-//! | [`request`] | what is analysed |
+//! | [`analysis`] | all runs, and all that is measured |
+//! | [`request`] | the photos, mixes and seeds that are analysed |
 //! | [`lanes`] | mixes, and interactions between their classes |
 //! | [`trajectory`] | the measurement at each step |
 //! | `sampled` | the part of it that differs between seeds |
 //! | [`variants`] | the same mixes with sampling aids, and over alpha and beta |
 //! | [`summary`] | "formed at" and other figures with intervals over seeds and scenes |
 //! | [`findings`] | sentences computed from them |
-//! | [`formation`] | what the studio shows of it |
+//! | [`formation`] | the part of it that the studio shows |
 //! | [`tables`], [`figures`], [`variant_figures`], [`report`] | the files; [`figure`] writes them |
+//!
+//! # Example
+//!
+//! ```
+//! use mdsd3_study::request::LaneSpec;
+//! use mdsd3_words::Mix;
+//!
+//! // A lane's classes have the common ratio, or one of their own.
+//! let lane: LaneSpec = "rain=0.5+haze".parse()?;
+//! let mix: Mix = "rain=0.5,haze=1".parse()?;
+//! assert_eq!(lane.mix(1.0)?, mix);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod analysis;
 pub mod figure;

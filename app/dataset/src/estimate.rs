@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use mdsd3_render::RenderError;
-use mdsd3_render::loaded::LoadedModel;
+use mdsd3_render::loaded::{Decoder, LoadedModel};
 use mdsd3_render::scene::SceneLoader;
 use mdsd3_words::RenderRequest;
 use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
 
-use crate::pair::{self, Maker, SceneInWork};
+use crate::pair::{self, Made, Maker, SceneInWork};
 use crate::plan::{Extra, LqKind};
 use crate::sweep::{Job, Sweep};
 use crate::work;
@@ -95,8 +95,22 @@ fn measure_pair(
     } else {
         1.0
     };
-    let decoder = maker.decoder();
     let sample_secs = start.elapsed().as_secs_f64() * scale / jobs.len() as f64;
+    let (encode_secs, bytes_per_pair) = encode_pair(sweep, (job, request), scene, (&made, maker.decoder().as_ref()))?;
+    Ok(Some(Estimate {
+        secs_per_pair: sample_secs.max(encode_secs),
+        bytes_per_pair,
+    }))
+}
+
+/// Seconds that all encoders together take for a pair, and the bytes of its files.
+fn encode_pair(
+    sweep: &Sweep,
+    (job, request): (&Job, RenderRequest),
+    scene: &SceneInWork,
+    (made, decoder): (&Made, Option<&Decoder>),
+) -> Result<(f64, f64), RenderError> {
+    let plan = &sweep.plan;
     let lq = match plan.lq {
         LqKind::Composited => PairImage::Composited,
         LqKind::Decoded => PairImage::Decoded,
@@ -110,9 +124,8 @@ fn measure_pair(
         format: plan.lq_format,
         batch: None,
     });
-    let length = |which| {
-        Ok::<_, RenderError>(pair::encode(&pair::image(which, scene, &made, decoder.as_ref())?, &settings)?.len())
-    };
+    let length =
+        |which| Ok::<_, RenderError>(pair::encode(&pair::image(which, scene, made, decoder)?, &settings)?.len());
     let start = Instant::now();
     let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
     let encode_secs = start.elapsed().as_secs_f64() / work::encoders() as f64;
@@ -129,8 +142,5 @@ fn measure_pair(
         .sum::<usize>();
     // A kilobyte or two of JSON beside them.
     let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;
-    Ok(Some(Estimate {
-        secs_per_pair: sample_secs.max(encode_secs),
-        bytes_per_pair,
-    }))
+    Ok((encode_secs, bytes_per_pair))
 }

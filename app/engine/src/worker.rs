@@ -1,11 +1,11 @@
 //! The worker thread: takes requests one by one, and survives what goes wrong in them.
 
 mod analysis;
+mod finished;
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,17 +14,15 @@ use mdsd3_model::io::progress;
 use mdsd3_render::frames::{self, Decoded};
 use mdsd3_render::inspect;
 use mdsd3_render::lanes;
-use mdsd3_render::loaded::{Decoder, LazyIdentity};
+use mdsd3_render::loaded::Decoder;
 use mdsd3_render::memory;
-use mdsd3_render::metadata;
 use mdsd3_render::run::{Batch, RenderObserver, RenderStep};
 use mdsd3_render::session::Session;
 use mdsd3_words::error::panic_message;
-use mdsd3_words::image::Rgba8;
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
-use mdsd3_words::made::RunSettings;
 use mdsd3_words::{Fit, ModelSettings, RenderRequest};
 
+use self::finished::{FinishedLanes, Made};
 use crate::advice::advised;
 use crate::error::EngineError;
 use crate::events::EventSink;
@@ -38,22 +36,6 @@ pub(crate) struct Command {
     pub(crate) request: Request,
 }
 
-/// Finished lanes that can be saved; the oldest are forgotten first.
-const MAX_FINISHED: usize = 64;
-
-/// Bytes that their images may take together; those of the newest run are kept whatever they take.
-const MAX_FINISHED_BYTES: usize = 256 << 20;
-
-/// A finished lane that can be saved.
-struct Finished {
-    lane: LaneId,
-    kind: LaneKind,
-    request: RenderRequest,
-    image: Rgba8,
-    model: Arc<LazyIdentity>,
-    scene_sha256: String,
-}
-
 /// What the worker thread owns.
 pub(crate) struct Worker {
     commands: Receiver<Command>,
@@ -63,7 +45,7 @@ pub(crate) struct Worker {
     /// Model of the start.
     options: ModelSettings,
     session: Session,
-    finished: VecDeque<Finished>,
+    finished: FinishedLanes,
 }
 
 impl Worker {
@@ -81,7 +63,7 @@ impl Worker {
             preview,
             options,
             session: Session::new(),
-            finished: VecDeque::new(),
+            finished: FinishedLanes::default(),
         }
     }
 
@@ -243,24 +225,9 @@ impl Worker {
             run,
             elapsed_secs: start.elapsed().as_secs_f32(),
         });
-        let Some(model) = self.session.model() else {
-            return;
-        };
-        let newest = finished.len();
-        for (LaneRequest { lane, kind, request }, image, scene_sha256) in finished {
-            self.finished.retain(|older| older.lane != lane);
-            self.finished.push_back(Finished {
-                lane,
-                kind,
-                request,
-                image,
-                model: model.identity(),
-                scene_sha256,
-            });
+        if let Some(model) = self.session.model() {
+            self.finished.add(finished, &model.identity());
         }
-        let sizes = self.finished.iter().map(|finished| finished.image.pixels.len());
-        let excess = self.finished.len() - lanes_to_keep(sizes.rev(), newest);
-        self.finished.drain(..excess);
     }
 
     fn report_cancelled(&self, run: RunId, ticket: Ticket, steps_done: usize) {
@@ -278,44 +245,11 @@ impl Worker {
     }
 
     fn save(&self, lane: LaneId, path: PathBuf) -> Result<(), EngineError> {
-        let finished = self
-            .finished
-            .iter()
-            .find(|finished| finished.lane == lane)
-            .ok_or_else(|| {
-                EngineError::bad_input("nothing to save: this lane has no finished result; press Mix first".to_owned())
-            })?;
-        save_png(finished, &path)?;
+        self.finished.save(lane, &path)?;
         self.events.send(Event::Saved { path });
         Ok(())
     }
 }
-
-/// How many lanes can be kept, given the bytes of each from the newest on; at least those of the newest run.
-fn lanes_to_keep(newest_first: impl Iterator<Item = usize>, newest_run: usize) -> usize {
-    let mut bytes = 0;
-    let fit = newest_first.take_while(|size| {
-        bytes += size;
-        bytes <= MAX_FINISHED_BYTES
-    });
-    fit.count().min(MAX_FINISHED).max(newest_run)
-}
-
-fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
-    let settings_of = match finished.kind {
-        LaneKind::Sampled => RunSettings::new,
-        LaneKind::Physical => RunSettings::physical,
-    };
-    let settings = settings_of(
-        finished.request.clone(),
-        finished.model.resolve()?,
-        finished.scene_sha256.clone(),
-    );
-    Ok(metadata::write_png(path, &finished.image, Some(&settings))?)
-}
-
-/// A lane, its image, and the SHA-256 of its photo's file.
-type Made = (LaneRequest, Rgba8, String);
 
 /// Makes all lanes: baselines first, which take a moment, then the batches. `None` when the observer stopped it.
 fn run_lanes(
@@ -432,20 +366,5 @@ impl RenderObserver for RunObserver<'_> {
         let LaneRequest { lane, request, .. } = self.lanes[place];
         self.preview
             .push_result((self.run, *lane), request.sampling.steps, result);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lanes_are_forgotten_by_number_and_by_size_but_not_the_newest_run() {
-        let keep =
-            |lanes: usize, bytes: usize, newest_run| lanes_to_keep(std::iter::repeat_n(bytes, lanes), newest_run);
-        assert_eq!((keep(10, 1 << 18, 1), keep(100, 1 << 18, 1)), (10, MAX_FINISHED));
-        assert_eq!(keep(64, 16 << 20, 4), 16, "large images are fewer");
-        assert_eq!(keep(64, 16 << 20, 20), 20);
-        assert_eq!(keep(1, 1 << 30, 1), 1);
     }
 }

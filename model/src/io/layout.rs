@@ -332,6 +332,9 @@ fn refuse_other_pipelines(path: &Path) -> Result<(), ModelError> {
     if path.join("unet").is_dir() {
         return Err(bad(path, Family::Sd1.refusal()));
     }
+    if path.join("adapter_config.json").is_file() {
+        return Err(bad(path, Family::Adapter.refusal()));
+    }
     match json(&path.join("config.json"))? {
         Some(_) => Ok(()),
         None => Err(bad(

@@ -64,14 +64,16 @@ fn folders_near(folder: &Path, names: &'static [&'static str]) -> impl Iterator<
     folders.filter(|path| path.is_dir())
 }
 
-/// `NAME_clip_l.safetensors` and so on beside `NAME.safetensors`, as sd-scripts saves a fine-tuned model.
+/// `NAME_clip_l.safetensors` and so on beside `NAME.safetensors`, as sd-scripts saves a fine-tuned model; not every file whose
+/// name goes on, which may be another checkpoint.
 fn named_after(model: &Path) -> Vec<PathBuf> {
-    let stem = format!("{}_", model.file_stem().unwrap_or_default().to_string_lossy());
-    let is_after = |file: &PathBuf| {
-        file.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(&stem))
+    let stem = model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let names = parts::ENCODER_FILES.map(|encoder| format!("{stem}_{encoder}"));
+    let is_named = |file: &PathBuf| {
+        file.file_stem()
+            .is_some_and(|own| names.iter().any(|name| own == name.as_str()))
     };
-    weights_files(folder_of(model)).into_iter().filter(is_after).collect()
+    weights_files(folder_of(model)).into_iter().filter(is_named).collect()
 }
 
 fn readable(files: Vec<PathBuf>) -> Vec<PathBuf> {

@@ -60,7 +60,7 @@ pub const TEXT_PARTS: [&str; 3] = ["CLIP-L", "CLIP-G", "T5"];
 const ENCODER_FOLDERS: [&str; 3] = ["text_encoder", "text_encoder_2", "text_encoder_3"];
 const TOKENIZER_FOLDERS: [&str; 3] = ["tokenizer", "tokenizer_2", "tokenizer_3"];
 /// How published files of encoders are called; others are told by their tensors alone.
-const ENCODER_FILES: [&str; 3] = ["clip_l", "clip_g", "t5xxl"];
+pub const ENCODER_FILES: [&str; 3] = ["clip_l", "clip_g", "t5xxl"];
 /// Prefixes of an autoencoder in a single file.
 pub const AUTOENCODER_PREFIXES: [&str; 2] = ["first_stage_model.", "vae."];
 /// A CLIP's vocabulary and T5's, whose places tell where in a file an encoder is.

@@ -276,6 +276,27 @@ fn parts_are_found_in_comfyuis_folders() {
 }
 
 #[test]
+fn encoders_under_a_checkpoints_name_are_its_own_and_other_checkpoints_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    copied(
+        &golden().join("pipeline/transformer/diffusion_pytorch_model.safetensors"),
+        &file,
+    );
+    let t5 = golden().join("pipeline/text_encoder_3/model.safetensors");
+    let six = ModelParts {
+        heads: Some(6),
+        ..ModelParts::default()
+    };
+    copied(&t5, &folder.path().join("model_with_t5xxl.safetensors"));
+    assert!(Sd3Checkpoint::open(&file, &six).unwrap().text.encoders[2].is_none());
+    copied(&t5, &folder.path().join("model_t5xxl.safetensors"));
+    assert!(Sd3Checkpoint::open(&file, &six).unwrap().text.encoders[2].is_some());
+    let peft = golden().with_file_name("adapters_tiny").join("peft_folder");
+    assert!(refusal(&peft).contains("--adapter"));
+}
+
+#[test]
 fn a_given_encoder_takes_the_place_of_one_alone() {
     let pipeline = golden().join("pipeline");
     let t5 = pipeline.join("text_encoder_3/model.safetensors");

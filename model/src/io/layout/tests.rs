@@ -352,7 +352,7 @@ fn a_shard_is_never_taken_for_the_whole() {
 }
 
 #[test]
-fn a_cache_folder_stands_for_its_snapshot_and_a_repositorys_name_is_explained() {
+fn a_cache_folder_stands_for_its_snapshot_and_the_name_of_a_repository_is_explained() {
     let cache = tempfile::tempdir().unwrap();
     let snapshot = |name: &str| cache.path().join("snapshots").join(name);
     for name in ["aa", "bb"] {

@@ -73,7 +73,7 @@ fn earlier_preferences_are_read_whole() {
         (format!("{:?}", form.engine), form.root.as_str()),
         ("Physical".to_owned(), "sets/one")
     );
-    assert_eq!(format!("{:?}", form.layout), "Webdataset");
+    assert_eq!(format!("{:?}", form.layout), "webdataset");
     assert_eq!(prefs.unfinished[0].plan, PathBuf::from("unfinished.toml"));
     assert_eq!(prefs.unfinished[0].folder, PathBuf::from("unfinished"));
 }

@@ -19,11 +19,17 @@ use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
 use std::path::Path;
 
+use mdsd3_words::settings::Key;
+use serde::de::{Deserializer, EnumAccess, Error as _, VariantAccess, Visitor};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 pub use naming::{Dataset, Done, Job, List, Pack, Place, STAGING, final_path};
 pub use reading::{Reading, Skipped};
 pub use rules::Layout;
+
+/// What serde calls a layout.
+const TYPE_NAME: &str = "LayoutKind";
 
 /// A layout that is known: a plan's choice, and a recipe's.
 #[derive(Clone, Copy)]
@@ -86,16 +92,32 @@ impl Debug for LayoutKind {
 }
 
 impl Serialize for LayoutKind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+    /// As the variant of an enum, which it once was: the studio's preferences write names of variants unlike text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit_variant(TYPE_NAME, 0, self.name())
     }
 }
 
 impl<'de> Deserialize<'de> for LayoutKind {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let unknown = || serde::de::Error::custom(format!("layout {name:?} is unknown: give {}", Self::names()));
-        Self::named(&name).ok_or_else(unknown)
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Variant;
+
+        impl<'de> Visitor<'de> for Variant {
+            type Value = LayoutKind;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a layout")
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<LayoutKind, A::Error> {
+                let (Key(name), variant) = data.variant()?;
+                variant.unit_variant()?;
+                let unknown = || A::Error::custom(format!("layout {name:?} is unknown: give {}", LayoutKind::names()));
+                LayoutKind::named(&name).ok_or_else(unknown)
+            }
+        }
+
+        deserializer.deserialize_enum(TYPE_NAME, &[], Variant)
     }
 }
 

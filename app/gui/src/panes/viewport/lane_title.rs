@@ -87,10 +87,24 @@ pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, stri
     if let Some((note, color)) = note {
         let room = Rect::from_min_max(pos2(end + space::ITEM, strip.top()), pos2(right, strip.bottom()));
         let painter = ui.painter_at(room);
+        let width_of = |words: &str| {
+            painter
+                .layout_no_wrap(words.to_owned(), theme::small_font(), color)
+                .size()
+                .x
+        };
+        // Less than all of a number would be another one.
+        let parts = [note.as_str(), note.split(',').next().unwrap_or_default(), ""];
+        let fitting = parts.into_iter().find(|words| width_of(words) <= room.width());
+        let words = if figures.is_some() {
+            fitting.unwrap_or("")
+        } else {
+            &note
+        };
         painter.text(
             room.right_center(),
             Align2::RIGHT_CENTER,
-            note,
+            words,
             theme::small_font(),
             color,
         );

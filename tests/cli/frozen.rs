@@ -150,7 +150,6 @@ fn a_branch_keeps_the_runs_that_it_comes_from() {
 #[test]
 fn images_are_made_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let again = folder.path().join("again.png");
     for image in [
         "single.png",
         "lane.png",
@@ -165,6 +164,8 @@ fn images_are_made_again() {
         "network/extra/vae_gt/0001.png",
         "network/extra/lq_decoded/0001.png",
     ] {
+        let extension = Path::new(image).extension().unwrap_or_default();
+        let again = folder.path().join("again").with_extension(extension);
         at_fixtures(["render", "--from", image, "-o", &again.to_string_lossy()]).succeeded();
         // Processors round differently in the last bit.
         let pixels = |path: &Path| {

@@ -307,8 +307,9 @@ mod tests {
 
     #[test]
     fn batches_are_full_and_begin_at_one_noise_level() {
-        let mut sweep = sweep("mixes = [{ rain = [0.25, 0.5, 1.0] }]\nseeds = [0, 1]");
-        sweep.plan.alpha_beta = vec![[1.0, 0.0], [0.5, 0.5]];
+        let mut plan = sweep("mixes = [{ rain = [0.25, 0.5, 1.0] }]\nseeds = [0, 1]").plan;
+        plan.alpha_beta = vec![[1.0, 0.0], [0.5, 0.5]];
+        let mut sweep = Sweep::physical(plan).expect("valid");
         let batches = |sweep: &Sweep| {
             let jobs = sweep.jobs_of(0).collect::<Result<Vec<_>, _>>().expect("valid");
             work::batches(sweep, jobs, 4)

@@ -5,7 +5,7 @@
 //! - [`loaded`] is a model in memory, [`scene`] a photo as a model sees it, [`frames`] 8-bit images and spectra of both.
 //! - [`run`] and [`lanes`] sample mixes side by side, batched where they share their settings.
 //! - [`metadata`] keeps a run's settings in its image, [`jpeg`] and [`picture`] are the files of datasets.
-//! - [`degrade`], [`bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools.
+//! - [`degrade`], [`mod@bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools.
 //!
 //! # Example
 //!

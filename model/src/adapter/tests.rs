@@ -143,7 +143,7 @@ fn a_clean_path_over_its_base_is_the_whole_checkpoint() {
 /// Adapters as trainers save them, against what PEFT computed or merged weights give (`make_adapter_goldens.py`).
 #[test]
 fn every_trainers_adapter_computes_what_its_trainer_means() {
-    let case = Weights::open(&golden("adapters_tiny/case.safetensors")).unwrap();
+    let case = Weights::open(&golden("adapters_tiny/computed.safetensors")).unwrap();
     let get = |name: &str| case.get(name).unwrap();
     let base = Weights::open(&golden(
         "sd3_pipeline_tiny/pipeline/transformer/diffusion_pytorch_model.safetensors",

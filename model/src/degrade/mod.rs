@@ -5,7 +5,7 @@
 //! class): the rain of seed 5 is the same rain with or without haze, and at severity 0.5 it is a part of the rain at
 //! severity 1.
 //!
-//! Severity 0 is off and 1 is strong; values up to [`MAX_RATIO`](mdsd3_words::MAX_RATIO) extrapolate.
+//! Severity 0 is off and 1 is strong; values up to [`MAX_RATIO`] extrapolate.
 //!
 //! # Calibration
 //! Means over twelve photos at 256 px that no model was trained on, two seeds each. *Veil* is the share of

@@ -145,8 +145,8 @@ fn commands_that_meet_in_one_folder_leave_a_good_dataset() {
         mdsd3(&root, ["sweep", "--verify", "out"]).succeeded();
         assert_eq!(
             files_in(&root.join("out")).len(),
-            9,
-            "eight tars and the journal's folder"
+            10,
+            "eight tars, the card and the journal's folder"
         );
     }
 }

@@ -154,4 +154,4 @@ if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     goldens()
-    save_file({**CASE, **EXPECTED}, OUT / "case.safetensors")
+    save_file({**CASE, **EXPECTED}, OUT / "computed.safetensors")

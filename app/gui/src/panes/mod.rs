@@ -1,4 +1,4 @@
-//! What is drawn: one file per pane. Panes read the [`State`], call its actions, and hand commands up; they keep nothing
+//! What is drawn: one file per pane. Panes read the [`State`](crate::state::State), call its actions, and hand commands up; they keep nothing
 //! themselves but how things are looked at ([`Looking`]).
 //!
 //! A new pane is a file with a type that implements [`Pane`] and its facts, and a line in `PANES`.

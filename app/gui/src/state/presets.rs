@@ -26,7 +26,8 @@ fn is_set(key: &str) -> bool {
     !STAYS.contains(&key)
 }
 
-/// A mix under a name: what it sets is everything of [`Sampling`] but [`STAYS`]; photo and model stay too.
+/// A mix under a name. It sets everything of [`Sampling`] but steps, guidance, seed, sampler, prompts and adapter strength; photo
+/// and model stay too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
     /// Its name.

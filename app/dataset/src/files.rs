@@ -168,7 +168,7 @@ pub(super) fn is_disk_full(error: &RenderError) -> bool {
 }
 
 /// Refuses an output folder that can't be made or written to.
-pub(super) fn check_writable(folder: &Path, shard: Shard) -> Result<(), RenderError> {
+pub(super) fn check_writable(folder: &Path) -> Result<(), RenderError> {
     let shown = folder.display();
     let refused = |reason: &str| Err(bad(format!("{shown}: {reason}; choose another output folder")));
     if folder.exists() && !folder.is_dir() {
@@ -178,11 +178,10 @@ pub(super) fn check_writable(folder: &Path, shard: Shard) -> Result<(), RenderEr
     if fs::symlink_metadata(&state).is_ok_and(|facts| !facts.is_dir()) {
         return refused("its .mdsd3 is no folder of its own");
     }
-    // The same name at every start: what a killed process leaves, the next one removes.
-    let probe = state.join(format!("probe-{}-of-{}.tmp", shard.index, shard.count));
-    let tried = make_atomically(&probe, "probe", |name| File::create_new(name)).and_then(|()| fs::remove_file(&probe));
+    // A file without a name: two commands that begin at once don't meet, and a killed one leaves nothing.
+    let tried = fs::create_dir_all(&state).and_then(|()| tempfile::tempfile_in(&state));
     match tried {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(()),
         Err(error) => refused(&format!("can't be written to ({error})")),
     }

@@ -218,7 +218,7 @@ fn finish_when_there_is_room(
 fn prepare(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<Hold, RenderError> {
     // Nothing is put into a folder that is refused.
     check_folder(sweep, folder, options)?;
-    files::check_writable(folder, options.shard)?;
+    files::check_writable(folder)?;
     let hold = Hold::begin(folder)?;
     // Another process may have begun here since.
     if !check_folder(sweep, folder, options)? {

@@ -21,6 +21,9 @@ use strip::Strip;
 /// Room that the hint beside the buttons needs, in points.
 const HINT_WIDTH: f32 = 150.0;
 
+/// Room that a step's details take with the button beside them, in points; below it they give way.
+const DETAILS_WIDTH: f32 = 250.0;
+
 /// The film strip of steps.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Timeline",
@@ -109,7 +112,8 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             None => format!("0 of {} steps", lane.steps()),
         };
         ui.label(RichText::new(title).font(theme::strong_font()).color(theme.text_strong));
-        if let Some(details) = state.shown_step().map(|step| details(lane, step)) {
+        let has_room = ui.available_width() > DETAILS_WIDTH;
+        if let Some(details) = state.shown_step().filter(|_| has_room).map(|step| details(lane, step)) {
             ui.label(
                 RichText::new(details)
                     .font(theme::small_number_font())

@@ -106,13 +106,13 @@ imports() {
   done
 }
 
-import_rule="imports run mdsd3 -> mdsd3-gui -> mdsd3-engine -> mdsd3-dataset and mdsd3-study -> mdsd3-render -> mdsd3-model -> mdsd3-words; \
+import_rule="imports run mdsd3 -> mdsd3-gui -> mdsd3-engine -> mdsd3-dataset and mdsd3-study -> mdsd3-render -> mdsd3-model -> mdsd3-weather -> mdsd3-words; \
 the studio takes what it needs of those below through mdsd3-engine, and nothing above the model can name a tensor"
 
 imports_run_one_way() {
-  imports mdsd3-words && imports mdsd3-model mdsd3-words candle-core candle-nn gemm &&
-    imports mdsd3-render mdsd3-words mdsd3-model &&
-    imports mdsd3-dataset mdsd3-words mdsd3-model mdsd3-render &&
+  imports mdsd3-words && imports mdsd3-weather mdsd3-words && imports mdsd3-model mdsd3-words mdsd3-weather candle-core candle-nn gemm &&
+    imports mdsd3-render mdsd3-words mdsd3-weather mdsd3-model &&
+    imports mdsd3-dataset mdsd3-words mdsd3-weather mdsd3-model mdsd3-render &&
     imports mdsd3-study mdsd3-words mdsd3-model mdsd3-render &&
     imports mdsd3-engine mdsd3-words mdsd3-model mdsd3-render mdsd3-dataset mdsd3-study &&
     imports mdsd3-gui mdsd3-words mdsd3-engine &&

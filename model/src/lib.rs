@@ -12,7 +12,6 @@
 //! | [`family`] | families of models: told apart, opened and described |
 //! | [`adapter`] | clean path, classes and low-rank updates over a base checkpoint |
 //! | [`device`] | devices and number formats, opened |
-//! | [`degrade`] | physical rain, haze, noise and snow |
 //! | [`spectrum`] | 2-D spectra and their radial average |
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
@@ -29,11 +28,12 @@
 //!
 //! ```
 //! use image::{Rgb, Rgb32FImage};
-//! use mdsd3_model::degrade::degrade;
 //! use mdsd3_model::spectrum::measures::measure;
+//! use mdsd3_weather::depth::estimate;
+//! use mdsd3_weather::{Options, degrade};
 //!
 //! let scene = Rgb32FImage::from_fn(64, 64, |x, y| Rgb([((x / 8 + y / 8) % 2) as f32; 3]));
-//! let hazy = degrade(&scene, &"haze=1".parse()?, 7)?;
+//! let hazy = degrade(&scene, &estimate(&scene), &"haze=1".parse()?, 7, &Options::default())?;
 //! let measures = measure(&scene, &hazy.image)?;
 //! assert!(measures.veil > 0.3, "much of the contrast is veiled");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -71,7 +71,6 @@ pub mod adapter;
 pub mod autoencoder;
 pub mod bench;
 pub mod config;
-pub mod degrade;
 pub mod device;
 pub mod error;
 pub mod family;

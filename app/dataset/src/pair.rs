@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::Rgb32FImage;
-use mdsd3_model::degrade::Parameters;
 use mdsd3_model::io::photo::scene_key;
 use mdsd3_model::pipeline::{Batch, Latents};
 use mdsd3_render::RenderError;
@@ -16,6 +15,7 @@ use mdsd3_render::metadata;
 use mdsd3_render::run::{RenderStep, lane_of};
 use mdsd3_render::scene::FittedScene;
 use mdsd3_render::{jpeg, picture};
+use mdsd3_weather::Parameters;
 use mdsd3_words::RenderRequest;
 use mdsd3_words::made::ImageFormat;
 use mdsd3_words::made::{PairImage, RunSettings};

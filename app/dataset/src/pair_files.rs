@@ -3,11 +3,11 @@
 use std::sync::PoisonError;
 
 use image::Rgb32FImage;
-use mdsd3_model::degrade::Parameters;
 use mdsd3_model::pair_layout::final_path;
 use mdsd3_render::RenderError;
 use mdsd3_render::loaded::Decoder;
 use mdsd3_render::picture;
+use mdsd3_weather::Parameters;
 use mdsd3_words::made::{EngineKind, ImageFormat};
 use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
 use mdsd3_words::{CropAt, Mix, ModelIdentity, RenderRequest};

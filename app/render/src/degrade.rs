@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use image::Rgb32FImage;
-use mdsd3_model::degrade::{self, Degraded};
 use mdsd3_model::io::photo;
+use mdsd3_weather::depth::estimate;
+use mdsd3_weather::{Degraded, Options, degrade, in_physical_order};
 use mdsd3_words::Mix;
 use mdsd3_words::image::Rgba8;
 use sha2::{Digest, Sha256};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::error::RenderError;
 use crate::frames;
 
-pub use mdsd3_model::degrade::CLASSES;
+pub use mdsd3_weather::CLASSES;
 
 /// The largest side a photo is fitted to, in pixels.
 const MAX_SIZE_PX: u32 = 16_384;
@@ -59,7 +60,7 @@ impl DegradeRequest {
 
 /// The classes for the command's help, in the order in which they are applied.
 pub fn classes_in_words() -> String {
-    let words = degrade::in_physical_order().into_iter().map(|(_, class)| {
+    let words = in_physical_order().into_iter().map(|(_, class)| {
         let (name, formula, source, most) = (class.name, class.formula, class.source, class.max_severity);
         format!("\n  {name:<6} 0 to {most}: {formula} ({source})")
     });
@@ -69,7 +70,8 @@ pub fn classes_in_words() -> String {
 
 /// The physical baseline of a fitted scene, whose key is `scene_key(scene)`: the same in the studio and in a dataset.
 pub fn baseline(scene: &Rgb32FImage, scene_key: u64, mix: &Mix, seed: u64) -> Result<Degraded, RenderError> {
-    Ok(degrade::degrade(scene, mix, scene_seed(seed, scene_key))?)
+    let seed = scene_seed(seed, scene_key);
+    Ok(degrade(scene, &estimate(scene), mix, seed, &Options::default())?)
 }
 
 /// The seed of the formulas: keyed by scene too, or every photo of a dataset would get the same rain.
@@ -96,7 +98,13 @@ pub fn run(request: &DegradeRequest) -> Result<DegradeOutput, RenderError> {
         Some(size_px) => photo::fit_square(&photo.rgb, size_px),
         None => photo.rgb,
     };
-    let degraded = degrade::degrade(&scene, &request.mix, request.seed)?;
+    let degraded = degrade(
+        &scene,
+        &estimate(&scene),
+        &request.mix,
+        request.seed,
+        &Options::default(),
+    )?;
     let parameters = serde_json::to_value(&degraded.parameters)
         .map_err(|error| RenderError::BadInput(format!("the parameters can't be written as JSON: {error}")))?;
     Ok(DegradeOutput {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use candle_core::{D, Device, Tensor};
 use image::Rgb32FImage;
+use mdsd3_weather::{Options, degrade};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
@@ -22,7 +23,6 @@ use super::transform::PatchTransform;
 use super::variables::{Variables, name_key};
 use super::{Progress, TrainObserver};
 use crate::autoencoder::MiniAutoencoder;
-use crate::degrade::degrade;
 use crate::error::ModelError;
 use crate::loss::{FocalFrequency, focal_frequency_loss};
 use crate::sampler::noise::stream;
@@ -172,13 +172,14 @@ fn crops(recipe: &Recipe, photos: &Photos, step: usize) -> Vec<Rgb32FImage> {
         .into_par_iter()
         .map(|i| {
             let mut stream = stream(recipe.seed ^ name_key("autoencoder crops"), step as u64, i);
-            let crop = photos.crop((settings.side, settings.side), &mut stream);
+            let (crop, depth) = photos.crop((settings.side, settings.side), &mut stream);
             let mix = random_mix(recipe, &mut stream);
             if stream.next_u32() & 1 == 0 {
                 return crop;
             }
             let seed = stream.next_u64();
-            degrade(&crop, &mix, seed).map(|d| d.image).unwrap_or(crop)
+            let degraded = degrade(&crop, &depth, &mix, seed, &Options::default());
+            degraded.map_or(crop, |degraded| degraded.image)
         })
         .collect()
 }
@@ -206,7 +207,11 @@ fn start_from_transform(
     let mut transform = PatchTransform::new(config)?;
     let mut stream = stream(recipe.seed ^ name_key("whitening"), 0, 0);
     let crops: Vec<_> = (0..WHITENING_CROPS)
-        .map(|_| photos.crop((recipe.autoencoder.side, recipe.autoencoder.side), &mut stream))
+        .map(|_| {
+            photos
+                .crop((recipe.autoencoder.side, recipe.autoencoder.side), &mut stream)
+                .0
+        })
         .collect();
     let patches = model.patches(&batch_tensor(&crops)?)?.flatten(0, 2)?;
     let mean: Vec<f32> = patches.mean(0)?.to_vec1()?;

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Tensor;
 use image::imageops;
+use mdsd3_weather::{Options, degrade};
 use mdsd3_words::Mix;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
@@ -14,7 +15,6 @@ use super::recipe::{Frame, Recipe};
 use super::variables::name_key;
 use super::{Progress, TrainObserver};
 use crate::autoencoder::MiniAutoencoder;
-use crate::degrade::degrade_with_variety;
 use crate::error::ModelError;
 use crate::mmdit::head_mask;
 use crate::sampler::noise::{Stream, stream, unit};
@@ -121,8 +121,12 @@ fn latents(
     rng: &mut Stream,
 ) -> Result<[Tensor; 2], ModelError> {
     let settings = &recipe.pairs;
-    let whole = photos.crop(cut.frame.pixels(settings.side), rng);
-    let degraded = degrade_with_variety(&whole, mix, rng.next_u64(), &settings.variety())?.image;
+    let (whole, depth) = photos.crop(cut.frame.pixels(settings.side), rng);
+    let options = Options {
+        variety: &settings.variety(),
+        ..Options::default()
+    };
+    let degraded = degrade(&whole, &depth, mix, rng.next_u64(), &options)?.image;
     let (top, left) = cut.start(settings.side);
     let pair = [whole, degraded].map(|i| imageops::crop_imm(&i, left, top, settings.side, settings.side).to_image());
     let both = model.encode(&batch_tensor(&pair)?)?;

@@ -2,6 +2,7 @@
 
 use image::Rgb32FImage;
 use image::imageops::{self, FilterType};
+use mdsd3_weather::depth::{SceneDepth, estimate};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
@@ -13,9 +14,9 @@ use crate::sampler::noise::Stream;
 /// Shorter sides, in pixels over the side of a pair, that every photo is kept at: near and far views of its texture.
 const SCALES: [f32; 2] = [1.0, 1.5];
 
-/// The photos of a split at a few sizes, in memory.
+/// The photos of a split at a few sizes, in memory, each with its depth.
 pub struct Photos {
-    images: Vec<Rgb32FImage>,
+    images: Vec<(Rgb32FImage, SceneDepth)>,
     /// Side of a pair in pixels.
     side: u32,
 }
@@ -70,7 +71,7 @@ impl Photos {
             })
             .collect::<Result<Vec<_>, ModelError>>()?;
         Ok(Self {
-            images: images.into_iter().flatten().collect(),
+            images: with_depth(images.into_iter().flatten().collect()),
             side,
         })
     }
@@ -78,30 +79,42 @@ impl Photos {
     /// From images that are at least `side` pixels a side already.
     #[cfg(test)]
     pub fn from_images(images: Vec<Rgb32FImage>, side: u32) -> Self {
-        Self { images, side }
+        Self {
+            images: with_depth(images),
+            side,
+        }
     }
 
     /// A crop, mirrored half of the time. Photos kept at a size much larger than it are left out: their texture would
     /// be that of a detail.
-    pub fn crop(&self, (width, height): (u32, u32), stream: &mut Stream) -> Rgb32FImage {
+    pub fn crop(&self, (width, height): (u32, u32), stream: &mut Stream) -> (Rgb32FImage, SceneDepth) {
         let farthest = SCALES[1] * width.min(height).max(self.side) as f32;
-        let fits = |image: &&Rgb32FImage| {
+        let fits = |(image, _): &&(Rgb32FImage, SceneDepth)| {
             let (w, h) = image.dimensions();
             w >= width && h >= height && w.min(h) as f32 <= farthest
         };
         let count = self.images.iter().filter(fits).count().max(1);
         let chosen = (stream.next_u32() as usize) % count;
-        let image = self.images.iter().filter(fits).nth(chosen).unwrap_or(&self.images[0]);
+        let (image, depth) = self.images.iter().filter(fits).nth(chosen).unwrap_or(&self.images[0]);
         let (width, height) = (width.min(image.width()), height.min(image.height()));
         let x = stream.next_u32() % (image.width() - width + 1);
         let y = stream.next_u32() % (image.height() - height + 1);
         let crop = imageops::crop_imm(image, x, y, width, height).to_image();
+        let depth = depth.crop((x as usize, y as usize), (width as usize, height as usize));
         if stream.next_u32() & 1 == 0 {
-            crop
+            (crop, depth)
         } else {
-            imageops::flip_horizontal(&crop)
+            (imageops::flip_horizontal(&crop), depth.mirrored())
         }
     }
+}
+
+fn with_depth(images: Vec<Rgb32FImage>) -> Vec<(Rgb32FImage, SceneDepth)> {
+    let with_its_own = |image: Rgb32FImage| {
+        let depth = estimate(&image);
+        (image, depth)
+    };
+    images.into_iter().map(with_its_own).collect()
 }
 
 fn shorter_side(image: &Rgb32FImage, side: u32) -> Rgb32FImage {

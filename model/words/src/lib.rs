@@ -35,6 +35,7 @@ pub mod regular;
 pub mod request;
 pub mod sampling;
 pub mod scene;
+pub mod weather;
 
 pub use branch::Branch;
 pub use curves::RatioCurve;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use mdsd3_weather::CLASSES;
 use mdsd3_words::Mix;
 
 use super::base::{Autoencoder, BaseModel};
@@ -15,7 +16,6 @@ use super::network::Network;
 use super::recipe::AdapterRecipe;
 use super::training::AdapterTraining;
 use super::{CLEAN_PROMPT, NO_PROMPT};
-use crate::degrade::CLASSES;
 use crate::device::Place;
 use crate::error::ModelError;
 use crate::io::atomic::write_atomically;

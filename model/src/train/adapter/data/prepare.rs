@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb32FImage, imageops};
+use mdsd3_weather::depth::estimate;
+use mdsd3_weather::{Options, degrade};
 use mdsd3_words::Mix;
 use rand_chacha::rand_core::Rng;
 
 use super::super::recipe::{AdapterRecipe, Mixes};
 use super::cache::{Cache, key};
-use crate::degrade::degrade;
 use crate::error::ModelError;
 use crate::io::photo::{decode_photo, fit_square};
 use crate::pair_layout::Skipped;
@@ -248,7 +249,7 @@ impl Work<'_> {
                         None => photo.insert(decode_photo(clean, &name)?.rgb),
                     };
                     let scene = self.cut(photo, view);
-                    let target = degrade(&scene, &mix, seed)?.image;
+                    let target = degrade(&scene, &estimate(&scene), &mix, seed, &Options::default())?.image;
                     self.store(&key, &scene, &target)?;
                 }
                 samples.push(self.sample(&name, key, mix));

@@ -1,5 +1,6 @@
 use super::*;
 use image::Rgb;
+use mdsd3_words::weather::Space;
 
 /// A mid-tone scene with gradients and detail, so that nothing clips.
 fn scene(width: u32, height: u32) -> Rgb32FImage {
@@ -14,8 +15,13 @@ fn scene(width: u32, height: u32) -> Rgb32FImage {
     })
 }
 
+fn made(scene: &Rgb32FImage, mix: &str, seed: u64) -> Degraded {
+    let depth = depth::estimate(scene);
+    degrade(scene, &depth, &mix.parse().expect(mix), seed, &Options::default()).expect(mix)
+}
+
 fn run(scene: &Rgb32FImage, mix: &str, seed: u64) -> Rgb32FImage {
-    degrade(scene, &mix.parse().expect(mix), seed).expect(mix).image
+    made(scene, mix, seed).image
 }
 
 fn difference_rms(a: &Rgb32FImage, b: &Rgb32FImage) -> f64 {
@@ -27,7 +33,7 @@ fn difference_rms(a: &Rgb32FImage, b: &Rgb32FImage) -> f64 {
 fn severity_zero_is_the_exact_scene() {
     let scene = scene(64, 48);
     for mix in ["", "rain=0,haze=0,noise=0,snow=0"] {
-        let degraded = degrade(&scene, &mix.parse().expect(mix), 3).expect(mix);
+        let degraded = made(&scene, mix, 3);
         assert_eq!(degraded.image, scene);
         let parameters = serde_json::to_value(&degraded.parameters).expect("serialises");
         assert_eq!(parameters, serde_json::json!({ "seed": 3 }));
@@ -102,21 +108,52 @@ fn residual_grows_in_proportion_to_severity() {
 }
 
 #[test]
-fn haze_lets_through_what_its_optical_depth_says() {
-    let scene = scene(128, 96);
-    for seed in 0..20 {
-        let transmission = |mix: &str| {
-            let degraded = degrade(&scene, &mix.parse().expect(mix), seed).expect(mix);
-            let [None, Some(Drawn::Haze(haze)), None, None] = &degraded.parameters.classes[..] else {
-                panic!("haze alone was asked for")
-            };
-            haze.mean_transmission
+fn the_layers_put_together_are_the_image() {
+    let scene = scene(64, 48);
+    let depth = depth::estimate(&scene);
+    let mask = plane::Plane::from_rows(64, 48, |_, row| row[..20].fill(0.5));
+    let regions = [Region {
+        class: "haze".to_owned(),
+        mask,
+    }];
+    for space in [Space::Srgb, Space::Linear] {
+        let options = Options {
+            space,
+            layers: true,
+            regions: &regions,
+            ..Options::default()
         };
-        let (half, full) = (1.0 - transmission("haze=0.5"), 1.0 - transmission("haze=1"));
-        assert!(
-            (0.41..0.47).contains(&half) && (0.65..0.72).contains(&full),
-            "seed {seed}: veil {half}, {full}"
-        );
+        let every_class = CLASSES.map(|class| format!("{class}=0.6")).join(",");
+        let degraded = degrade(&scene, &depth, &every_class.parse().expect("mix"), 5, &options).expect("degraded");
+        let again = layers::put_together(&scene, &degraded.steps.expect("layers"));
+        let largest = again
+            .iter()
+            .zip(degraded.image.iter())
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(largest < 0.5 / 255.0, "{space:?}: {largest}");
+    }
+}
+
+#[test]
+fn an_order_is_followed_and_the_rest_keeps_to_physics() {
+    let order = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        in_order(&names).map(|classes| classes.iter().map(|(_, class)| class.name).collect::<Vec<_>>())
+    };
+    let place = |names: &[&str], class: &str| {
+        order(names)
+            .expect("an order")
+            .iter()
+            .position(|name| *name == class)
+            .expect("every class")
+    };
+    assert!(place(&[], "haze") < place(&[], "rain") && place(&[], "snow") < place(&[], "noise"));
+    assert!(place(&["rain", "haze"], "rain") < place(&["rain", "haze"], "haze"));
+    assert!(place(&["rain", "haze"], "haze") < place(&["rain", "haze"], "noise"));
+    for (names, fault) in [(["rain", "rain"], "twice"), (["rain", "fog"], "no class")] {
+        let error = order(&names).expect_err("bad order").to_string();
+        assert!(error.contains(fault), "{error}");
     }
 }
 
@@ -145,7 +182,11 @@ fn tiny_and_empty_images_work() {
 
 #[test]
 fn unknown_classes_are_refused() {
-    let error = degrade(&scene(16, 16), &"hail=1".parse().expect("parses"), 0).expect_err("unknown class");
+    let error = {
+        let scene = scene(16, 16);
+        let hail = "hail=1".parse().expect("parses");
+        degrade(&scene, &depth::estimate(&scene), &hail, 0, &Options::default()).expect_err("unknown class")
+    };
     assert!(error.is_bad_input());
     assert_eq!(
         error.to_string(),

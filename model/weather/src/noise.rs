@@ -4,10 +4,13 @@
 //! values as the denoising benchmarks do. A part of the noise is common to the three channels, since demosaicking
 //! spreads each photosite's noise over all of them.
 
-use image::Rgb32FImage;
+use mdsd3_words::weather::Space;
 use serde::Serialize;
 
-use super::stream::Stream;
+use crate::canvas::Canvas;
+use crate::layers::Operation;
+use crate::shot::Shot;
+use crate::stream::Stream;
 
 /// Standard deviation of the shot noise of a white pixel at severity 1.
 const SHOT_SIGMA: f32 = 0.09;
@@ -28,11 +31,12 @@ pub struct NoiseParameters {
 }
 
 /// Adds sensor noise to `image` in place; the caller clips, as the sensor does.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> NoiseParameters {
+pub(super) fn apply(canvas: &mut Canvas<'_>, _: &Shot<'_>, severity: f32, mut stream: Stream) -> NoiseParameters {
+    let mut degraded = canvas.image_in(Space::Srgb).clone();
     let (shot_sigma, read_sigma) = (severity * SHOT_SIGMA, severity * READ_SIGMA);
     let (shot, read) = (shot_sigma * shot_sigma, read_sigma * read_sigma);
     let (common_share, own_share) = (COMMON_VARIANCE.sqrt(), (1.0 - COMMON_VARIANCE).sqrt());
-    for pixel in image.pixels_mut() {
+    for pixel in degraded.pixels_mut() {
         let (common, red) = stream.normal_pair();
         let (green, blue) = stream.normal_pair();
         for (value, own) in pixel.0.iter_mut().zip([red, green, blue]) {
@@ -40,6 +44,12 @@ pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) 
             *value += sigma * (common_share * common + own_share * own);
         }
     }
+    canvas.apply(
+        ("noise", "noise"),
+        Space::Srgb,
+        Operation::Replace(degraded),
+        Vec::new(),
+    );
     NoiseParameters {
         severity,
         shot_sigma,

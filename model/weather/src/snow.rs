@@ -4,11 +4,14 @@
 //! size and opacity statistics of the snow masks of Liu et al. 2018 (Desnownet): many small faint flakes, few large
 //! ones. Flakes tumble, so each moves in a direction of its own and the layer as a whole has none.
 
-use image::Rgb32FImage;
+use mdsd3_words::weather::Space;
 use serde::Serialize;
 
-use super::particles::{Capsule, Layer, count_at};
-use super::stream::Stream;
+use crate::canvas::Canvas;
+use crate::layers::Operation;
+use crate::particles::{Capsule, Layer, count_at};
+use crate::shot::Shot;
+use crate::stream::Stream;
 
 /// Flakes per pixel of area at severity 1.
 const FLAKES_PER_PIXEL: f32 = 0.0052;
@@ -33,24 +36,31 @@ pub struct SnowParameters {
 }
 
 /// Lets it snow on `image` in place.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> SnowParameters {
+pub(super) fn apply(canvas: &mut Canvas<'_>, _: &Shot<'_>, severity: f32, mut stream: Stream) -> SnowParameters {
+    let mut degraded = canvas.image_in(Space::Srgb).clone();
     let white = stream.between(0.92, 0.99);
     let colour = [white - 0.01, white, white + 0.01];
     // As for rain: the residual's root mean square grows with severity.
     let opacity_scale = severity.sqrt();
     let area = (
-        image.width() as f32 + 2.0 * MARGIN,
-        image.height() as f32 + 2.0 * MARGIN,
+        degraded.width() as f32 + 2.0 * MARGIN,
+        degraded.height() as f32 + 2.0 * MARGIN,
     );
     let (flakes, last_weight) = count_at(severity, FLAKES_PER_PIXEL, area);
-    let mut layer = Layer::like(image);
+    let mut layer = Layer::like(&degraded);
     for index in 0..flakes {
         let mut flake = draw_flake(&mut stream, area);
         flake.opacity *= opacity_scale * if index + 1 == flakes { last_weight } else { 1.0 };
         flake.opacity = flake.opacity.min(1.0);
         layer.add(&flake);
     }
-    layer.composite(image, colour);
+    layer.composite(&mut degraded, colour);
+    canvas.apply(
+        ("snow", "flakes"),
+        Space::Srgb,
+        Operation::Replace(degraded),
+        Vec::new(),
+    );
     SnowParameters {
         severity,
         flakes,

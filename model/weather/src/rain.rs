@@ -5,11 +5,14 @@
 //! (the additive model of the deraining literature). Rain therefore keeps its contrast in front of a veil, as far as
 //! white leaves room. Sizes are in pixels and streaks per area are constant, whatever the image's size.
 
-use image::Rgb32FImage;
+use mdsd3_words::weather::Space;
 use serde::Serialize;
 
-use super::particles::{Capsule, Layer, count_at};
-use super::stream::Stream;
+use crate::canvas::Canvas;
+use crate::layers::Operation;
+use crate::particles::{Capsule, Layer, count_at};
+use crate::shot::Shot;
+use crate::stream::Stream;
 
 /// Streaks per pixel of area at severity 1.
 const STREAKS_PER_PIXEL: f32 = 0.0052;
@@ -68,24 +71,31 @@ pub struct RainParameters {
 }
 
 /// Rains on `image` in place.
-pub(super) fn apply(image: &mut Rgb32FImage, severity: f32, mut stream: Stream) -> RainParameters {
+pub(super) fn apply(canvas: &mut Canvas<'_>, _: &Shot<'_>, severity: f32, mut stream: Stream) -> RainParameters {
+    let mut degraded = canvas.image_in(Space::Srgb).clone();
     let lean_degrees = stream.within((-MAX_LEAN_DEGREES, MAX_LEAN_DEGREES));
     let brightness = stream.between(0.44, 0.52);
     // Count grows with severity and opacity with its root, so the root mean square of the residual grows with severity.
     let opacity_scale = severity.sqrt();
     let area = (
-        image.width() as f32 + 2.0 * MARGIN,
-        image.height() as f32 + 2.0 * MARGIN,
+        degraded.width() as f32 + 2.0 * MARGIN,
+        degraded.height() as f32 + 2.0 * MARGIN,
     );
     let (streaks, last_weight) = count_at(severity, STREAKS_PER_PIXEL, area);
-    let mut layer = Layer::like(image);
+    let mut layer = Layer::like(&degraded);
     for index in 0..streaks {
         let mut streak = draw_streak(&mut stream, area, lean_degrees);
         streak.opacity *= opacity_scale * if index + 1 == streaks { last_weight } else { 1.0 };
         streak.opacity = streak.opacity.min(1.0);
         layer.add(&streak);
     }
-    layer.add_light(image, brightness);
+    layer.add_light(&mut degraded, brightness);
+    canvas.apply(
+        ("rain", "streaks"),
+        Space::Srgb,
+        Operation::Replace(degraded),
+        Vec::new(),
+    );
     RainParameters {
         severity,
         streaks,

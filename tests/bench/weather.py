@@ -1,0 +1,154 @@
+"""Measures the physical weather of docs/weather.md; prints Markdown tables.
+
+  python tests/bench/weather.py near-far [--binary MDSD3]            haze over the scene's depth, on the demo photos
+  python tests/bench/weather.py strengths PHOTO...                   whether more severity is always more change
+  python tests/bench/weather.py sheet OUT.jpg PHOTO... [--mixes M]   every photo by every mix, to be looked at
+  python tests/bench/weather.py speed EXAMPLE PHOTO                  beside albumentations and imagecorruptions
+
+EXAMPLE is what `cargo build --release -p mdsd3-weather --example speed` builds; PHOTO a photo of 4000x3000. Run by hand, not part of
+the checks. Needs numpy, pillow, scipy and `cargo build --release`; `speed` also
+  pip install numpy==1.26.4 scipy==1.14.1 scikit-image==0.24.0 opencv-python-headless==4.10.0.84 albumentations==2.0.8 'setuptools<81'
+  pip install --no-deps imagecorruptions==1.1.2    (it calls for a numpy before 2 and a second OpenCV)
+"""
+import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLASSES = ["haze", "rain", "snow", "noise", "low_light", "motion_blur", "defocus", "raindrop", "jpeg", "downsample"]
+SEVERITIES = [n / 10 for n in range(1, 16)]
+
+
+def degrade(photo, mix, *options):
+    """The image, 0..255, and what was drawn for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = pathlib.Path(folder) / "made.png"
+        command = [args.binary, "degrade", photo, "--mix", mix, "--json", "-o", made, *options]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
+        return np.asarray(Image.open(made).convert("RGB"), float), json.loads(done.stdout)["parameters"]
+
+
+def at_once(function, *of):
+    """`map` on all cores, in the order given."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, *of))
+
+
+def near_far():
+    """Contrast kept is the standard deviation of luma minus its Gaussian mean (sigma 2 % of the shorter side), over that of the clean
+    photo; the sky's distance from airlight that of its farther channel, 95th percentile over a hand-drawn box of sky."""
+    print("| photo | kept near, 0.7 | kept far, 0.7 | near over far, 0.7 | near over far, 1 | sky from airlight, 1, of 255 |\n|---|---|---|---|---|---|")
+    for name, regions in json.loads((pathlib.Path(__file__).parent / "weather_regions.json").read_text()).items():
+        photo = ROOT / f"assets/photos/{name}.jpg"
+        (clean, _), (weaker, _), (full, drawn) = at_once(degrade, [photo] * 3, ["haze=0", "haze=0.7", "haze=1"])
+        height, width, _ = clean.shape
+        cut = lambda image, box: image[round(box[1] * height) : round(box[3] * height), round(box[0] * width) : round(box[2] * width)]
+        luma = lambda image: image @ np.array([0.299, 0.587, 0.114])
+        local = lambda image, box: cut(luma(image) - gaussian_filter(luma(image), 0.02 * min(height, width)), box).std()
+        kept = lambda image, where: local(image, regions[where]) / local(clean, regions[where])
+        ratio = lambda image: kept(image, "near") / max(kept(image, "far"), 1e-3)
+        sky = "none in it"
+        if "sky" in regions:
+            apart = np.abs(cut(full, regions["sky"]) - 255 * np.array(drawn["haze"]["airlight"])).max(-1)
+            sky = f"{np.percentile(apart, 95):.1f}"
+        print(f"| {name} | {kept(weaker, 'near'):.2f} | {kept(weaker, 'far'):.2f} | {ratio(weaker):.1f} | {ratio(full):.1f} | {sky} |", flush=True)
+
+
+def strengths():
+    """Root mean square distance from the clean photo, of 255, at 256 px."""
+    print("| class | at 0.5 | at 1 | at 1.5 | photos on which it rises at every step of 0.1 |\n|---|---|---|---|---|")
+    clean = [degrade(photo, "haze=0", "--size", 256)[0] for photo in args.photos]
+    for name in args.classes.split(","):
+        rms = np.array([at_once(lambda s: np.sqrt(np.mean((degrade(photo, f"{name}={s}", "--size", 256)[0] - scene) ** 2)), SEVERITIES)
+                        for photo, scene in zip(args.photos, clean)])
+        rises = np.diff(rms, axis=1) > 0
+        at = lambda severity: f"{rms[:, SEVERITIES.index(severity)].mean():.1f}"
+        where = [f"{args.photos[p].stem} at {SEVERITIES[s + 1]}" for p, s in zip(*np.nonzero(~rises))]
+        print(f"| {name} | {at(0.5)} | {at(1)} | {at(1.5)} | {rises.all(1).sum()} of {len(rms)}{': not ' if where else ''}{', '.join(where[:6])} |", flush=True)
+
+
+def sheet():
+    """A row per photo, a column per mix; photos are made as large as they are shown before they are degraded."""
+    mixes = args.mixes.split(" ")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for photo in args.photos:
+            image = Image.open(photo).convert("RGB")
+            small = pathlib.Path(folder) / f"{photo.stem}.png"
+            image.resize((args.width, round(args.width * image.height / image.width)), Image.LANCZOS).save(small)
+            rows.append(at_once(lambda mix: degrade(small, mix)[0].astype(np.uint8), mixes))
+    label = 16
+    made = Image.new("RGB", (args.width * len(mixes), label + sum(row[0].shape[0] for row in rows)), "white")
+    for column, mix in enumerate(mixes):
+        ImageDraw.Draw(made).text((column * args.width + 4, 3), "scene" if mix == "haze=0" else mix, fill="black")
+    top = label
+    for row in rows:
+        for column, image in enumerate(row):
+            made.paste(Image.fromarray(image), (column * args.width, top))
+        top += row[0].shape[0]
+    made.save(args.out, quality=args.quality, optimize=True)
+
+
+def peers():
+    """The others' functions, from and to 8-bit arrays, at their defaults; the middle severity of those that have five."""
+    import albumentations, imagecorruptions
+    transform = lambda name: (f"albumentations {name}", lambda image, t=getattr(albumentations, name)(p=1): t(image=image))
+    corrupt = lambda name: (f"imagecorruptions {name}", lambda image: imagecorruptions.corrupt(image, 3, name))
+    return dict([transform("RandomRain"), transform("RandomFog"), transform("RandomSnow"), corrupt("fog"), corrupt("snow")])
+
+
+def seconds_each(function):
+    """Mean seconds of a call over at least 0.4 s."""
+    start, calls = time.perf_counter(), 0
+    while calls == 0 or time.perf_counter() - start < 0.4:
+        function()
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
+def speed():
+    """All sides take turns; medians over the rounds, with the least and the most."""
+    others, photo = peers(), Image.open(args.photo).convert("RGB")
+    print("| size | who | pairs per second | seconds per pair, median (least to most) |\n|---|---|---|---|")
+    for size in [(256, 256), (1024, 1024), photo.size]:
+        with tempfile.TemporaryDirectory() as folder:
+            scene = pathlib.Path(folder) / "scene.png"
+            image = photo.resize(size, Image.LANCZOS)
+            image.save(scene, compress_level=1)
+            taken = {}
+            for _ in range(args.rounds):
+                done = subprocess.run([args.example, scene, args.classes], capture_output=True, text=True, check=True)
+                for name, secs in json.loads(done.stdout).items():
+                    taken.setdefault(name, []).append(secs)
+                for name, function in others.items():
+                    taken.setdefault(name, []).append(seconds_each(lambda: function(np.asarray(image))))
+        for name, secs in taken.items():
+            middle = statistics.median(secs)
+            print(f"| {size[0]}x{size[1]} | {name} | {1 / middle:.3g} | {middle:.3g} ({min(secs):.3g} to {max(secs):.3g}) |", flush=True)
+
+
+ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+ap.add_argument("--binary", default=ROOT / "target/release/mdsd3")
+commands = ap.add_subparsers(required=True)
+for function in (near_far, strengths, sheet, speed):
+    command = commands.add_parser(function.__name__.replace("_", "-"), description=function.__doc__)
+    command.set_defaults(run=function)
+    if function is sheet:
+        command.add_argument("out")
+        command.add_argument("--mixes", default=" ".join(["haze=0", *(f"{c}={s}" for c in CLASSES for s in (0.5, 1))]), help="separated by spaces")
+        command.add_argument("--width", type=int, default=256, help="of a photo, in pixels")
+        command.add_argument("--quality", type=int, default=85)
+    if function is speed:
+        command.add_argument("example")
+        command.add_argument("photo")
+        command.add_argument("--rounds", type=int, default=5)
+    if function in (strengths, speed):
+        command.add_argument("--classes", default=",".join(CLASSES))
+    if function in (strengths, sheet):
+        command.add_argument("photos", nargs="+", type=pathlib.Path)
+args = ap.parse_args()
+args.run()

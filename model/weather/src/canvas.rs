@@ -113,7 +113,7 @@ pub(crate) fn carry_out(image: &mut Rgb32FImage, operation: &Operation) {
             values.for_each(|(value, more)| *value += more);
         }
         Operation::Convolve(kernel) => *image = kernel.convolve(image),
-        Operation::Replace(other) => *image = other.clone(),
+        Operation::Replace(other) => image.clone_from(other),
     }
 }
 

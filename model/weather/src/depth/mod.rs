@@ -52,6 +52,7 @@ impl SceneDepth {
     }
 
     /// The depth of a rectangle of the scene: `left, top` and `width, height` in pixels.
+    #[must_use]
     pub fn crop(&self, (left, top): (usize, usize), (width, height): (usize, usize)) -> Self {
         let cut = |plane: &Plane| {
             Plane::from_rows(width, height, |y, row| {
@@ -62,6 +63,7 @@ impl SceneDepth {
     }
 
     /// The depth of the scene mirrored left to right.
+    #[must_use]
     pub fn mirrored(&self) -> Self {
         self.with_planes(|plane| {
             Plane::from_rows(plane.width, plane.height, |y, row| {

@@ -2,6 +2,7 @@
 
   python tests/bench/weather.py near-far [--binary MDSD3]            haze over the scene's depth, on the demo photos
   python tests/bench/weather.py strengths PHOTO...                   whether more severity is always more change
+  python tests/bench/weather.py calibration PHOTO...                 what each class does, by measure_mix.py
   python tests/bench/weather.py sheet OUT.jpg PHOTO... [--mixes M]   every photo by every mix, to be looked at
   python tests/bench/weather.py speed EXAMPLE PHOTO                  beside albumentations and imagecorruptions
 
@@ -15,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from measure_mix import LUMA, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLASSES = ["haze", "rain", "snow", "noise", "low_light", "motion_blur", "defocus", "raindrop", "jpeg", "downsample"]
@@ -47,7 +51,7 @@ def near_far():
         (clean, _), (weaker, _), (full, drawn) = at_once(degrade, [photo] * 3, ["haze=0", "haze=0.7", "haze=1"])
         height, width, _ = clean.shape
         cut = lambda image, box: image[round(box[1] * height) : round(box[3] * height), round(box[0] * width) : round(box[2] * width)]
-        luma = lambda image: image @ np.array([0.299, 0.587, 0.114])
+        luma = lambda image: image @ LUMA
         local = lambda image, box: cut(luma(image) - gaussian_filter(luma(image), 0.02 * min(height, width)), box).std()
         kept = lambda image, where: local(image, regions[where]) / local(clean, regions[where])
         ratio = lambda image: kept(image, "near") / max(kept(image, "far"), 1e-3)
@@ -69,6 +73,19 @@ def strengths():
         at = lambda severity: f"{rms[:, SEVERITIES.index(severity)].mean():.1f}"
         where = [f"{args.photos[p].stem} at {SEVERITIES[s + 1]}" for p, s in zip(*np.nonzero(~rises))]
         print(f"| {name} | {at(0.5)} | {at(1)} | {at(1.5)} | {rises.all(1).sum()} of {len(rms)}{': not ' if where else ''}{', '.join(where[:6])} |", flush=True)
+
+
+def calibration():
+    """Means of measure_mix.py's figures at 256 px, two seeds."""
+    print("| mix | veil | streak | anisotropy | brightening |\n|---|---|---|---|---|")
+    every = [(photo, seed) for photo in args.photos for seed in (0, 1)]
+    make = lambda mix: at_once(lambda of: degrade(of[0], mix, "--size", 256, "--seed", of[1])[0] / 255, every)
+    clean = make("haze=0")
+    for mix in [f"{c}={s}" for c in args.classes.split(",") for s in (0.5, 1)] + ["haze=1,rain=1"]:
+        made = make(mix)
+        mean = lambda what: np.mean([measure(a, b)[what] for a, b in zip(clean, made)])
+        brightening = np.mean([(b - a).mean() for a, b in zip(clean, made)])
+        print(f"| `{mix}` | {mean('veil'):.3f} | {mean('streak'):.1f} | {mean('anisotropy'):.2f} | {brightening:.3f} |", flush=True)
 
 
 def sheet():
@@ -113,28 +130,26 @@ def seconds_each(function):
 def speed():
     """All sides take turns; medians over the rounds, with the least and the most."""
     others, photo = peers(), Image.open(args.photo).convert("RGB")
-    print("| size | who | pairs per second | seconds per pair, median (least to most) |\n|---|---|---|---|")
-    for size in [(256, 256), (1024, 1024), photo.size]:
-        with tempfile.TemporaryDirectory() as folder:
-            scene = pathlib.Path(folder) / "scene.png"
-            image = photo.resize(size, Image.LANCZOS)
+    sizes, taken = [(256, 256), (1024, 1024), photo.size], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            scene, image = pathlib.Path(folder) / "scene.png", photo.resize(size, Image.LANCZOS)
             image.save(scene, compress_level=1)
-            taken = {}
             for _ in range(args.rounds):
                 done = subprocess.run([args.example, scene, args.classes], capture_output=True, text=True, check=True)
-                for name, secs in json.loads(done.stdout).items():
-                    taken.setdefault(name, []).append(secs)
-                for name, function in others.items():
-                    taken.setdefault(name, []).append(seconds_each(lambda: function(np.asarray(image))))
-        for name, secs in taken.items():
-            middle = statistics.median(secs)
-            print(f"| {size[0]}x{size[1]} | {name} | {1 / middle:.3g} | {middle:.3g} ({min(secs):.3g} to {max(secs):.3g}) |", flush=True)
+                secs = json.loads(done.stdout) | {name: seconds_each(lambda: function(np.asarray(image))) for name, function in others.items()}
+                for name, each in secs.items():
+                    taken.setdefault(name, {}).setdefault(size, []).append(1000 * each)
+    milliseconds = lambda of: f"{statistics.median(of):.4g} ({min(of):.3g} to {max(of):.3g})"
+    print("| milliseconds per pair, median (least to most) | " + " | ".join(f"{w}x{h}" for w, h in sizes) + " |\n|---|---|---|---|")
+    for name, of in taken.items():
+        print(f"| {name} | " + " | ".join(milliseconds(of[size]) for size in sizes) + " |")
 
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--binary", default=ROOT / "target/release/mdsd3")
 commands = ap.add_subparsers(required=True)
-for function in (near_far, strengths, sheet, speed):
+for function in (near_far, strengths, calibration, sheet, speed):
     command = commands.add_parser(function.__name__.replace("_", "-"), description=function.__doc__)
     command.set_defaults(run=function)
     if function is sheet:
@@ -146,9 +161,9 @@ for function in (near_far, strengths, sheet, speed):
         command.add_argument("example")
         command.add_argument("photo")
         command.add_argument("--rounds", type=int, default=5)
-    if function in (strengths, speed):
+    if function in (strengths, calibration, speed):
         command.add_argument("--classes", default=",".join(CLASSES))
-    if function in (strengths, sheet):
+    if function in (strengths, calibration, sheet):
         command.add_argument("photos", nargs="+", type=pathlib.Path)
 args = ap.parse_args()
 args.run()

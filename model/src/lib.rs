@@ -74,7 +74,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 pub mod family;
-mod guard;
+pub mod guard;
 pub mod inspect;
 pub mod io;
 pub mod kernels;

@@ -5,13 +5,14 @@ use std::time::Instant;
 use mdsd3_render::RenderError;
 use mdsd3_render::loaded::{Decoder, LoadedModel};
 use mdsd3_render::scene::SceneLoader;
+use mdsd3_render::weather::WeatherLoader;
 use mdsd3_words::RenderRequest;
 use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
 
 use crate::pair::{self, Made, Maker, SceneInWork};
 use crate::plan::{Extra, LqKind};
 use crate::sweep::{Job, Sweep};
-use crate::work;
+use crate::{weather, work};
 
 /// Steps that are measured when a run has more; an evaluation costs the same whichever step it is of.
 const MEASURED_STEPS: usize = 2;
@@ -42,8 +43,11 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
             maker.size_multiple(),
         );
         let Ok(fitted) = loaded else { continue };
+        let Ok(weather) = weather::of_scene(plan, scene, &fitted, &mut WeatherLoader::default()) else {
+            continue;
+        };
         let jobs = first_batch(sweep, scene, maker.batch_size(plan))?;
-        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted), &jobs);
+        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted, weather), &jobs);
     }
     Ok(None)
 }
@@ -123,6 +127,8 @@ fn encode_pair(
         bits: plan.bits,
         format: plan.lq_format,
         batch: None,
+        weather_version: None,
+        weather_sha256: None,
     });
     let length =
         |which| Ok::<_, RenderError>(pair::encode(&pair::image(which, scene, made, decoder)?, &settings)?.len());

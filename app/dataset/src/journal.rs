@@ -52,6 +52,9 @@ pub(super) struct PairRecord {
     pub height: u32,
     /// SHA-256 of the photo it was made of.
     pub scene_sha256: String,
+    /// SHA-256 over its depth map and masks; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weather_sha256: Option<String>,
     pub files: Vec<FileRecord>,
 }
 
@@ -278,6 +281,7 @@ mod tests {
             width: 4,
             height: 4,
             scene_sha256: "ab".to_owned(),
+            weather_sha256: None,
             files: vec![FileRecord::new("gt/a.png", b"pixels")],
         })
     }

@@ -35,6 +35,7 @@ mod pair;
 mod pair_files;
 mod scenes;
 mod stored;
+mod weather;
 mod work;
 
 pub mod estimate;

@@ -14,6 +14,7 @@ use mdsd3_render::loaded::{Decoder, LoadedModel};
 use mdsd3_render::metadata;
 use mdsd3_render::run::{RenderStep, lane_of};
 use mdsd3_render::scene::FittedScene;
+use mdsd3_render::weather::SceneWeather;
 use mdsd3_render::{jpeg, picture};
 use mdsd3_weather::Parameters;
 use mdsd3_words::RenderRequest;
@@ -31,6 +32,8 @@ const MAX_BATCH: usize = 64;
 /// A scene in work, with what its pairs share.
 pub(super) struct SceneInWork {
     pub fitted: Arc<FittedScene>,
+    /// Its depth and masks.
+    pub weather: Option<SceneWeather>,
     /// The scene's part of the noise key.
     pub key: u64,
     /// `decode(encode(gt))`, decoded when the first pair needs it.
@@ -61,13 +64,19 @@ pub(super) enum Maker {
 }
 
 impl SceneInWork {
-    pub fn new(fitted: Arc<FittedScene>) -> Self {
+    pub fn new(fitted: Arc<FittedScene>, weather: Option<SceneWeather>) -> Self {
         Self {
             key: scene_key(&fitted.rgb),
+            weather,
             fitted,
             autoencoded: Mutex::default(),
             placed: Mutex::default(),
         }
+    }
+
+    /// SHA-256 over its depth map and masks; `None` without any.
+    pub fn weather_sha256(&self) -> Option<String> {
+        self.weather.as_ref().and_then(|weather| weather.sha256.clone())
     }
 
     pub fn autoencoded(&self, decoder: &Decoder, latents: &Latents) -> Result<Arc<Rgb32FImage>, RenderError> {
@@ -140,12 +149,11 @@ impl Maker {
 }
 
 fn physical(request: &RenderRequest, scene: &SceneInWork) -> Result<Made, RenderError> {
-    let degraded = degrade::baseline(
-        &scene.fitted.rgb,
-        scene.key,
-        &request.sampling.mix,
-        request.sampling.seed,
-    )?;
+    let drawn = (&request.sampling.mix, request.sampling.seed);
+    let weather = scene.weather.as_ref().ok_or_else(|| RenderError::Panicked {
+        message: "a scene without weather was to be degraded".to_owned(),
+    })?;
+    let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, drawn, weather, false)?;
     Ok(Made::Physical {
         image: degraded.image,
         parameters: degraded.parameters,

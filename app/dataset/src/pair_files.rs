@@ -7,9 +7,11 @@ use mdsd3_model::pair_layout::final_path;
 use mdsd3_render::RenderError;
 use mdsd3_render::loaded::Decoder;
 use mdsd3_render::picture;
+use mdsd3_render::weather::SceneWeather;
 use mdsd3_weather::Parameters;
 use mdsd3_words::made::{EngineKind, ImageFormat};
 use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
+use mdsd3_words::weather::{WEATHER_VERSION, WeatherSettings};
 use mdsd3_words::{CropAt, Mix, ModelIdentity, RenderRequest};
 use serde::Serialize;
 
@@ -51,6 +53,14 @@ struct Info<'a> {
     /// What had to be converted or guessed when the photo was read.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     photo_notes: &'a [String],
+    /// Where the scene's depth is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<serde_json::Value>,
+    /// What a user should know of depth and masks.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    weather_notes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weather_version: Option<u32>,
     request: RenderRequest,
     model: &'a ModelIdentity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +115,7 @@ impl Files<'_> {
             width: scene.fitted.rgb.width(),
             height: scene.fitted.rgb.height(),
             scene_sha256: scene.fitted.key.content_sha256(),
+            weather_sha256: scene.weather_sha256(),
             files,
         };
         Ok((record, lq))
@@ -152,6 +163,7 @@ impl Files<'_> {
             Extra::LqDecoded => ("lq_decoded", PairImage::Decoded),
             Extra::LqComposited => ("lq_composited", PairImage::Composited),
             Extra::Steps => return self.write_steps(job, made, files),
+            Extra::Layers => return Ok(()),
         };
         let path = layout.extra(self.sweep.dataset(), job, what);
         let rgb = image(which, scene, made, self.decoder.as_ref())?;
@@ -206,7 +218,10 @@ impl Files<'_> {
             crop: plan.crop_of(job.scene),
             scene_sha256: &scene.fitted.key.content_sha256(),
             photo_notes: &scene.fitted.notes,
-            request: self.sweep.request(job),
+            depth: scene.weather.as_ref().map(SceneWeather::depth_as_json),
+            weather_notes: scene.weather.as_ref().map_or(&[], |weather| &weather.notes),
+            weather_version: (plan.engine == EngineKind::Physical).then_some(WEATHER_VERSION),
+            request: self.request(job, scene),
             model: &self.sweep.model,
             noise_key: (plan.engine == EngineKind::Mdsd3).then(|| NoiseKey {
                 seed: job.seed,
@@ -220,11 +235,22 @@ impl Files<'_> {
         self.writer.write(&layout.info(self.sweep.dataset(), job), &json)
     }
 
+    /// The job as a run, with the files of its own photo's weather.
+    fn request(&self, job: &Job, scene: &SceneInWork) -> RenderRequest {
+        let weather = scene.weather.as_ref().map(|weather| weather.settings.clone());
+        RenderRequest {
+            weather: weather.unwrap_or_default(),
+            ..self.sweep.request(job)
+        }
+    }
+
     /// The settings of one image. gt and its autoencoded twin are the same for every pair of a scene.
     fn settings(&self, job: &Job, scene: &SceneInWork, (which, format): (PairImage, ImageFormat)) -> RunSettings {
         let plan = &self.sweep.plan;
-        let mut request = self.sweep.request(job);
-        if matches!(which, PairImage::Gt | PairImage::VaeGt) {
+        let mut request = self.request(job, scene);
+        let is_clean = matches!(which, PairImage::Gt | PairImage::VaeGt);
+        if is_clean {
+            request.weather = WeatherSettings::default();
             let defaults = RenderRequest::default();
             (request.sampling.mix, request.sampling.seed) = (Mix::new(), 0);
             (request.sampling.alpha, request.sampling.beta) = (defaults.sampling.alpha, defaults.sampling.beta);
@@ -237,6 +263,8 @@ impl Files<'_> {
             bits: plan.bits,
             format,
             batch: (self.batch > 1).then_some(self.batch),
+            weather_version: (plan.engine == EngineKind::Physical && !is_clean).then_some(WEATHER_VERSION),
+            weather_sha256: scene.weather_sha256().filter(|_| !is_clean),
         });
         settings
     }

@@ -51,6 +51,9 @@ pub struct Plan {
     /// each job's own.
     #[serde(serialize_with = "without_defaults")]
     pub run: RenderRequest,
+    /// Whether a photo without a depth map refuses the plan.
+    #[serde(skip_serializing_if = "is_false")]
+    pub depth_required: bool,
     /// The square that is cut out of a photo before it is scaled to the run's size.
     pub crop: Option<CropSpec>,
     /// Names and shares of the parts, in the order of the file; one nameless part when there is no split.
@@ -194,6 +197,12 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// For serde: what is as in every older plan is left out.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes the field as it is
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Settings at their defaults are left out, so that a program that knows more settings gives an old plan its old hash.

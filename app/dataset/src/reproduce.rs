@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use mdsd3_render::RenderError;
 use mdsd3_render::inspect;
 use mdsd3_render::loaded::LoadedModel;
-use mdsd3_render::scene::SceneLoader;
+use mdsd3_render::scene::{FittedScene, SceneLoader};
+use mdsd3_render::weather::{SceneWeather, WeatherLoader};
 use mdsd3_words::hash::sha256_of_file;
-use mdsd3_words::made::{PairSettings, RunSettings};
+use mdsd3_words::made::{EngineKind, PairImage, PairSettings, RunSettings};
+use mdsd3_words::weather::WEATHER_VERSION;
 use mdsd3_words::{ModelSettings, RenderRequest};
 
 use crate::check::bad;
@@ -26,6 +28,7 @@ use crate::plan::{MAX_BATCH, MAX_SIDE_PX};
 /// [`RenderError::BadInput`] when photo or model can't be found or are not those of the PNG.
 pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> Result<Vec<u8>, RenderError> {
     let request = &settings.request;
+    check_weather_version(source, pair)?;
     check(settings, pair).map_err(|error| bad(format!("{}: its settings can't be used: {error}", source.display())))?;
     let mut maker = if settings.is_by_model() {
         Maker::Model(Box::new(LoadedModel::load(model_of(source, settings)?)?))
@@ -44,10 +47,57 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
         request.scene.fit,
         multiple_px,
     )?;
-    let scene = SceneInWork::new(fitted);
+    let weather = weather_of(source, settings, pair, &fitted)?;
+    let scene = SceneInWork::new(fitted, weather);
     let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
     let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
     pair::encode(&rgb, settings)
+}
+
+/// What the weather of an image was made of, led to where its files are now; `None` where there was none.
+fn weather_of(
+    source: &Path,
+    settings: &RunSettings,
+    pair: &PairSettings,
+    fitted: &FittedScene,
+) -> Result<Option<SceneWeather>, RenderError> {
+    let is_physical = pair.engine == EngineKind::Physical && pair.image != PairImage::Gt;
+    if !is_physical && settings.request.weather.regions.is_empty() {
+        return Ok(None);
+    }
+    let mut found = settings.request.weather.clone();
+    for path in found.paths_mut() {
+        *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
+    }
+    // The depth map beside a photo is named; one that came later isn't what the image was made from.
+    let weather = WeatherLoader::default().load(fitted, None, &found)?;
+    if weather.sha256 != pair.weather_sha256 {
+        return Err(bad(format!(
+            "{}: its depth map or a mask has changed since it was made; restore it",
+            source.display()
+        )));
+    }
+    Ok(Some(weather))
+}
+
+/// Refuses what other formulas made: they would give another image.
+fn check_weather_version(source: &Path, pair: &PairSettings) -> Result<(), RenderError> {
+    if pair.engine != EngineKind::Physical || pair.image == PairImage::Gt {
+        return Ok(());
+    }
+    let version = pair.weather_version.unwrap_or(1);
+    if version == WEATHER_VERSION {
+        return Ok(());
+    }
+    let remedy = if version < WEATHER_VERSION {
+        "use the program that made it, or make a new image"
+    } else {
+        "update this program"
+    };
+    Err(bad(format!(
+        "{}: was made by version {version} of the weather's formulas, and this program has version {WEATHER_VERSION}, which gives another image; {remedy}",
+        source.display()
+    )))
 }
 
 /// Holds what an image says to the limits of a plan: a file from anywhere may say anything.

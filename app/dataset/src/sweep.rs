@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::check::bad;
 use crate::mixes::{self, MixSpec};
 use crate::plan::{Copies, Names, Plan};
-use crate::scenes;
+use crate::{scenes, weather};
 
 /// What the settings of one pair may take beyond another's: longer numbers, and what says that it is a pair's.
 const JPEG_TEXT_MARGIN_BYTES: usize = 1024;
@@ -86,6 +86,7 @@ impl Sweep {
         if let Some(crop) = plan.crop {
             scenes::check_crop(crop.side, (0..plan.scenes.len()).map(|scene| plan.scene_path(scene)))?;
         }
+        weather::check(&plan)?;
         let labels = match plan.names {
             Names::Scene => scenes::labels_by_name(&plan.scenes)?,
             Names::Number => scenes::labels_by_number(plan.scenes.len()),

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mdsd3_render::RenderError;
 use mdsd3_render::scene::SceneLoader;
+use mdsd3_render::weather::WeatherLoader;
 use mdsd3_words::RenderRequest;
 
 use crate::check::bad;
@@ -20,6 +21,7 @@ use crate::pair::{Made, Maker, SceneInWork};
 use crate::pair_files::Files;
 use crate::plan::Extra;
 use crate::sweep::{Job, Sweep};
+use crate::weather;
 
 /// Scenes that wait for the sampler; a scene is a few megabytes.
 const SCENES_AHEAD: usize = 2;
@@ -143,7 +145,7 @@ impl Work<'_> {
     /// Decodes photos ahead of the sampler.
     fn load_scenes(&self, scenes: &Sender<SceneJobs>, multiple_px: u32) -> Result<(), RenderError> {
         let plan = &self.sweep.plan;
-        let mut pairs = 0;
+        let (mut pairs, mut weather) = (0, WeatherLoader::default());
         for scene in 0..plan.scenes.len() {
             let mut jobs = self.sweep.jobs_of(scene);
             let mut part = self.next_part(&mut jobs, &mut pairs)?;
@@ -162,10 +164,14 @@ impl Work<'_> {
                 plan.run.scene.fit,
                 multiple_px,
             );
+            let loaded = loaded.and_then(|fitted| {
+                let weather = weather::of_scene(plan, scene, &fitted, &mut weather)?;
+                Ok(SceneInWork::new(fitted, weather))
+            });
             match loaded {
-                Ok(fitted) => {
-                    self.check_unchanged(scene, &fitted.key.content_sha256())?;
-                    let scene = Arc::new(SceneInWork::new(fitted));
+                Ok(loaded) => {
+                    self.check_unchanged(scene, &loaded)?;
+                    let scene = Arc::new(loaded);
                     while !part.is_empty() {
                         if scenes.send((Arc::clone(&scene), part)).is_err() {
                             return Ok(());
@@ -210,18 +216,24 @@ impl Work<'_> {
     }
 
     /// A photo that was replaced would give a dataset in which pairs of one name have different scenes.
-    fn check_unchanged(&self, scene: usize, sha256: &str) -> Result<(), RenderError> {
+    fn check_unchanged(&self, scene: usize, loaded: &SceneInWork) -> Result<(), RenderError> {
         if self.known.pairs.is_empty() {
             return Ok(());
         }
+        let (sha256, weather) = (loaded.fitted.key.content_sha256(), loaded.weather_sha256());
         for job in self.sweep.jobs_of(scene).take_while(|_| !self.is_over()) {
-            let record = self.known.pairs.get(&job?.key);
-            if record.is_some_and(|record| record.scene_sha256 != sha256) {
-                return Err(bad(format!(
-                    "{}: the photo has changed since this dataset was begun; restore it, or begin in another folder",
-                    self.sweep.plan.scene_path(scene).display()
-                )));
-            }
+            let Some(record) = self.known.pairs.get(&job?.key) else {
+                continue;
+            };
+            let what = match () {
+                () if record.scene_sha256 != sha256 => "the photo has",
+                () if record.weather_sha256 != weather => "its depth map or a mask has",
+                () => continue,
+            };
+            return Err(bad(format!(
+                "{}: {what} changed since this dataset was begun; restore it, or begin in another folder",
+                self.sweep.plan.scene_path(scene).display()
+            )));
         }
         Ok(())
     }

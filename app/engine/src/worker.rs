@@ -260,9 +260,16 @@ fn run_lanes(
     let mut made = Vec::with_capacity(lanes.len());
     let mut baselines = Vec::new();
     for lane in lanes.iter().filter(|lane| lane.kind == LaneKind::Physical) {
-        let (result, scene_sha256) = session.physical_baseline(&lane.request)?;
-        made.push((lane.clone(), result.image.clone(), scene_sha256));
-        baselines.push((lane.lane, result));
+        let baseline = session.physical_baseline(&lane.request)?;
+        let mut own = lane.clone();
+        own.request.weather = baseline.weather;
+        made.push(Made {
+            lane: own,
+            image: baseline.result.image.clone(),
+            scene_sha256: baseline.scene_sha256,
+            weather_sha256: baseline.weather_sha256,
+        });
+        baselines.push((lane.lane, baseline.result));
     }
     observer.baselines = baselines;
     let sampled = observer.lanes.clone();
@@ -275,7 +282,12 @@ fn run_lanes(
         return Ok(None);
     };
     for (lane, lane_output) in sampled.into_iter().zip(output.lanes) {
-        made.push((lane.clone(), lane_output.result.image, output.scene_sha256.clone()));
+        made.push(Made {
+            lane: lane.clone(),
+            image: lane_output.result.image,
+            scene_sha256: output.scene_sha256.clone(),
+            weather_sha256: None,
+        });
     }
     Ok(Some(made))
 }

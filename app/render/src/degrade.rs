@@ -1,17 +1,18 @@
 //! The physical baseline: degrading a photo by formulas, without any network.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use image::Rgb32FImage;
-use mdsd3_model::io::photo;
-use mdsd3_weather::depth::estimate;
-use mdsd3_weather::{Degraded, Options, degrade, in_physical_order};
-use mdsd3_words::Mix;
-use mdsd3_words::image::Rgba8;
+use mdsd3_weather::depth::SceneDepth;
+use mdsd3_weather::{Degraded, Options, Parameters, degrade, in_physical_order};
+use mdsd3_words::weather::WeatherSettings;
+use mdsd3_words::{Fit, Mix};
 use sha2::{Digest, Sha256};
 
 use crate::error::RenderError;
-use crate::frames;
+use crate::scene::{self, FittedScene, SceneLoader};
+use crate::weather::{SceneWeather, WeatherLoader};
 
 pub use mdsd3_weather::CLASSES;
 
@@ -33,17 +34,9 @@ pub struct DegradeRequest {
     /// Centre crop to a square of this side in pixels; the photo's own size when absent
     #[arg(long, allow_negative_numbers = true)]
     pub size: Option<u32>,
-}
-
-/// A degraded photo.
-#[derive(Debug, Clone)]
-pub struct DegradeOutput {
-    /// The image.
-    pub image: Rgba8,
-    /// What was drawn for each class: physical parameters with units in their names.
-    pub parameters: serde_json::Value,
-    /// What had to be converted or guessed when the photo was read, such as its colours; one sentence each.
-    pub notes: Vec<String>,
+    /// Depth, order, regions and how things are composed.
+    #[command(flatten)]
+    pub weather: WeatherSettings,
 }
 
 impl DegradeRequest {
@@ -69,9 +62,19 @@ pub fn classes_in_words() -> String {
 }
 
 /// The physical baseline of a fitted scene, whose key is `scene_key(scene)`: the same in the studio and in a dataset.
-pub fn baseline(scene: &Rgb32FImage, scene_key: u64, mix: &Mix, seed: u64) -> Result<Degraded, RenderError> {
+pub fn baseline(
+    scene: &Rgb32FImage,
+    scene_key: u64,
+    (mix, seed): (&Mix, u64),
+    weather: &SceneWeather,
+    keeps_layers: bool,
+) -> Result<Degraded, RenderError> {
+    let options = Options {
+        layers: keeps_layers,
+        ..weather.options()
+    };
     let seed = scene_seed(seed, scene_key);
-    Ok(degrade(scene, &estimate(scene), mix, seed, &Options::default())?)
+    Ok(degrade(scene, &weather.depth, mix, seed, &options)?)
 }
 
 /// The seed of the formulas: keyed by scene too, or every photo of a dataset would get the same rain.
@@ -80,36 +83,89 @@ fn scene_seed(seed: u64, scene: u64) -> u64 {
     digest[..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Degrades a photo.
-///
-/// # Errors
-/// [`RenderError`] with the class, size or file that is wrong.
-pub fn run(request: &DegradeRequest) -> Result<DegradeOutput, RenderError> {
-    request.mix.check_classes(&CLASSES)?;
-    if let Some(size_px) = request.size
-        && !(1..=MAX_SIZE_PX).contains(&size_px)
-    {
-        return Err(RenderError::BadInput(format!(
-            "size {size_px} is outside 1 to {MAX_SIZE_PX} px"
-        )));
+/// A photo to degrade, with its depth and masks: read once for any number of frames.
+pub struct PhotoInWork<'a> {
+    request: &'a DegradeRequest,
+    scene: FittedScene,
+    weather: SceneWeather,
+}
+
+impl<'a> PhotoInWork<'a> {
+    /// Reads the photo of a request, and what its weather is made of.
+    ///
+    /// # Errors
+    /// [`RenderError`] with the class, size or file that is wrong.
+    pub fn open(request: &'a DegradeRequest) -> Result<Self, RenderError> {
+        request.mix.check_classes(&CLASSES)?;
+        if let Some(size_px) = request.size
+            && !(1..=MAX_SIZE_PX).contains(&size_px)
+        {
+            return Err(RenderError::BadInput(format!(
+                "size {size_px} is outside 1 to {MAX_SIZE_PX} px"
+            )));
+        }
+        request.weather.check()?;
+        let scene = match request.size {
+            Some(size_px) => {
+                let loaded = SceneLoader::default().load(Some(&request.photo), size_px, Fit::Square, 1)?;
+                Arc::unwrap_or_clone(loaded)
+            }
+            None => scene::at_own_size(&request.photo)?,
+        };
+        let weather = WeatherLoader::default().load(&scene, Some(&request.photo), &request.weather)?;
+        Ok(Self {
+            request,
+            scene,
+            weather,
+        })
     }
-    let photo = photo::load_photo(&request.photo)?;
-    let scene = match request.size {
-        Some(size_px) => photo::fit_square(&photo.rgb, size_px),
-        None => photo.rgb,
-    };
-    let degraded = degrade(
-        &scene,
-        &estimate(&scene),
-        &request.mix,
-        request.seed,
-        &Options::default(),
-    )?;
-    let parameters = serde_json::to_value(&degraded.parameters)
-        .map_err(|error| RenderError::BadInput(format!("the parameters can't be written as JSON: {error}")))?;
-    Ok(DegradeOutput {
-        image: frames::rgba8_from_rgb(&degraded.image),
-        parameters,
-        notes: photo.notes,
-    })
+
+    /// Degrades it.
+    ///
+    /// # Arguments
+    /// - `frame`: seconds since the first frame of a sequence, and the frame's number; `(0.0, 0)` for a single image
+    /// - `keeps_layers`: whether what each class did is kept, which takes memory
+    ///
+    /// # Errors
+    /// [`RenderError`] with the class, order or region that is wrong.
+    pub fn degraded(&self, frame: (f32, u32), keeps_layers: bool) -> Result<Degraded, RenderError> {
+        let options = Options {
+            frame,
+            layers: keeps_layers,
+            ..self.weather.options()
+        };
+        let (mix, seed) = (&self.request.mix, self.request.seed);
+        Ok(degrade(&self.scene.rgb, &self.weather.depth, mix, seed, &options)?)
+    }
+
+    /// The clean scene.
+    pub fn scene(&self) -> &Rgb32FImage {
+        &self.scene.rgb
+    }
+
+    /// How far away everything is.
+    pub fn depth(&self) -> &SceneDepth {
+        &self.weather.depth
+    }
+
+    /// What was drawn, with the depth's source, as an object.
+    ///
+    /// # Errors
+    /// None for what formulas draw.
+    pub fn parameters_as_json(&self, parameters: &Parameters) -> Result<serde_json::Value, RenderError> {
+        let no_json = |error| RenderError::BadInput(format!("the parameters can't be written as JSON: {error}"));
+        let mut json = serde_json::to_value(parameters).map_err(no_json)?;
+        json["depth"] = self.weather.depth_as_json();
+        Ok(json)
+    }
+
+    /// What had to be converted or guessed when the photo was read, such as its colours; one sentence each.
+    pub fn photo_notes(&self) -> &[String] {
+        &self.scene.notes
+    }
+
+    /// What a user should know of its depth and masks; one sentence each.
+    pub fn weather_notes(&self) -> &[String] {
+        &self.weather.notes
+    }
 }

@@ -5,6 +5,7 @@
 //! - [`loaded`] is a model in memory, [`scene`] a photo as a model sees it, [`frames`] 8-bit images and spectra of both.
 //! - [`run`] and [`lanes`] sample mixes side by side, batched where they share their settings.
 //! - [`metadata`] keeps a run's settings in its image, [`jpeg`] and [`picture`] are the files of datasets.
+//! - [`weather`] is what the weather of a scene is made of: depth and masks, from their files.
 //! - [`degrade`], [`mod@bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools.
 //!
 //! # Example
@@ -39,6 +40,7 @@ pub mod picture;
 pub mod run;
 pub mod scene;
 pub mod session;
+pub mod weather;
 
 mod kept_steps;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use image::Rgb32FImage;
-use mdsd3_model::io::photo;
+use mdsd3_model::io::photo::{self, Window};
 use mdsd3_words::hash::hex;
 use mdsd3_words::scene::DEMO_PHOTO_NAME;
 use mdsd3_words::{CropAt, Fit};
@@ -34,6 +34,8 @@ pub struct FittedScene {
     pub rgb: Rgb32FImage,
     /// Width and height of the photo before fitting, in pixels, upright.
     pub original_size: (u32, u32),
+    /// The part of it that the scene shows.
+    pub window: Window,
     /// What had to be converted or guessed when it was read, such as its colours; one sentence each.
     pub notes: Vec<String>,
 }
@@ -95,17 +97,26 @@ impl SceneLoader {
             return Ok(Arc::clone(last));
         }
         let mut photo = photo::decode_photo(&bytes, &name)?;
+        let mut outer = Window::whole(photo.rgb.dimensions());
         if let Some(crop) = crop {
-            photo.rgb = cut_out(&photo.rgb, crop, &name)?;
+            outer = cut_out(&photo.rgb, crop, &name)?;
+            photo.rgb = outer.cut(&photo.rgb);
         }
-        let rgb = match fit {
-            Fit::Square => photo::fit_square(&photo.rgb, size_px),
-            Fit::Aspect => photo::fit_aspect(&photo.rgb, size_px, multiple_px),
+        let (rgb, inner) = match fit {
+            Fit::Square => (
+                photo::fit_square(&photo.rgb, size_px),
+                Window::square(photo.rgb.dimensions()),
+            ),
+            Fit::Aspect => (
+                photo::fit_aspect(&photo.rgb, size_px, multiple_px),
+                Window::aspect(photo.rgb.dimensions(), size_px, multiple_px).0,
+            ),
         };
         let scene = Arc::new(FittedScene {
             key,
             rgb,
             original_size: photo.original_size,
+            window: inner.within(outer),
             notes: photo.notes,
         });
         self.last = Some(Arc::clone(&scene));
@@ -113,7 +124,29 @@ impl SceneLoader {
     }
 }
 
-fn cut_out(rgb: &Rgb32FImage, crop: CropAt, name: &str) -> Result<Rgb32FImage, RenderError> {
+/// A photo at its own size.
+///
+/// # Errors
+/// As [`SceneLoader::load`].
+pub fn at_own_size(path: &Path) -> Result<FittedScene, RenderError> {
+    let (bytes, name) = read(Some(path))?;
+    let photo = photo::decode_photo(&bytes, &name)?;
+    Ok(FittedScene {
+        key: SceneKey {
+            content: Sha256::digest(&bytes).into(),
+            size_px: photo.rgb.width().min(photo.rgb.height()),
+            fit: Fit::Aspect,
+            multiple_px: 1,
+            crop: None,
+        },
+        window: Window::whole(photo.rgb.dimensions()),
+        rgb: photo.rgb,
+        original_size: photo.original_size,
+        notes: photo.notes,
+    })
+}
+
+fn cut_out(rgb: &Rgb32FImage, crop: CropAt, name: &str) -> Result<Window, RenderError> {
     let (width, height) = rgb.dimensions();
     let side_px = crop.side_px;
     if width.min(height) < side_px {
@@ -124,7 +157,12 @@ fn cut_out(rgb: &Rgb32FImage, crop: CropAt, name: &str) -> Result<Rgb32FImage, R
     // 0x8000 of 0xffff rounds an odd rest down, as halving does.
     let place = |length: u32, share: u16| (u64::from(length - side_px) * u64::from(share) / 0xffff) as u32;
     let (left, top) = (place(width, crop.share[0]), place(height, crop.share[1]));
-    Ok(image::imageops::crop_imm(rgb, left, top, side_px, side_px).to_image())
+    Ok(Window {
+        left,
+        top,
+        width: side_px,
+        height: side_px,
+    })
 }
 
 /// A photo's bytes and the name to use in messages.

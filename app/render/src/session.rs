@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mdsd3_model::io::photo::scene_key;
+use mdsd3_weather::Degraded;
+use mdsd3_words::image::{DepthView, LayerView};
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{CheckedRequest, Fit, ModelSettings, ModelSummary, RenderRequest, SceneSettings};
 
 use crate::degrade;
@@ -15,6 +18,7 @@ use crate::lanes::{self, LanesOutput, RenderOutput};
 use crate::loaded::LoadedModel;
 use crate::run::RenderObserver;
 use crate::scene::{FittedScene, SceneLoader};
+use crate::weather::{self, SceneWeather, WeatherLoader};
 
 /// The largest side a photo is fitted to for viewing, in pixels.
 const MAX_VIEW_PX: u32 = 8192;
@@ -25,6 +29,22 @@ pub struct Session {
     model: Option<LoadedModel>,
     scenes: SceneLoader,
     kept: KeptSteps,
+    weather: WeatherLoader,
+}
+
+/// A physical baseline.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// The image with its spectrum.
+    pub result: Decoded,
+    /// SHA-256 of the photo's file in hexadecimal digits.
+    pub scene_sha256: String,
+    /// The settings of its weather, with the depth map that was found beside the photo: what restores it.
+    pub weather: WeatherSettings,
+    /// SHA-256 over the files of these settings; `None` without any.
+    pub weather_sha256: Option<String>,
+    /// What a user should know of depth and masks, one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Session {
@@ -81,21 +101,58 @@ impl Session {
         lanes::render(&requests, model, &scene, &mut self.kept, observer)
     }
 
-    /// Degrades the photo of a request by formulas, at the size of a mix: the physical baseline, and the SHA-256 of the
-    /// photo's file.
+    /// Degrades the photo of a request by formulas, at the size of a mix.
     ///
     /// # Errors
-    /// [`RenderError`] for a photo that can't be read and for classes without a formula.
-    pub fn physical_baseline(&mut self, request: &RenderRequest) -> Result<(Decoded, String), RenderError> {
+    /// [`RenderError`] for a photo that can't be read, its depth and masks likewise, and for classes without a formula.
+    pub fn physical_baseline(&mut self, request: &RenderRequest) -> Result<Baseline, RenderError> {
+        let (scene, weather, degraded) = self.degraded(request, false)?;
+        Ok(Baseline {
+            result: frames::from_rgb(&degraded.image)?,
+            scene_sha256: scene.key.content_sha256(),
+            weather: weather.settings,
+            weather_sha256: weather.sha256,
+            notes: weather.notes,
+        })
+    }
+
+    /// The maps of a physical baseline: depth, sky, and what each class did.
+    ///
+    /// # Errors
+    /// As [`Self::physical_baseline`].
+    pub fn physical_layers(&mut self, request: &RenderRequest) -> Result<Vec<LayerView>, RenderError> {
+        let (_, weather, degraded) = self.degraded(request, true)?;
+        Ok(weather::layer_views(
+            &weather.depth,
+            degraded.steps.as_deref().unwrap_or_default(),
+        ))
+    }
+
+    fn degraded(
+        &mut self,
+        request: &RenderRequest,
+        keeps_layers: bool,
+    ) -> Result<(Arc<FittedScene>, SceneWeather, Degraded), RenderError> {
         let (_, scene, _) = self.prepare(request)?;
-        let degraded = degrade::baseline(
-            &scene.rgb,
-            scene_key(&scene.rgb),
-            &request.sampling.mix,
-            request.sampling.seed,
-        )?;
-        let decoded = frames::from_rgb(&degraded.image)?;
-        Ok((decoded, scene.key.content_sha256()))
+        let weather = self
+            .weather
+            .load(&scene, request.scene.path.as_deref(), &request.weather)?;
+        let drawn = (&request.sampling.mix, request.sampling.seed);
+        let degraded = degrade::baseline(&scene.rgb, scene_key(&scene.rgb), drawn, &weather, keeps_layers)?;
+        Ok((scene, weather, degraded))
+    }
+
+    /// How far away everything in a scene of `photo` is (`None` for the demo photo), by the settings of its weather.
+    ///
+    /// # Errors
+    /// Bad input that names a file of these settings and what is wrong with it.
+    pub fn scene_depth(
+        &mut self,
+        scene: &FittedScene,
+        photo: Option<&Path>,
+        settings: &WeatherSettings,
+    ) -> Result<DepthView, RenderError> {
+        Ok(weather::depth_view(&self.weather.load(scene, photo, settings)?))
     }
 
     /// Loads the model and the photo of a request, and checks it.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::error::ModelError;
 use crate::guard::guarded;
 use colour::Encoding;
-pub use fit::{fit_aspect, fit_square};
+pub use fit::{Window, fit_aspect, fit_square};
 
 /// Shortest side accepted, in pixels: less than this and no degradation can be told from the scene.
 pub const MIN_SIDE_PX: u32 = 16;

@@ -119,7 +119,7 @@ fn every_autoencoder_variable_gets_a_gradient() {
     let model = MiniAutoencoder::new(&recipe.model.autoencoder, variables.builder()).unwrap();
     let mut optimizer = optimizer::Optimizer::new(&variables).unwrap();
     let mut rng = crate::sampler::noise::stream(0, 0, 0);
-    let target = batch_tensor(&[photos().crop((32, 32), &mut rng)]).unwrap();
+    let target = batch_tensor(&[photos().crop((32, 32), &mut rng).0]).unwrap();
     let loss = || autoencoder::loss(&model, &target, 1.0).unwrap();
     // The corrections' output layers start at 0 and hide what is before them; one step opens them.
     let rates = optimizer::Rates {

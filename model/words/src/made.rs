@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::ModelIdentity;
 use crate::request::RenderRequest;
 use crate::scene::CropAt;
+use crate::weather::WEATHER_VERSION;
 
 /// Version of [`RunSettings`] that this program writes, and the newest that it reads.
 pub const SETTINGS_VERSION: u32 = 1;
@@ -44,6 +45,12 @@ pub struct PairSettings {
     /// Size of the batch it was sampled in, which decides the last bits; absent for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
+    /// Version of the formulas that degraded it; absent for other images, and for the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weather_version: Option<u32>,
+    /// SHA-256 over the files of its weather, depth and masks; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weather_sha256: Option<String>,
 }
 
 /// An image of a pair that can be made again.
@@ -121,6 +128,8 @@ impl RunSettings {
             format: ImageFormat::Png,
             batch: None,
             bits: 8,
+            weather_version: Some(WEATHER_VERSION),
+            weather_sha256: None,
         };
         Self {
             pair: Some(pair),

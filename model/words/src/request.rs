@@ -8,12 +8,13 @@ use crate::error::{WordsError, bad};
 use crate::model::{ModelSettings, ModelSummary};
 use crate::sampling::Sampling;
 use crate::scene::SceneSettings;
+use crate::weather::WeatherSettings;
 
 settings! {
     /// One mix run. Defaults are those of the studio's first start.
     ///
-    /// On the command line it has every option but photo and mix, which each command takes in its own way (`render` one of
-    /// each, `analyze` lists of both).
+    /// On the command line it has every option but photo, mix and weather, which each command takes in its own way (`render` one
+    /// photo and mix, `analyze` lists of both, `degrade` all of the weather).
     ///
     /// Fields that an older file lacks take their defaults; fields that this version doesn't know are refused, since ignoring
     /// them would restore another run than the one that was saved.
@@ -29,6 +30,9 @@ settings! {
             /// By which model.
             #[command(flatten)]
             pub model: ModelSettings;
+            /// What its weather is made of.
+            #[arg(skip)]
+            pub weather: WeatherSettings;
         }
         /// The run that this one takes over from at a step; a run of its own when absent
         #[arg(skip)]
@@ -72,6 +76,7 @@ impl RenderRequest {
         if let Some(branch) = &self.branch {
             branch.check(self)?;
         }
+        self.weather.check()?;
         self.model.check()
     }
 

@@ -152,7 +152,8 @@ pub(crate) fn differ<T: PartialEq>(one: &T, other: &T) -> bool {
 ///
 /// A field is `name: Type, "what the studio calls it";` with, in this order and where needed: `as "key"` behind the name when
 /// files have another; `= default` behind the type, for clap too, or `=> default` where clap is not asked; and a word behind the
-/// label: `path` and `paths` write text, `if_set` leaves a default out. Without a default it is the type's. `groups` holds inner groups.
+/// label: `path` and `paths` write text, `if_set` leaves a default out, `path_if_set` does both. Without a default it is the type's.
+/// `groups` holds inner groups.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -267,6 +268,13 @@ macro_rules! settings {
     };
     (@write [paths] $to:ident, $key:ident, $value:expr, $type:ty) => {
         $to.serialize_field($key, &$crate::settings::paths_text(&$value))?
+    };
+    (@write [path_if_set] $to:ident, $key:ident, $value:expr, $type:ty) => {
+        if $value.is_some() {
+            settings!(@write [path] $to, $key, $value, $type)
+        } else {
+            $to.skip_field($key)?
+        }
     };
     (@read [paths] $from:ident) => { $from.next_value::<$crate::settings::OneOrSeveral>()?.into() };
     (@read [$($how:ident)?] $from:ident) => { $from.next_value()? };

@@ -24,6 +24,8 @@ pub enum Extra {
     LqComposited,
     /// The clean-data prediction of every step.
     Steps,
+    /// What each class did, with the scene's depth.
+    Layers,
 }
 
 /// How a gt that several pairs need under several names is stored.

@@ -9,6 +9,7 @@ use mdsd3_render::RenderError;
 use mdsd3_words::error::one_line;
 use mdsd3_words::made::{EngineKind, ImageFormat};
 use mdsd3_words::settings::Settings;
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{Mix, RenderRequest};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -19,7 +20,7 @@ use crate::mixes::{self, MixSpec};
 use crate::scenes;
 
 /// Keys of a plan beside those of its runs.
-const PLAN_KEYS: [&str; 13] = [
+const PLAN_KEYS: [&str; 14] = [
     "engine",
     "layout",
     "scenes",
@@ -33,6 +34,7 @@ const PLAN_KEYS: [&str; 13] = [
     "names",
     "shard_pairs",
     "batch",
+    "depth_required",
 ];
 
 /// Settings of a run that a plan doesn't have: photo, mix, alpha, beta and seed are in the plural here, nobody looks at previews,
@@ -48,6 +50,9 @@ pub(super) fn run_keys() -> impl Iterator<Item = &'static str> {
 /// Keys of the runs that mean something without a network too.
 const PHYSICAL_KEYS: [&str; 2] = ["size", "fit"];
 
+/// What `depth` says in place of a path where every photo must have its depth map beside it.
+const REQUIRED: &str = "required";
+
 /// The side in pixels without a key.
 const DEFAULT_SIZE_PX: u32 = 256;
 
@@ -62,12 +67,13 @@ struct Save {
 
 /// A plan whose values are not checked against each other yet.
 pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, RenderError> {
-    let table: Table = toml::from_str(text).map_err(|error| not_toml(&error, text, shown))?;
+    let mut table: Table = toml::from_str(text).map_err(|error| not_toml(&error, text, shown))?;
     let known: Vec<&str> = PLAN_KEYS.into_iter().chain(run_keys()).collect();
     check_keys(&table, &known, shown)?;
     let engine: EngineKind = get(&table, "engine", shown)?.unwrap_or_default();
     let layout: LayoutKind = get(&table, "layout", shown)?.unwrap_or_default();
     let save = read_save(&table, shown)?;
+    let depth_required = required_depth(&mut table, shown)?;
     if engine == EngineKind::Physical {
         check_physical(&table, &save, shown)?;
     }
@@ -92,6 +98,7 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
         seeds: read_seeds(&table, shown)?,
         alpha_beta: get(&table, "alpha_beta", shown)?.unwrap_or_else(|| vec![[1.0, 0.0]]),
         run: read_run(&table, shown)?,
+        depth_required,
         crop: read_crop(&table, shown)?,
         split: read_split(&table, shown)?,
         lq: save.lq.unwrap_or(default_lq),
@@ -107,11 +114,38 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
     })
 }
 
+/// Whether every photo must have a depth map: `depth_required = true`, or `depth = "required"` for one beside each photo.
+fn required_depth(table: &mut Table, shown: &str) -> Result<bool, RenderError> {
+    if table.get("depth").is_some_and(|depth| depth.as_str() == Some(REQUIRED)) {
+        table.remove("depth");
+        return Ok(true);
+    }
+    Ok(get(table, "depth_required", shown)?.unwrap_or_default())
+}
+
+/// `where = { rain = "masks/{stem}.png" }`, as runs have it.
+fn regions(value: &Value, place: &str) -> Result<Value, RenderError> {
+    let Value::Table(masks) = value else {
+        return Err(bad(format!(
+            "{place}: give each class its mask: {{ rain = \"masks/{{stem}}.png\" }}"
+        )));
+    };
+    let text =
+        |(class, mask): (&String, &Value)| Ok(Value::String(format!("{class}={}", typed::<String>(mask, place)?)));
+    Ok(Value::Array(
+        masks.iter().map(text).collect::<Result<_, RenderError>>()?,
+    ))
+}
+
 /// What the runs share. Each key is tried alone first, so that a message names it.
 fn read_run(table: &Table, shown: &str) -> Result<RenderRequest, RenderError> {
     let mut run = Table::new();
     for key in run_keys() {
         let Some(value) = table.get(key) else { continue };
+        let value = &match key {
+            "where" => regions(value, &format!("{shown}: {key}"))?,
+            _ => value.clone(),
+        };
         let alone = Table::from_iter([(key.to_owned(), value.clone())]);
         typed::<RenderRequest>(&Value::Table(alone), &format!("{shown}: {key}"))?;
         run.insert(key.to_owned(), value.clone());
@@ -124,7 +158,7 @@ fn read_run(table: &Table, shown: &str) -> Result<RenderRequest, RenderError> {
 
 /// Keys that only mean something to the network are mistakes in a plan for the physical engine.
 fn check_physical(table: &Table, save: &Save, shown: &str) -> Result<(), RenderError> {
-    let foreign = run_keys().filter(|key| !PHYSICAL_KEYS.contains(key));
+    let foreign = run_keys().filter(|key| !PHYSICAL_KEYS.contains(key) && !WeatherSettings::keys().contains(key));
     if let Some(key) = foreign
         .chain(["alpha_beta", "batch"])
         .find(|key| table.contains_key(*key))
@@ -133,9 +167,9 @@ fn check_physical(table: &Table, save: &Save, shown: &str) -> Result<(), RenderE
             "{shown}: {key}: the physical engine has none; remove it, or set engine = \"mdsd3\""
         )));
     }
-    if save.lq == Some(LqKind::Composited) || !save.images.is_empty() {
+    if save.lq == Some(LqKind::Composited) || save.images.iter().any(|image| *image != Extra::Layers) {
         return Err(bad(format!(
-            "{shown}: save: the physical engine has no autoencoder and no steps; remove images and lq, or set engine = \"mdsd3\""
+            "{shown}: save: the physical engine has no autoencoder and no steps; remove lq and all images but \"layers\", or set engine = \"mdsd3\""
         )));
     }
     Ok(())

@@ -14,8 +14,15 @@ use mdsd3_words::made::RunSettings;
 use crate::error::EngineError;
 use crate::protocol::LaneRequest;
 
-/// A lane, its image, and the SHA-256 of its photo's file.
-pub(super) type Made = (LaneRequest, Rgba8, String);
+/// A lane with its image.
+pub(super) struct Made {
+    pub(super) lane: LaneRequest,
+    pub(super) image: Rgba8,
+    /// SHA-256 of its photo's file.
+    pub(super) scene_sha256: String,
+    /// SHA-256 over the files of its weather; `None` without any.
+    pub(super) weather_sha256: Option<String>,
+}
 
 /// Finished lanes that can be saved; the oldest are forgotten first.
 const MAX_FINISHED: usize = 64;
@@ -31,6 +38,7 @@ struct Finished {
     image: Rgba8,
     model: Arc<LazyIdentity>,
     scene_sha256: String,
+    weather_sha256: Option<String>,
 }
 
 /// The lanes that were finished lately, oldest first.
@@ -41,15 +49,17 @@ impl FinishedLanes {
     /// Keeps the lanes of a run, made by `model`; a lane's earlier result goes, and the oldest go where there are too many.
     pub(super) fn add(&mut self, made: Vec<Made>, model: &Arc<LazyIdentity>) {
         let newest = made.len();
-        for (LaneRequest { lane, kind, request }, image, scene_sha256) in made {
+        for made in made {
+            let LaneRequest { lane, kind, request } = made.lane;
             self.0.retain(|older| older.lane != lane);
             self.0.push_back(Finished {
                 lane,
                 kind,
                 request,
-                image,
+                image: made.image,
                 model: Arc::clone(model),
-                scene_sha256,
+                scene_sha256: made.scene_sha256,
+                weather_sha256: made.weather_sha256,
             });
         }
         let sizes = self.0.iter().map(|finished| finished.image.pixels.len());
@@ -89,11 +99,14 @@ fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
         LaneKind::Sampled => RunSettings::new,
         LaneKind::Physical => RunSettings::physical,
     };
-    let settings = settings_of(
+    let mut settings = settings_of(
         finished.request.clone(),
         finished.model.resolve()?,
         finished.scene_sha256.clone(),
     );
+    if let Some(pair) = &mut settings.pair {
+        pair.weather_sha256.clone_from(&finished.weather_sha256);
+    }
     Ok(metadata::write_png(path, &finished.image, Some(&settings))?)
 }
 

@@ -1,9 +1,15 @@
 //! How far away everything in a scene is.
 
 mod estimate;
+pub mod file;
+mod map;
+mod resample;
+
+use mdsd3_words::WordsError;
 
 use crate::plane::Plane;
 pub use estimate::estimate;
+pub use map::{DepthMap, Part};
 
 /// Distance that the middle of a scene is put at where nothing says how large a metre is, in metres.
 pub const MEDIAN_METRES: f32 = 18.0;
@@ -32,6 +38,20 @@ pub enum DepthSource {
     File(String),
     /// Computed by a network of this name.
     Network(String),
+}
+
+impl DepthSource {
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Estimate => "the estimate",
+            Self::File(name) | Self::Network(name) => name,
+        }
+    }
+}
+
+fn bad(message: String) -> WordsError {
+    WordsError::BadInput(message)
 }
 
 impl SceneDepth {

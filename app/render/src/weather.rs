@@ -1,0 +1,346 @@
+//! What the weather of a scene is made of: its depth and its masks, from their files.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use image::imageops::{self, FilterType};
+use image::{ImageReader, Limits, Rgb32FImage};
+use mdsd3_model::guard::guarded;
+use mdsd3_model::io::photo::{self, Window};
+use mdsd3_weather::depth::{self, DepthMap, DepthSource, SceneDepth};
+use mdsd3_weather::layers::{Light, Operation, Step};
+use mdsd3_weather::plane::Plane;
+use mdsd3_weather::{Options, Region};
+use mdsd3_words::hash::{sha256_hex, sha256_of_parts};
+use mdsd3_words::image::{DepthView, LayerView};
+use mdsd3_words::weather::{ClassMask, WeatherSettings};
+
+use crate::error::{RenderError, bad};
+use crate::scene::FittedScene;
+
+/// What a depth map beside a photo `NAME.jpg` is called, in the order in which it is looked for.
+const BESIDE: [&str; 4] = ["depth.png", "depth.tiff", "depth.tif", "depth.npy"];
+/// By how much the aspect of a mask may differ from its photo's.
+const ASPECT_TOLERANCE: f64 = 0.02;
+/// What a decoder may allocate for itself, in bytes.
+const MAX_DECODER_BYTES: u64 = 1 << 30;
+
+/// What a scene's weather is made of beside mix and seed.
+#[derive(Debug, Clone)]
+pub struct SceneWeather {
+    /// How far away everything is.
+    pub depth: Arc<SceneDepth>,
+    /// Where classes act.
+    pub regions: Vec<Region>,
+    /// SHA-256 over the files that it was read from; `None` without any.
+    pub sha256: Option<String>,
+    /// What a user should know of them, one sentence each.
+    pub notes: Vec<String>,
+    /// What was asked for, with the depth map that was found beside the photo.
+    pub settings: WeatherSettings,
+}
+
+impl SceneWeather {
+    /// What the formulas are told.
+    pub fn options(&self) -> Options<'_> {
+        Options {
+            space: self.settings.space,
+            rain: self.settings.rain_composition,
+            order: &self.settings.order,
+            regions: &self.regions,
+            ..Options::default()
+        }
+    }
+
+    /// Where its depth comes from, for reports: `{"source": "file", "name": "a.depth.png", "notes": [..]}`.
+    pub fn depth_as_json(&self) -> serde_json::Value {
+        let source = match &self.depth.source {
+            DepthSource::Estimate => "estimate",
+            DepthSource::File(_) => "file",
+            DepthSource::Network(_) => "network",
+        };
+        let name = match &self.depth.source {
+            DepthSource::Estimate => None,
+            DepthSource::File(name) | DepthSource::Network(name) => Some(name),
+        };
+        serde_json::json!({ "source": source, "name": name, "notes": self.depth.notes })
+    }
+}
+
+/// A depth map and everything that it was made of.
+#[derive(PartialEq)]
+struct DepthKey {
+    scene: crate::scene::SceneKey,
+    file_sha256: Option<String>,
+    settings: WeatherSettings,
+}
+
+/// Loads what scenes' weather is made of, and keeps the last depth.
+#[derive(Default)]
+pub struct WeatherLoader {
+    last: Option<(DepthKey, Arc<SceneDepth>)>,
+}
+
+/// The settings with the depth map that lies beside the photo, where none is named and there is one.
+pub fn with_depth_beside(settings: &WeatherSettings, photo: Option<&Path>) -> WeatherSettings {
+    let mut settings = settings.clone();
+    if let (None, Some(photo)) = (&settings.depth, photo) {
+        let mut names = BESIDE.iter().map(|ending| photo.with_extension(ending));
+        settings.depth = names.find(|path| path.is_file());
+    }
+    settings
+}
+
+impl WeatherLoader {
+    /// What `settings` ask for a scene of `photo` (`None` for the demo photo).
+    ///
+    /// # Errors
+    /// Bad input that names the file and what is wrong with it.
+    pub fn load(
+        &mut self,
+        scene: &FittedScene,
+        photo: Option<&Path>,
+        settings: &WeatherSettings,
+    ) -> Result<SceneWeather, RenderError> {
+        settings.check()?;
+        let settings = with_depth_beside(settings, photo);
+        let mut hashes = Vec::new();
+        let depth = self.depth(scene, &settings, &mut hashes)?;
+        let mut notes = depth.notes.clone();
+        let mut regions = Vec::new();
+        for region in &settings.regions {
+            let (mask, sha256) = mask_of(region, scene)?;
+            if mask.values.iter().all(|value| *value == 0.0) {
+                notes.push(format!(
+                    "{}: is black over the whole scene, so {} acts nowhere",
+                    region.mask.display(),
+                    region.class
+                ));
+            }
+            hashes.push(sha256);
+            regions.push(Region {
+                class: region.class.clone(),
+                mask,
+            });
+        }
+        Ok(SceneWeather {
+            depth,
+            regions,
+            sha256: (!hashes.is_empty()).then(|| sha256_of_parts(hashes)),
+            notes,
+            settings,
+        })
+    }
+
+    fn depth(
+        &mut self,
+        scene: &FittedScene,
+        settings: &WeatherSettings,
+        hashes: &mut Vec<String>,
+    ) -> Result<Arc<SceneDepth>, RenderError> {
+        let bytes = settings.depth.as_deref().map(photo::read_photo).transpose()?;
+        let file_sha256 = bytes.as_deref().map(sha256_hex);
+        hashes.extend(file_sha256.clone());
+        let key = DepthKey {
+            scene: scene.key,
+            file_sha256,
+            settings: WeatherSettings {
+                depth: settings.depth.clone(),
+                depth_kind: settings.depth_kind,
+                depth_metres_per_unit: settings.depth_metres_per_unit,
+                depth_model: settings.depth_model.clone(),
+                ..WeatherSettings::default()
+            },
+        };
+        if let Some((_, depth)) = self.last.as_ref().filter(|(last, _)| *last == key) {
+            return Ok(Arc::clone(depth));
+        }
+        let depth = match (&settings.depth, &bytes) {
+            (Some(path), Some(bytes)) => of_file(path, bytes, scene, settings)?,
+            _ => depth::estimate(&scene.rgb),
+        };
+        let depth = Arc::new(depth);
+        self.last = Some((key, Arc::clone(&depth)));
+        Ok(depth)
+    }
+}
+
+fn of_file(
+    path: &Path,
+    bytes: &[u8],
+    scene: &FittedScene,
+    settings: &WeatherSettings,
+) -> Result<SceneDepth, RenderError> {
+    let name = path.display().to_string();
+    let (kind, scale) = (settings.depth_kind, settings.depth_metres_per_unit);
+    // Decoders panic on some damaged files.
+    let read = guarded(|| depth::file::read(bytes, &name, kind, scale));
+    let map: DepthMap = read.map_err(|panic| {
+        bad(format!(
+            "{name}: can't be decoded, it is damaged ({panic}); save it again"
+        ))
+    })??;
+    map.check_covers(scene.original_size)?;
+    let (width, height) = scene.original_size;
+    let share = |part: u32, of: u32| f64::from(part) / f64::from(of);
+    let window = scene.window;
+    let part = [
+        share(window.left, width),
+        share(window.top, height),
+        share(window.width, width),
+        share(window.height, height),
+    ];
+    Ok(map.of_scene(&scene.rgb, part))
+}
+
+/// A mask at the scene's pixels, and the SHA-256 of its file.
+fn mask_of(region: &ClassMask, scene: &FittedScene) -> Result<(Plane, String), RenderError> {
+    let shown = region.mask.display();
+    let bytes = photo::read_photo(&region.mask)?;
+    let broken = |reason: String| {
+        bad(format!("{shown}: can't be decoded as a mask ({reason}); save it as PNG").replace('\n', " "))
+    };
+    let decoded = guarded(|| {
+        let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(MAX_DECODER_BYTES);
+        reader.limits(limits);
+        reader.decode()
+    });
+    let image = decoded.map_err(broken)?.map_err(|error| broken(error.to_string()))?;
+    let size = (image.width(), image.height());
+    let scene_size = scene.rgb.dimensions();
+    let mut mask = image.into_luma16();
+    if size != scene_size {
+        check_covers(&shown.to_string(), size, scene)?;
+        // Of the whole photo: the same part of it as the scene's.
+        let scale = |at: u32, from: u32, to: u32| (f64::from(at) * f64::from(to) / f64::from(from)).round() as u32;
+        let (width, height) = scene.original_size;
+        let Window { left, top, .. } = scene.window;
+        let (left, top) = (scale(left, width, size.0), scale(top, height, size.1));
+        let wide = scale(scene.window.width, width, size.0).clamp(1, size.0 - left.min(size.0 - 1));
+        let high = scale(scene.window.height, height, size.1).clamp(1, size.1 - top.min(size.1 - 1));
+        let part = imageops::crop_imm(&mask, left, top, wide, high).to_image();
+        mask = imageops::resize(&part, scene_size.0, scene_size.1, FilterType::Triangle);
+    }
+    let values = mask.into_raw().into_iter().map(|value| f32::from(value) / 65_535.0);
+    let plane = Plane {
+        width: scene_size.0 as usize,
+        height: scene_size.1 as usize,
+        values: values.collect(),
+    };
+    Ok((plane, sha256_hex(&bytes)))
+}
+
+fn check_covers(shown: &str, size: (u32, u32), scene: &FittedScene) -> Result<(), RenderError> {
+    let (photo, fitted) = (scene.original_size, scene.rgb.dimensions());
+    let ratio = f64::from(size.0) * f64::from(photo.1) / (f64::from(size.1.max(1)) * f64::from(photo.0));
+    let rounding = 1.0 / f64::from(size.0.min(size.1).max(1));
+    if (ratio - 1.0).abs() <= ASPECT_TOLERANCE.max(rounding) {
+        return Ok(());
+    }
+    Err(bad(format!(
+        "{shown}: is {}x{} px; a mask has the aspect of the whole photo ({}x{} px) or the size of the scene ({}x{} px)",
+        size.0, size.1, photo.0, photo.1, fitted.0, fitted.1
+    )))
+}
+
+/// A scene's depth for a window, without tensors.
+pub fn depth_view(weather: &SceneWeather) -> DepthView {
+    let depth = &weather.depth;
+    DepthView {
+        width: depth.metres.width as u32,
+        height: depth.metres.height as u32,
+        metres: depth.metres.values.as_slice().into(),
+        sky: depth.sky.values.as_slice().into(),
+        source: match &depth.source {
+            DepthSource::Estimate => "estimated from the photo".to_owned(),
+            DepthSource::File(name) => format!("from {name}"),
+            DepthSource::Network(name) => format!("computed by {name}"),
+        },
+        notes: weather.notes.clone(),
+    }
+}
+
+/// The maps of a degraded image for a window: depth and sky, then what each operation did, in order.
+pub fn layer_views(depth: &SceneDepth, steps: &[Step]) -> Vec<LayerView> {
+    let mut views = vec![
+        of_plane("depth".to_owned(), "m", &depth.metres),
+        of_plane("sky".to_owned(), "share", &depth.sky),
+    ];
+    for step in steps {
+        let name = |what: &str| format!("{} {}: {what}", step.class, step.name);
+        match &step.operation {
+            Operation::Blend { keep, light } => {
+                let passes = if step.class == "haze" {
+                    "transmission"
+                } else {
+                    "share that passes"
+                };
+                views.push(of_plane(name(passes), "share", keep));
+                views.push(match light {
+                    Light::PerPixel(light) => of_image(name("light"), light),
+                    Light::Uniform { colour, amount } => {
+                        let amount = |at: usize| {
+                            amount
+                                .as_ref()
+                                .map_or(1.0 - keep.values[at], |amount| amount.values[at])
+                        };
+                        let values = (0..keep.values.len()).flat_map(|at| colour.map(|light| light * amount(at)));
+                        LayerView {
+                            name: name("light"),
+                            unit: "value",
+                            width: keep.width as u32,
+                            height: keep.height as u32,
+                            channels: 3,
+                            values: values.collect(),
+                        }
+                    }
+                });
+            }
+            Operation::Add(residual) => views.push(of_image(name("residual"), residual)),
+            Operation::Replace(image) => views.push(of_image(name("image"), image)),
+            Operation::Convolve(kernel) => views.push(LayerView {
+                name: name("kernel"),
+                unit: "weight",
+                width: kernel.width as u32,
+                height: kernel.height as u32,
+                channels: 1,
+                values: kernel.weights.as_slice().into(),
+            }),
+            // Three numbers, which the parameters have.
+            Operation::Gain(_) => {}
+        }
+        views.extend(step.maps.iter().map(|(what, plane)| of_plane(name(what), "", plane)));
+    }
+    views
+}
+
+fn of_plane(name: String, unit: &'static str, plane: &Plane) -> LayerView {
+    LayerView {
+        name,
+        unit,
+        width: plane.width as u32,
+        height: plane.height as u32,
+        channels: 1,
+        values: plane.values.as_slice().into(),
+    }
+}
+
+fn of_image(name: String, image: &Rgb32FImage) -> LayerView {
+    LayerView {
+        name,
+        unit: "value",
+        width: image.width(),
+        height: image.height(),
+        channels: 3,
+        values: image.as_raw().as_slice().into(),
+    }
+}
+
+/// All files that settings name, for messages and hashes.
+pub fn files_of(settings: &WeatherSettings) -> Vec<PathBuf> {
+    let mut settings = settings.clone();
+    settings.paths_mut().map(|path| path.clone()).collect()
+}

@@ -20,8 +20,11 @@
 
 #![warn(clippy::missing_errors_doc)] // what fails here is worth more than the one line of an enum
 
+mod air;
 mod canvas;
 pub mod depth;
+mod field;
+mod flakes;
 mod haze;
 mod kernel;
 pub mod layers;
@@ -104,7 +107,7 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "haze",
         stage: Stage::Haze,
-        formula: "v t + airlight (1 - t), t = exp(-1.2 s depth)",
+        formula: "v t + airlight (1 - t), t = exp(-0.05 s metres) through uneven air",
         source: "Koschmieder 1924; Narasimhan and Nayar 2002, equation 1",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Haze(haze::apply(canvas, shot, severity, stream)),
@@ -120,8 +123,8 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "snow",
         stage: Stage::Snow,
-        formula: "v (1 - opacity) + white * opacity, s * 0.0052 flakes per pixel",
-        source: "Liu et al. 2018",
+        formula: "v (1 - opacity) + white * opacity, flakes of 6 s^1.1 mm/h and a veil of the far ones",
+        source: "Gunn and Marshall 1958; Brandes et al. 2007; Locatelli and Hobbs 1974",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Snow(snow::apply(canvas, shot, severity, stream)),
     },

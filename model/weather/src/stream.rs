@@ -27,6 +27,18 @@ impl Stream {
         }
     }
 
+    /// A stream of its own, keyed by the next numbers of this one: what is drawn from it moves nothing that is drawn later.
+    pub(super) fn fork(&mut self) -> Self {
+        let mut key = [0; 32];
+        for part in key.chunks_exact_mut(4) {
+            part.copy_from_slice(&self.bits.next_u32().to_le_bytes());
+        }
+        Self {
+            bits: ChaCha8Rng::from_seed(key),
+            variety: self.variety,
+        }
+    }
+
     /// Uniform in `[0, 1)`, on the 24-bit grid that `f32` holds exactly.
     pub(super) fn unit(&mut self) -> f32 {
         (self.bits.next_u32() >> 8) as f32 / 16_777_216.0

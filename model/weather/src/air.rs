@@ -1,0 +1,157 @@
+//! What haze and far snow share: the light that a scene's air shines with, and how fast light is lost on its way.
+
+use std::sync::LazyLock;
+
+use image::Rgb32FImage;
+use mdsd3_words::weather::Space;
+
+use crate::depth::SceneDepth;
+use crate::light::linear_from_encoded;
+
+/// Samples along the longer side from which a scene's light is judged: the same ones at every size of a photo.
+const SAMPLES: usize = 96;
+/// Share of a scene that must be sky for its horizon alone to say how light the air is.
+const ENOUGH_SKY: f32 = 0.06;
+/// Height above the horizon at which the sky says half as much about its light, as a share of the image's height.
+const HORIZON_HEIGHT: f32 = 0.12;
+/// Share of the sky that lies above the horizon: the rest shows below it, as between branches.
+const HORIZON_ROW: f32 = 0.9;
+
+/// Light of a scene, linear, red, green, blue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SceneLight {
+    /// Of the sky near the horizon or, without sky, of the brighter ones of the farthest parts.
+    pub(crate) horizon: [f32; 3],
+    /// Luminance that 95 % of the scene stay below.
+    pub(crate) bright: f32,
+    /// Mean of the scene.
+    pub(crate) mean: [f32; 3],
+    /// Row of the horizon in pixels; 0 without sky.
+    pub(crate) horizon_row: f32,
+}
+
+/// Relative luminance of linear light (ITU-R BT.709-6, part 1 item 3.2).
+pub(crate) fn luminance(rgb: [f32; 3]) -> f32 {
+    0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
+}
+
+struct Sample {
+    rgb: [f32; 3],
+    metres: f32,
+    sky: f32,
+    row: f32,
+}
+
+impl SceneLight {
+    /// Judges the light of an image with values in `space`; black for an empty one.
+    pub(crate) fn of(image: &Rgb32FImage, space: Space, depth: &SceneDepth) -> Self {
+        let samples = samples(image, space, depth);
+        let count = samples.len().max(1) as f32;
+        let total = |weight: &dyn Fn(&Sample) -> f32| {
+            let mut sum = [0.0; 4];
+            for sample in &samples {
+                let weight = weight(sample);
+                for (sum, value) in sum.iter_mut().zip(sample.rgb) {
+                    *sum += weight * value;
+                }
+                sum[3] += weight;
+            }
+            sum
+        };
+        let mean = total(&|_| 1.0);
+        let sky_share = total(&|sample| sample.sky)[3] / count;
+        let horizon_row = horizon_row(&samples);
+        let height = HORIZON_HEIGHT * image.height() as f32;
+        let sky = total(&|sample| {
+            let above = ((horizon_row - sample.row) / height).max(0.0);
+            sample.sky / (1.0 + above * above)
+        });
+        let farthest = samples.iter().map(|sample| sample.metres).fold(1e-3, f32::max);
+        let far = total(&|sample| {
+            let nearness = sample.metres / farthest;
+            nearness * nearness * (luminance(sample.rgb) + 1e-3) * (1.0 - sample.sky)
+        });
+        let by_sky = (sky_share / ENOUGH_SKY).min(1.0);
+        let horizon =
+            std::array::from_fn(|c| by_sky * sky[c] / sky[3].max(1e-9) + (1.0 - by_sky) * far[c] / far[3].max(1e-9));
+        Self {
+            horizon,
+            bright: percentile(&samples, 0.95),
+            mean: std::array::from_fn(|c| mean[c] / count),
+            horizon_row,
+        }
+    }
+}
+
+fn samples(image: &Rgb32FImage, space: Space, depth: &SceneDepth) -> Vec<Sample> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let spacing = (width.max(height) as f32 / SAMPLES as f32).max(1.0);
+    let along = |size: usize| (size as f32 / spacing).ceil() as usize;
+    let place = |i: usize, size: usize| (((i as f32 + 0.5) * spacing) as usize).min(size.max(1) - 1);
+    let mut samples = Vec::with_capacity(along(width) * along(height));
+    for row in 0..along(height) {
+        let y = place(row, height);
+        for column in 0..along(width) {
+            let x = place(column, width);
+            let values = image.get_pixel(x as u32, y as u32).0;
+            samples.push(Sample {
+                rgb: match space {
+                    Space::Srgb => values.map(linear_from_encoded),
+                    Space::Linear => values,
+                },
+                metres: depth.metres.row(y)[x],
+                sky: depth.sky.row(y)[x].clamp(0.0, 1.0),
+                row: y as f32 + 0.5,
+            });
+        }
+    }
+    samples
+}
+
+/// The row that [`HORIZON_ROW`] of the sky is above.
+fn horizon_row(samples: &[Sample]) -> f32 {
+    let all: f32 = samples.iter().map(|sample| sample.sky).sum();
+    let mut above = 0.0;
+    for sample in samples {
+        above += sample.sky;
+        if above > HORIZON_ROW * all {
+            return sample.row;
+        }
+    }
+    0.0
+}
+
+/// Luminance that `share` of the samples stay below, to 1/512.
+fn percentile(samples: &[Sample], share: f32) -> f32 {
+    const BINS: usize = 512;
+    let mut counts = [0; BINS];
+    for sample in samples {
+        counts[((luminance(sample.rgb) * BINS as f32) as usize).min(BINS - 1)] += 1;
+    }
+    let mut below = 0;
+    for (bin, count) in counts.iter().enumerate() {
+        below += count;
+        if below as f32 >= share * samples.len() as f32 {
+            return (bin as f32 + 0.5) / BINS as f32;
+        }
+    }
+    0.0
+}
+
+/// Optical depth beyond which nothing is left: 1e-5 of the light.
+const OPAQUE: f32 = 12.0;
+/// Intervals of the table per unit of optical depth.
+const PER_UNIT: f32 = 128.0;
+
+/// Share of light that passes an optical depth of at least 0: `exp(-tau)` (Bouguer 1729), by a table within 1e-5.
+pub(crate) fn transmission(tau: f32) -> f32 {
+    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        let intervals = (OPAQUE * PER_UNIT) as usize;
+        (0..=intervals + 1)
+            .map(|i| libm::expf(-(i as f32) / PER_UNIT))
+            .collect()
+    });
+    let at = tau.clamp(0.0, OPAQUE) * PER_UNIT;
+    let index = at as usize;
+    TABLE[index] + (TABLE[index + 1] - TABLE[index]) * (at - index as f32)
+}

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 use crate::layers::{Light, Operation, Step};
 use crate::light::{encoded_from_linear, linear_from_encoded};
 use crate::plane::Plane;
+use crate::sensor::{SensorParameters, add_noise};
+use crate::stream::Stream;
 
 /// The image in work, in the space of the last operation, so that neighbouring operations in one space convert nothing.
 pub(crate) struct Canvas<'a> {
@@ -15,6 +17,17 @@ pub(crate) struct Canvas<'a> {
     /// The operations so far, when they are wanted.
     steps: Option<Vec<Step>>,
     /// Where operations act, and how much; everywhere when absent.
+    region: Option<&'a Plane>,
+    /// Noise that comes in where the signal is read.
+    unread: Option<Unread<'a>>,
+}
+
+/// How the signal is to be read.
+struct Unread<'a> {
+    class: &'static str,
+    sensor: SensorParameters,
+    frame: u32,
+    stream: Stream,
     region: Option<&'a Plane>,
 }
 
@@ -26,12 +39,32 @@ impl<'a> Canvas<'a> {
             space: Space::Srgb,
             steps: keeps_steps.then(Vec::new),
             region: None,
+            unread: None,
         }
     }
 
     /// What follows acts only in `region`: by its value there, 0 not at all and 1 fully.
     pub(crate) fn within(&mut self, region: Option<&'a Plane>) {
         self.region = region;
+    }
+
+    /// The signal is read by this sensor: behind the lens, and before anything else that reads or processes it.
+    pub(crate) fn read_later(&mut self, class: &'static str, sensor: SensorParameters, frame: u32, stream: Stream) {
+        self.unread = Some(Unread {
+            class,
+            sensor,
+            frame,
+            stream,
+            region: self.region,
+        });
+    }
+
+    /// Reads the signal if that is still to be done.
+    pub(crate) fn read(&mut self) {
+        if let Some(unread) = self.unread.take() {
+            self.within(unread.region);
+            add_noise(self, unread.class, &unread.sensor, unread.frame, &unread.stream);
+        }
     }
 
     /// Whether the layers are wanted, so that maps which only describe are worth making.
@@ -92,6 +125,7 @@ impl<'a> Canvas<'a> {
 
     /// The finished image, sRGB-encoded and held to `0..=1`, and the operations that led to it.
     pub(crate) fn finish(mut self) -> (Rgb32FImage, Option<Vec<Step>>) {
+        self.read();
         self.image_in(Space::Srgb);
         self.image
             .as_mut()

@@ -22,17 +22,22 @@
 
 mod air;
 mod canvas;
+mod defocus;
 pub mod depth;
+mod downsample;
 mod field;
 mod flakes;
 mod haze;
+mod jpeg;
 mod kernel;
 pub mod layers;
 pub mod light;
-mod noise;
+mod low_light;
+mod motion_blur;
 mod particles;
 pub mod plane;
 mod rain;
+mod sensor;
 mod shot;
 mod snow;
 mod stream;
@@ -43,12 +48,17 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use canvas::Canvas;
+pub use defocus::DefocusParameters;
 use depth::SceneDepth;
+pub use downsample::DownsampleParameters;
 pub use haze::HazeParameters;
+pub use jpeg::JpegParameters;
 pub use kernel::Kernel;
 use layers::Step;
-pub use noise::NoiseParameters;
+pub use low_light::LowLightParameters;
+pub use motion_blur::MotionBlurParameters;
 pub use rain::RainParameters;
+pub use sensor::{NoiseParameters, SensorParameters};
 use shot::Shot;
 pub use shot::{Options, Region};
 pub use snow::SnowParameters;
@@ -115,10 +125,10 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "noise",
         stage: Stage::Sensor,
-        formula: "v + Gaussian of variance s^2 (0.09^2 v + 0.035^2)",
-        source: "Foi et al. 2008, equation 5",
+        formula: "v + demosaicked raw noise of variance s^2 0.0025 x + read noise, in linear light",
+        source: "Brooks et al. 2019; Malvar et al. 2004",
         max_severity: MAX_RATIO,
-        apply: |canvas, shot, severity, stream| Drawn::Noise(noise::apply(canvas, shot, severity, stream)),
+        apply: |canvas, shot, severity, stream| Drawn::Noise(sensor::apply(canvas, shot, severity, stream)),
     },
     Degradation {
         name: "snow",
@@ -127,6 +137,46 @@ pub const TABLE: &[Degradation] = &[
         source: "Gunn and Marshall 1958; Brandes et al. 2007; Locatelli and Hobbs 1974",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Snow(snow::apply(canvas, shot, severity, stream)),
+    },
+    Degradation {
+        name: "low_light",
+        stage: Stage::Light,
+        formula: "v 2^-(3 s) in linear light, then the sensor's noise at ISO 100 * 2^(3 s)",
+        source: "Brooks et al. 2019; Guo et al. 2024 for the class",
+        max_severity: MAX_RATIO,
+        apply: |canvas, shot, severity, stream| Drawn::LowLight(low_light::apply(canvas, shot, severity, stream)),
+    },
+    Degradation {
+        name: "motion_blur",
+        stage: Stage::Lens,
+        formula: "v convolved with a random path of s * 0.028 focal lengths, in linear light",
+        source: "Boracchi and Foi 2012; Kupyn et al. 2018",
+        max_severity: MAX_RATIO,
+        apply: |canvas, shot, severity, stream| Drawn::MotionBlur(motion_blur::apply(canvas, shot, severity, stream)),
+    },
+    Degradation {
+        name: "defocus",
+        stage: Stage::Lens,
+        formula: "v over discs of radius r |1 / depth - 1 / focus|, s * 1.2 % of the longer side for 9 / 10 of the image",
+        source: "Potmesil and Chakravarty 1981, equation 3; Kraus and Strengert 2007",
+        max_severity: MAX_RATIO,
+        apply: |canvas, shot, severity, stream| Drawn::Defocus(defocus::apply(canvas, shot, severity, stream)),
+    },
+    Degradation {
+        name: "jpeg",
+        stage: Stage::Processing,
+        formula: "JPEG 4:2:0 with quantisation steps of 5 s times the standard's: quality 10 at 1",
+        source: "ITU-T T.81, annex K",
+        max_severity: MAX_RATIO,
+        apply: |canvas, _, severity, _| Drawn::Jpeg(jpeg::apply(canvas, severity)),
+    },
+    Degradation {
+        name: "downsample",
+        stage: Stage::Processing,
+        formula: "made smaller by 4^s and brought back, by cubic convolution",
+        source: "Keys 1981; Timofte et al. 2017",
+        max_severity: MAX_RATIO,
+        apply: |canvas, _, severity, _| Drawn::Downsample(downsample::apply(canvas, severity)),
     },
 ];
 
@@ -142,6 +192,16 @@ pub enum Drawn {
     Noise(NoiseParameters),
     /// Snow flakes.
     Snow(SnowParameters),
+    /// Missing light.
+    LowLight(LowLightParameters),
+    /// Camera shake.
+    MotionBlur(MotionBlurParameters),
+    /// Blur by depth.
+    Defocus(DefocusParameters),
+    /// Compression.
+    Jpeg(JpegParameters),
+    /// Lost resolution.
+    Downsample(DownsampleParameters),
 }
 
 /// The names in [`TABLE`], in its order, which is the one the bundled model knows them in.
@@ -236,6 +296,9 @@ pub fn degrade(
     let mut classes = vec![None; TABLE.len()];
     for (place, class) in in_order(options.order)? {
         if let Some(severity) = class.severity_in(mix)? {
+            if class.stage >= Stage::Sensor {
+                canvas.read();
+            }
             let region = options.regions.iter().find(|region| region.class == class.name);
             canvas.within(region.map(|region| &region.mask));
             let stream = Stream::new(seed, place as u64, variety(class.name));

@@ -1,5 +1,6 @@
 //! One number per pixel.
 
+use image::Rgb32FImage;
 use rayon::prelude::*;
 
 /// One number per pixel, row by row from the top left.
@@ -45,4 +46,16 @@ impl Plane {
         let sum: f64 = self.values.iter().map(|value| f64::from(*value)).sum();
         (sum / self.values.len().max(1) as f64) as f32
     }
+}
+
+/// Computes each row of an image by itself, on all cores: `row(y, values)` fills the values of row `y`, red, green, blue from
+/// left to right, and may depend on nothing that another row computes.
+pub(crate) fn image_from_rows(width: u32, height: u32, row: impl Fn(usize, &mut [f32]) + Sync) -> Rgb32FImage {
+    let mut image = Rgb32FImage::new(width, height);
+    image
+        .as_mut()
+        .par_chunks_mut((3 * width as usize).max(1))
+        .enumerate()
+        .for_each(|(y, values)| row(y, values));
+    image
 }

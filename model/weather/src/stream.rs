@@ -39,6 +39,18 @@ impl Stream {
         }
     }
 
+    /// Numbers for one row of one frame that no other row and no draw of this stream shares, so that rows can be computed in any
+    /// order and on all cores.
+    pub(super) fn of_row(&self, frame: u32, row: u32) -> Self {
+        let mut bits = self.bits.clone();
+        bits.set_stream(((u64::from(frame) + 1) << 32) | u64::from(row));
+        bits.set_word_pos(0);
+        Self {
+            bits,
+            variety: self.variety,
+        }
+    }
+
     /// Uniform in `[0, 1)`, on the 24-bit grid that `f32` holds exactly.
     pub(super) fn unit(&mut self) -> f32 {
         (self.bits.next_u32() >> 8) as f32 / 16_777_216.0

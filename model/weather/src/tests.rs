@@ -24,6 +24,10 @@ fn run(scene: &Rgb32FImage, mix: &str, seed: u64) -> Rgb32FImage {
     made(scene, mix, seed).image
 }
 
+fn every_class(severity: f32) -> String {
+    CLASSES.map(|class| format!("{class}={severity}")).join(",")
+}
+
 fn difference_rms(a: &Rgb32FImage, b: &Rgb32FImage) -> f64 {
     let sum: f64 = a.iter().zip(b.iter()).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     (sum / a.len() as f64).sqrt()
@@ -46,13 +50,15 @@ fn seeds_decide_everything() {
     for class in CLASSES {
         let mix = format!("{class}=0.7");
         assert_eq!(run(&scene, &mix, 5), run(&scene, &mix, 5), "{class} is repeatable");
-        assert_ne!(run(&scene, &mix, 5), run(&scene, &mix, 6), "{class} differs by seed");
+        if !["jpeg", "downsample"].contains(&class) {
+            assert_ne!(run(&scene, &mix, 5), run(&scene, &mix, 6), "{class} differs by seed");
+        }
     }
 }
 
 #[test]
 fn all_values_stay_in_range_even_when_extrapolating() {
-    let image = run(&scene(96, 96), "rain=1.5,haze=1.5,noise=1.5,snow=1.5", 1);
+    let image = run(&scene(96, 96), &every_class(1.5), 1);
     assert!(image.iter().all(|value| (0.0..=1.0).contains(value)));
 }
 
@@ -123,8 +129,7 @@ fn the_layers_put_together_are_the_image() {
             regions: &regions,
             ..Options::default()
         };
-        let every_class = CLASSES.map(|class| format!("{class}=0.6")).join(",");
-        let degraded = degrade(&scene, &depth, &every_class.parse().expect("mix"), 5, &options).expect("degraded");
+        let degraded = degrade(&scene, &depth, &every_class(0.6).parse().expect("mix"), 5, &options).expect("degraded");
         let again = layers::put_together(&scene, &degraded.steps.expect("layers"));
         let largest = again
             .iter()
@@ -158,23 +163,9 @@ fn an_order_is_followed_and_the_rest_keeps_to_physics() {
 }
 
 #[test]
-fn noise_is_unbiased_and_has_the_stated_variance() {
-    let grey = Rgb32FImage::from_pixel(128, 128, Rgb([0.5; 3]));
-    let noisy = run(&grey, "noise=1", 4);
-    let mean = noisy.iter().map(|value| f64::from(*value)).sum::<f64>() / noisy.len() as f64;
-    assert!((mean - 0.5).abs() < 2e-3, "mean {mean}");
-    let expected = (0.09_f64.powi(2) * 0.5 + 0.035_f64.powi(2)).sqrt();
-    let measured = difference_rms(&grey, &noisy);
-    assert!(
-        (measured / expected - 1.0).abs() < 0.03,
-        "sigma {measured}, expected {expected}"
-    );
-}
-
-#[test]
 fn tiny_and_empty_images_work() {
     for (width, height) in [(1, 1), (7, 3), (15, 15), (2, 40), (0, 0)] {
-        let out = run(&scene(width, height), "rain=1,haze=1,noise=1,snow=1", 8);
+        let out = run(&scene(width, height), &every_class(1.0), 8);
         assert_eq!(out.dimensions(), (width, height));
         assert!(out.iter().all(|value| value.is_finite()));
     }
@@ -190,7 +181,7 @@ fn unknown_classes_are_refused() {
     assert!(error.is_bad_input());
     assert_eq!(
         error.to_string(),
-        "unknown class hail (known classes: rain, haze, noise, snow)"
+        format!("unknown class hail (known classes: {})", CLASSES.join(", "))
     );
 }
 

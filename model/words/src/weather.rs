@@ -23,6 +23,17 @@ pub enum Space {
     Linear,
 }
 
+/// How the maps of a degraded image's layers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapFormat {
+    /// 16-bit PNG for shares and lights; NPY for depth, radii, kernels and residuals, which have a sign or no upper end.
+    #[default]
+    Png,
+    /// NPY for all, 32-bit floats: nothing is rounded.
+    Npy,
+}
+
 /// How rain meets what is behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -1,5 +1,7 @@
 //! The ground truth of a degraded image: every operation that led to it, with its maps.
 
+mod files;
+
 use image::Rgb32FImage;
 use mdsd3_words::weather::Space;
 
@@ -7,6 +9,7 @@ use crate::canvas::{blend, carry_out};
 use crate::kernel::Kernel;
 use crate::light::{encoded_from_linear, linear_from_encoded};
 use crate::plane::Plane;
+pub use files::files;
 
 /// What one operation does to a pixel's value `v`, per channel.
 #[derive(Debug, Clone)]
@@ -87,3 +90,6 @@ pub fn put_together(scene: &Rgb32FImage, steps: &[Step]) -> Rgb32FImage {
     image.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
     image
 }
+
+#[cfg(test)]
+mod tests;

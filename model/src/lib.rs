@@ -12,6 +12,7 @@
 //! | [`family`] | families of models: told apart, opened and described |
 //! | [`adapter`] | clean path, classes and low-rank updates over a base checkpoint |
 //! | [`device`] | devices and number formats, opened |
+//! | [`depth_anything`] | depth of a photo by a network |
 //! | [`spectrum`] | 2-D spectra and their radial average |
 //! | [`loss`] | focal frequency loss |
 //! | [`train`] | the trainer behind `mdsd3 train` |
@@ -71,6 +72,7 @@ pub mod adapter;
 pub mod autoencoder;
 pub mod bench;
 pub mod config;
+pub mod depth_anything;
 pub mod device;
 pub mod error;
 pub mod family;

@@ -39,6 +39,7 @@ fn every_golden_is_within_the_tolerance() {
     let folders = [
         "clip_g_tiny",
         "clip_l_tiny",
+        "depth_anything_tiny",
         "flow_match_euler",
         "focal_frequency_loss",
         "mdsd35_tiny",

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use crate::kernels::{Sampling, conv3x3, group_norm, linear};
 
 /// A 3x3 convolution, read from a `[outputs, inputs, 3, 3]` weight.
-pub(super) struct Conv3 {
+pub(crate) struct Conv3 {
     weight: Tensor,
     bias: Tensor,
 }
@@ -54,7 +54,7 @@ impl Conv3 {
 }
 
 /// A 1x1 convolution, or the linear layer that it is.
-pub(super) struct Pointwise {
+pub(crate) struct Pointwise {
     weight: Tensor,
     bias: Option<Tensor>,
 }

@@ -12,7 +12,7 @@
 
 mod kl;
 mod lapped;
-mod layers;
+pub(crate) mod layers;
 mod mini;
 mod projection;
 mod tiling;

@@ -42,8 +42,8 @@ use crate::error::ModelError;
 use crate::io::checkpoint::{Part, Weights};
 use crate::ranges::within;
 pub use family::Family;
-pub(crate) use files::resolved;
-use files::{bad, folder_of, json, text, weights_in};
+use files::{bad, folder_of, text, weights_in};
+pub(crate) use files::{json, resolved, weights_path};
 pub(crate) use keys::{transformer as transformer_names, transformer_modules};
 use parts::AUTOENCODER_PREFIXES;
 pub use parts::{AutoencoderKind, AutoencoderSource, PartSource, TEXT_PARTS, TextSources};
@@ -241,7 +241,7 @@ pub(crate) fn transformer_files(path: &Path) -> Result<Vec<PathBuf>, ModelError>
         return crate::io::checkpoint::files_of(path);
     }
     let inner = path.join("transformer");
-    let file = files::weights_path(if inner.is_dir() { &inner } else { path })?;
+    let file = weights_path(if inner.is_dir() { &inner } else { path })?;
     crate::io::checkpoint::files_of(&file)
 }
 

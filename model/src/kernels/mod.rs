@@ -14,7 +14,7 @@
 //! | `group_norm` | group norm of channels-last images, with `SiLU` in the same pass |
 //! | `real` | f32 and bf16 behind one trait |
 //! | `operation` | what a fused operation says of itself, and the rest that candle asks of one |
-//! | `activation` | tanh-GELU, SiLU |
+//! | `activation` | both forms of GELU, SiLU |
 //! | `add` | sums, off candle's spinning pool |
 //! | `linear` | matrix product and bias in one pass |
 //! | `stored` | linear layers whose weights stay in their file |
@@ -43,7 +43,7 @@ mod stored;
 mod tiles;
 mod vector;
 
-pub use activation::{gelu_tanh, silu};
+pub use activation::{gelu_erf, gelu_tanh, silu};
 pub use add::add;
 pub use attention::{attention, attention_hindrance};
 pub use convolution::{Sampling, conv3x3};

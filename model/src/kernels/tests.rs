@@ -7,8 +7,8 @@ use super::convolution::plain_conv3x3;
 use super::linear::plain_linear;
 use super::norm::{plain_layer_norm, plain_rms_norm};
 use super::{
-    Sampling, add, attention, conv3x3, gated_residual, gelu_tanh, layer_norm, linear, modulated_layer_norm, rms_norm,
-    silu,
+    Sampling, add, attention, conv3x3, gated_residual, gelu_erf, gelu_tanh, layer_norm, linear, modulated_layer_norm,
+    rms_norm, silu,
 };
 use crate::sampler::noise::gaussian;
 
@@ -98,6 +98,7 @@ fn activations_equal_the_plain_forms() {
     let x = [var(5, &[3, 1000])];
     let wide = [Var::from_tensor(&(x[0].as_tensor() * 4.0).unwrap()).unwrap()];
     check(&wide, |v| silu(&v[0]), |v| v[0].silu());
+    check(&wide, |v| gelu_erf(&v[0]), |v| v[0].gelu_erf());
     // candle's own tanh-GELU has no exact backward to compare with; spell the formula out.
     check(
         &wide,
@@ -241,6 +242,7 @@ fn half_precision_is_rounded_once_at_the_end() {
     check_half(&[&[3, 5, 40], &[1, 5, 40]], |t| add(&t[0], &t[1]));
     check_half(&[&[3, 5, 40]], |t| layer_norm(&t[0]));
     check_half(&[&[3000]], |t| gelu_tanh(&t[0]));
+    check_half(&[&[3000]], |t| gelu_erf(&t[0]));
     check_half(&[&[3000]], |t| silu(&t[0]));
 }
 

@@ -12,9 +12,11 @@
 //! | `loss` | tensors `loss_*` | focal frequency loss and gradient |
 //! | `text` | config field `hidden_act` or `d_kv` | CLIP's and T5's outputs |
 //! | `autoencoder` | config field `block_out_channels` or `decoder_block_out_channels` | latents and pixels |
+//! | `depth` | config field `neck_hidden_sizes` | disparity, per layout |
 //! | `pipeline` | file `case.json` | tokens, prompts, every step and the image, per layout |
 
 mod autoencoder;
+mod depth;
 mod loss;
 mod pipeline;
 mod scheduler;
@@ -128,7 +130,8 @@ fn check_folder(folder: &Path, device: &Device) -> Result<Option<Errors>, ModelE
     }
     let path = folder.join("config.json");
     let config: Value = if path.is_file() { read_json(&path)? } else { Value::Null };
-    let weights = || Weights::open(&folder.join("weights.safetensors"));
+    let file = |name: &str| Weights::open(&folder.join(name));
+    let weights = || file("weights.safetensors");
     let has = |field: &str| config.get(field).is_some();
     let errors = if config.get("_class_name").and_then(Value::as_str) == Some("SD3Transformer2DModel") {
         transformer::check(&parsed(&config, &path)?, &weights()?, &case)?
@@ -142,6 +145,12 @@ fn check_folder(folder: &Path, device: &Device) -> Result<Option<Errors>, ModelE
         autoencoder::check_kl(&config, &weights()?, &case)?
     } else if has("hidden_act") {
         text::check_clip(&parsed(&config, &path)?, &weights()?, &case)?
+    } else if has("neck_hidden_sizes") {
+        let layouts = [
+            ("transformers", weights()?),
+            ("original", file("original.safetensors")?),
+        ];
+        depth::check(&parsed(&config, &path)?, layouts, &case)?
     } else if has("d_kv") {
         text::check_t5(&parsed(&config, &path)?, &weights()?, &case)?
     } else {

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use crate::io::builder::{Builder, Weight};
 
 /// A weight, and a bias in CLIP.
-pub(super) struct Linear {
+pub(crate) struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
 }

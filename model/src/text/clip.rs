@@ -8,6 +8,7 @@ use super::outline;
 use crate::error::ModelError;
 use crate::io::builder::Builder;
 use crate::io::checkpoint::Weights;
+use crate::kernels::gelu_erf;
 use crate::ranges::{all_within, within};
 
 /// The end token's id in configs that transformers wrote before it was corrected; see [`end_position`].
@@ -94,7 +95,7 @@ impl ClipActivation {
     fn forward(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
-            Self::Gelu => x.gelu_erf(),
+            Self::Gelu => gelu_erf(x),
         }
     }
 }

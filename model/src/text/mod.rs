@@ -25,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
+pub(crate) use attention::Linear;
 pub use clip::{ClipConfig, ClipEncoder, ClipOutput};
 pub use t5::{T5Config, T5Encoder};
 pub use tokenizer::{ClipPadding, PromptTokenizer, TokenizerError, Tokens};

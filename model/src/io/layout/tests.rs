@@ -337,17 +337,12 @@ fn a_shard_is_never_taken_for_the_whole() {
     let first = folder.path().join(shards[0]);
     let alone = Weights::open(&first).err().unwrap().to_string();
     assert!(alone.contains("one file of a set"), "{alone}");
-    assert!(
-        files::weights_path(folder.path())
-            .unwrap_err()
-            .to_string()
-            .contains("index")
-    );
+    assert!(weights_path(folder.path()).unwrap_err().to_string().contains("index"));
     let index = serde_json::json!({"weight_map": {"a": shards[0], "b": shards[1]}});
     // transformers' spelling of a variant's index.
     let path = folder.path().join("model.safetensors.index.fp16.json");
     std::fs::write(&path, index.to_string()).unwrap();
-    assert_eq!(files::weights_path(folder.path()).unwrap(), path);
+    assert_eq!(weights_path(folder.path()).unwrap(), path);
     assert_eq!(Weights::open(&first).unwrap().keys().collect::<Vec<_>>(), ["a", "b"]);
 }
 

@@ -1,6 +1,5 @@
 //! The preferences that an earlier studio has left (`tests/fixtures/preferences.ron`, as the window library stores them).
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use egui::accesskit::Role;
@@ -15,26 +14,10 @@ use mdsd3_words::lane::LaneKind;
 
 use crate::support::{FakeEngine, WINDOW};
 
-/// The window library's file: a map of texts.
-struct Stored(HashMap<String, String>);
-
-impl eframe::Storage for Stored {
-    fn get_string(&self, key: &str) -> Option<String> {
-        self.0.get(key).cloned()
-    }
-    fn set_string(&mut self, key: &str, value: String) {
-        self.0.insert(key.to_owned(), value);
-    }
-    fn remove_string(&mut self, key: &str) {
-        self.0.remove(key);
-    }
-    fn flush(&mut self) {}
-}
-
 fn remembered() -> Remembered {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/preferences.ron");
     let text = std::fs::read_to_string(file).expect("the fixture");
-    Prefs::load(Some(&Stored(ron::from_str(&text).expect("a map of texts"))))
+    Prefs::of_file(&text).expect("a map of texts")
 }
 
 #[test]

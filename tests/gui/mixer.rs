@@ -181,6 +181,36 @@ fn presets_are_taken_over_saved_and_removed() {
     assert!(harness.state().prefs().presets.is_empty());
 }
 
+/// Every seed is typed, shown and stepped to exactly: a 64-bit float would make the largest 18446744073709552000.
+#[test]
+fn the_largest_seeds_are_typed_and_shown_exactly() {
+    let mut harness = ready(&FakeEngine::new());
+    let shown = |harness: &Harness<'static, Studio>| {
+        let field = harness.get_by_role_and_label(Role::TextInput, "seed");
+        field.accesskit_node().value().expect("a text")
+    };
+    let retype = |harness: &mut Harness<'static, Studio>, text: &str| {
+        harness.get_by_role_and_label(Role::TextInput, "seed").click();
+        harness.run();
+        harness.press_with(Modifiers::COMMAND, Key::A);
+        harness.type_into("seed", text);
+    };
+    retype(&mut harness, "18446744073709551615");
+    assert_eq!(settings(&harness).sampling.seed, u64::MAX);
+    harness.press(Key::ArrowDown);
+    assert_eq!(settings(&harness).sampling.seed, u64::MAX - 1);
+    assert_eq!(shown(&harness), "18446744073709551614");
+    // One more is no seed: the text waits to be mended, and gives way when the field is left.
+    retype(&mut harness, "18446744073709551616");
+    assert_eq!(shown(&harness), "18446744073709551616");
+    assert_eq!(settings(&harness).sampling.seed, u64::MAX - 1);
+    harness.press_with(Modifiers::COMMAND, Key::D);
+    let drawn = settings(&harness).sampling.seed;
+    assert!(drawn < 1_000_000, "another was drawn");
+    harness.press(Key::Escape);
+    assert_eq!(shown(&harness), drawn.to_string());
+}
+
 #[test]
 fn the_strip_renders_its_seeds_and_a_click_chooses_one() {
     let engine = FakeEngine::new();

@@ -1,7 +1,6 @@
 //! Everything that reads what others have written, each as a function of bytes that must come back: the targets of `fuzz/`, and of
 //! the short run that is part of the tests.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -200,26 +199,9 @@ fn checkpoint(bytes: &[u8]) {
     Adapter::parse(bytes, "fuzz").ok();
 }
 
-/// What the window library keeps.
-struct Stored(HashMap<String, String>);
-
-impl eframe::Storage for Stored {
-    fn get_string(&self, key: &str) -> Option<String> {
-        self.0.get(key).cloned()
-    }
-    fn set_string(&mut self, key: &str, value: String) {
-        self.0.insert(key.to_owned(), value);
-    }
-    fn remove_string(&mut self, key: &str) {
-        self.0.remove(key);
-    }
-    fn flush(&mut self) {}
-}
-
 /// The studio's preferences.
 fn preferences(bytes: &[u8]) {
-    if let Ok(entries) = ron::de::from_bytes(bytes) {
-        let remembered = Prefs::load(Some(&Stored(entries)));
+    if let Some(remembered) = Prefs::of_file(&String::from_utf8_lossy(bytes)) {
         // Whether there is such a model is found out when it is opened.
         let mut settings = remembered.prefs.settings;
         (settings.model, settings.branch) = (ModelSettings::default(), None);

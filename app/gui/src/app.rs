@@ -15,7 +15,7 @@ use crate::icons::program_icon;
 use crate::layout::Layout;
 use crate::link::EngineLink;
 use crate::overlays::Overlay;
-use crate::panes::{self, Looking, PaneContext, top_bar};
+use crate::panes::{Looking, PaneContext, top_bar};
 use crate::prefs::Prefs;
 use crate::state::{Document, Effect, State};
 use crate::style;
@@ -155,14 +155,9 @@ impl Studio {
             Some(Choice::Open(None)) => self.state.open_scene(None),
             Some(Choice::Save(path)) => self.save_seen(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
-            Some(Choice::Model(field, path)) => {
-                self.state.put_in_draft(field, &path);
-            }
+            Some(Choice::Model(field, path)) => self.state.put_in_draft(field, &path),
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),
-            Some(Choice::Plan(path)) => {
-                self.state.queue_plan(path);
-                self.layout.focus(panes::queue::PANE);
-            }
+            Some(Choice::Plan(path)) => self.state.queue_plan(path),
             Some(Choice::Recipe(path)) => self.state.training.recipe = path.display().to_string(),
             Some(Choice::QueueFolder(path)) => self.state.queue.form.root = path.display().to_string(),
             None => {}
@@ -294,7 +289,9 @@ impl eframe::App for Studio {
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        self.prefs().store(&self.layout, storage);
+        for (key, text) in self.prefs().entries(&self.layout) {
+            storage.set_string(key, text);
+        }
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {

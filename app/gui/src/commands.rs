@@ -3,6 +3,7 @@
 mod menu;
 mod shortcuts;
 
+use crate::icons::Icon;
 use crate::pane_id::PaneId;
 
 /// One thing a user can ask for.
@@ -176,6 +177,27 @@ impl Command {
             Self::LoadBundledModel => "Load the bundled model",
             Self::Quit => "Quit",
         }
+    }
+
+    /// What stands before its words in the menu and the palette, where its buttons or its pane have an icon.
+    pub fn icon(self) -> Option<Icon> {
+        Some(match self {
+            Self::Mix | Self::PlaySteps => Icon::PLAY,
+            Self::Stop => Icon::STOP,
+            Self::OpenPhoto => Icon::FOLDER,
+            Self::SaveImage => Icon::SAVE,
+            Self::Undo => Icon::UNDO,
+            Self::Redo => Icon::REDO,
+            Self::NewSeed => Icon::DICE,
+            Self::ToggleSeedLock => Icon::LOCKED,
+            Self::AddLane => Icon::ADD,
+            Self::PreviousStep => Icon::PREVIOUS,
+            Self::NextStep => Icon::NEXT,
+            Self::ToggleLook => Icon::LOOK,
+            Self::ShowPalette => Icon::SEARCH,
+            Self::Show(pane) => pane.icon,
+            _ => return None,
+        })
     }
 
     /// The shortcut as text, such as "Ctrl+O"; empty when it has none.

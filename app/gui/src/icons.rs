@@ -1,233 +1,251 @@
 //! The studio's icons, drawn as vectors: sharp at every scale factor, in the colour of the text beside them.
 
+use std::f32::consts::PI;
+
 use egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, vec2};
 
-/// What an icon shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Icon {
+/// A point in an icon's unit square, to the right and down.
+type Point = (f32, f32);
+
+/// An icon: its strokes and areas, from the back to the front.
+#[derive(Debug, Clone, Copy)]
+pub struct Icon(&'static [Mark]);
+
+/// A part of an icon.
+#[derive(Debug)]
+enum Mark {
+    /// Lines from point to point.
+    Line(&'static [Point]),
+    /// A filled convex shape.
+    Area(&'static [Point]),
+    /// A filled rectangle between two corners.
+    Block(Point, Point),
+    /// A rectangle between two corners, with rounded ones of that radius.
+    Frame(Point, Point, f32),
+    /// A filled circle of that radius.
+    Dot(Point, f32),
+    /// A circle of that radius.
+    Ring(Point, f32),
+    /// Part of a circle of that radius, between two angles in half-turns: 0 is to the right, 0.5 down.
+    Arc(Point, f32, [f32; 2]),
+    /// The same, filled.
+    Segment(Point, f32, [f32; 2]),
+}
+
+use Mark::{Arc, Area, Block, Dot, Frame, Line, Ring, Segment};
+
+impl Icon {
     /// A triangle: run.
-    Play,
+    pub const PLAY: Self = Self(&[Area(&[(0.28, 0.18), (0.84, 0.5), (0.28, 0.82)])]);
     /// A square: stop.
-    Stop,
+    pub const STOP: Self = Self(&[Block((0.24, 0.24), (0.76, 0.76))]);
     /// A die: another seed.
-    Dice,
+    pub const DICE: Self = Self(&[
+        Frame((0.14, 0.14), (0.86, 0.86), 0.14),
+        Dot((0.34, 0.34), 0.065),
+        Dot((0.66, 0.34), 0.065),
+        Dot((0.5, 0.5), 0.065),
+        Dot((0.34, 0.66), 0.065),
+        Dot((0.66, 0.66), 0.065),
+    ]);
     /// A closed padlock.
-    Locked,
+    pub const LOCKED: Self = Self(&[
+        Block((0.22, 0.46), (0.78, 0.86)),
+        Arc((0.5, 0.34), 0.18, [1.0, 2.0]),
+        Line(&[(0.32, 0.33), (0.32, 0.5)]),
+        Line(&[(0.68, 0.33), (0.68, 0.5)]),
+    ]);
     /// An open padlock.
-    Unlocked,
+    pub const UNLOCKED: Self = Self(&[
+        Block((0.22, 0.46), (0.78, 0.86)),
+        Arc((0.78, 0.34), 0.18, [1.0, 2.0]),
+        Line(&[(0.6, 0.33), (0.6, 0.5)]),
+        Line(&[(0.96, 0.33), (0.96, 0.38)]),
+    ]);
     /// A folder.
-    Folder,
+    pub const FOLDER: Self = Self(&[Line(&[
+        (0.12, 0.24),
+        (0.4, 0.24),
+        (0.5, 0.36),
+        (0.88, 0.36),
+        (0.88, 0.8),
+        (0.12, 0.8),
+        (0.12, 0.24),
+    ])]);
     /// A sheet with a folded corner.
-    File,
+    pub const FILE: Self = Self(&[
+        Line(&[
+            (0.56, 0.1),
+            (0.2, 0.1),
+            (0.2, 0.9),
+            (0.8, 0.9),
+            (0.8, 0.34),
+            (0.56, 0.1),
+        ]),
+        Line(&[(0.56, 0.12), (0.56, 0.36), (0.78, 0.36)]),
+    ]);
     /// Three lines: the menu.
-    Menu,
+    pub const MENU: Self = Self(&[
+        Line(&[(0.14, 0.28), (0.86, 0.28)]),
+        Line(&[(0.14, 0.5), (0.86, 0.5)]),
+        Line(&[(0.14, 0.72), (0.86, 0.72)]),
+    ]);
     /// A cross: dismiss.
-    Close,
+    pub const CLOSE: Self = Self(&[Line(&[(0.25, 0.25), (0.75, 0.75)]), Line(&[(0.75, 0.25), (0.25, 0.75)])]);
     /// A half-filled disc: dark or light.
-    Look,
+    pub const LOOK: Self = Self(&[Segment((0.5, 0.5), 0.34, [0.5, 1.5]), Ring((0.5, 0.5), 0.34)]);
     /// A triangle with an exclamation mark.
-    Warning,
+    pub const WARNING: Self = Self(&[
+        Line(&[(0.5, 0.14), (0.9, 0.84), (0.1, 0.84), (0.5, 0.14)]),
+        Line(&[(0.5, 0.4), (0.5, 0.62)]),
+        Dot((0.5, 0.73), 0.05),
+    ]);
     /// A tick.
-    Check,
+    pub const CHECK: Self = Self(&[Line(&[(0.2, 0.54), (0.42, 0.76), (0.82, 0.28)])]);
     /// A picture with mountains.
-    Picture,
+    pub const PICTURE: Self = Self(&[
+        Line(&[(0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8), (0.1, 0.2)]),
+        Line(&[(0.1, 0.72), (0.36, 0.46), (0.56, 0.66), (0.7, 0.54), (0.9, 0.72)]),
+        Dot((0.68, 0.37), 0.06),
+    ]);
     /// An arrow into a tray: save.
-    Save,
+    pub const SAVE: Self = Self(&[
+        Line(&[(0.5, 0.12), (0.5, 0.6)]),
+        Line(&[(0.28, 0.4), (0.5, 0.62), (0.72, 0.4)]),
+        Line(&[(0.14, 0.62), (0.14, 0.86), (0.86, 0.86), (0.86, 0.62)]),
+    ]);
     /// An arrow back.
-    Undo,
+    pub const UNDO: Self = Self(&[
+        Line(&[(0.16, 0.34), (0.58, 0.34)]),
+        Arc((0.58, 0.58), 0.24, [1.5, 2.5]),
+        Line(&[(0.58, 0.82), (0.34, 0.82)]),
+        Line(&[(0.34, 0.16), (0.16, 0.34), (0.34, 0.52)]),
+    ]);
     /// An arrow forth.
-    Redo,
+    pub const REDO: Self = Self(&[
+        Line(&[(0.84, 0.34), (0.42, 0.34)]),
+        Arc((0.42, 0.58), 0.24, [0.5, 1.5]),
+        Line(&[(0.42, 0.82), (0.66, 0.82)]),
+        Line(&[(0.66, 0.16), (0.84, 0.34), (0.66, 0.52)]),
+    ]);
     /// A magnifying glass.
-    Search,
+    pub const SEARCH: Self = Self(&[Ring((0.44, 0.44), 0.26), Line(&[(0.64, 0.64), (0.86, 0.86)])]);
     /// A triangle before a bar, pointing back: one step back.
-    Previous,
+    pub const PREVIOUS: Self = Self(&[
+        Area(&[(0.72, 0.22), (0.3, 0.5), (0.72, 0.78)]),
+        Line(&[(0.24, 0.24), (0.24, 0.76)]),
+    ]);
     /// A triangle before a bar: one step on.
-    Next,
+    pub const NEXT: Self = Self(&[
+        Area(&[(0.28, 0.22), (0.7, 0.5), (0.28, 0.78)]),
+        Line(&[(0.76, 0.24), (0.76, 0.76)]),
+    ]);
     /// Three dots: more.
-    More,
+    pub const MORE: Self = Self(&[Dot((0.2, 0.5), 0.09), Dot((0.5, 0.5), 0.09), Dot((0.8, 0.5), 0.09)]);
     /// A plus: add.
-    Add,
+    pub const ADD: Self = Self(&[Line(&[(0.5, 0.2), (0.5, 0.8)]), Line(&[(0.2, 0.5), (0.8, 0.5)])]);
+    /// Three sliders: the Mixer.
+    pub const SLIDERS: Self = Self(&[
+        Line(&[(0.12, 0.24), (0.88, 0.24)]),
+        Line(&[(0.12, 0.5), (0.88, 0.5)]),
+        Line(&[(0.12, 0.76), (0.88, 0.76)]),
+        Dot((0.64, 0.24), 0.11),
+        Dot((0.32, 0.5), 0.11),
+        Dot((0.56, 0.76), 0.11),
+    ]);
+    /// A box in perspective: the model.
+    pub const BOX: Self = Self(&[
+        Line(&[
+            (0.5, 0.1),
+            (0.86, 0.28),
+            (0.86, 0.7),
+            (0.5, 0.9),
+            (0.14, 0.7),
+            (0.14, 0.28),
+            (0.5, 0.1),
+        ]),
+        Line(&[(0.14, 0.28), (0.5, 0.48), (0.86, 0.28)]),
+        Line(&[(0.5, 0.48), (0.5, 0.9)]),
+    ]);
+    /// Frames of a film: steps in time.
+    pub const FRAMES: Self = Self(&[
+        Line(&[(0.08, 0.26), (0.92, 0.26)]),
+        Line(&[(0.08, 0.74), (0.92, 0.74)]),
+        Line(&[(0.12, 0.26), (0.12, 0.74)]),
+        Line(&[(0.37, 0.26), (0.37, 0.74)]),
+        Line(&[(0.63, 0.26), (0.63, 0.74)]),
+        Line(&[(0.88, 0.26), (0.88, 0.74)]),
+    ]);
+    /// Lines with dots before them: a list.
+    pub const LIST: Self = Self(&[
+        Dot((0.18, 0.26), 0.07),
+        Line(&[(0.36, 0.26), (0.88, 0.26)]),
+        Dot((0.18, 0.5), 0.07),
+        Line(&[(0.36, 0.5), (0.88, 0.5)]),
+        Dot((0.18, 0.74), 0.07),
+        Line(&[(0.36, 0.74), (0.88, 0.74)]),
+    ]);
+    /// A curve that falls in its axes: a training's loss.
+    pub const LOSS: Self = Self(&[
+        Line(&[(0.14, 0.12), (0.14, 0.86), (0.88, 0.86)]),
+        Line(&[(0.24, 0.2), (0.32, 0.46), (0.46, 0.62), (0.64, 0.69), (0.86, 0.72)]),
+    ]);
+    /// A speech bubble: messages.
+    pub const BUBBLE: Self = Self(&[Line(&[
+        (0.12, 0.18),
+        (0.88, 0.18),
+        (0.88, 0.66),
+        (0.5, 0.66),
+        (0.32, 0.86),
+        (0.32, 0.66),
+        (0.12, 0.66),
+        (0.12, 0.18),
+    ])]);
+    /// Bars that become lower: a spectrum.
+    pub const BARS: Self = Self(&[
+        Block((0.12, 0.14), (0.26, 0.86)),
+        Block((0.34, 0.34), (0.48, 0.86)),
+        Block((0.56, 0.52), (0.7, 0.86)),
+        Block((0.78, 0.66), (0.92, 0.86)),
+    ]);
 }
 
 /// Paints `icon` into the square `rect`.
 pub fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
     let side = rect.width().min(rect.height());
-    let pen = Pen {
-        painter,
-        rect: Rect::from_center_size(rect.center(), Vec2::splat(side)),
-        color,
-    };
-    match icon {
-        Icon::Play => pen.polygon(&[(0.28, 0.18), (0.84, 0.5), (0.28, 0.82)]),
-        Icon::Stop => pen.block((0.24, 0.24), (0.76, 0.76)),
-        Icon::Dice => pen.dice(),
-        Icon::Locked => pen.padlock(0.5),
-        Icon::Unlocked => pen.padlock(0.78),
-        Icon::Folder => pen.line(&[
-            (0.12, 0.24),
-            (0.4, 0.24),
-            (0.5, 0.36),
-            (0.88, 0.36),
-            (0.88, 0.8),
-            (0.12, 0.8),
-            (0.12, 0.24),
-        ]),
-        Icon::File => {
-            pen.line(&[
-                (0.56, 0.1),
-                (0.2, 0.1),
-                (0.2, 0.9),
-                (0.8, 0.9),
-                (0.8, 0.34),
-                (0.56, 0.1),
-            ]);
-            pen.line(&[(0.56, 0.12), (0.56, 0.36), (0.78, 0.36)]);
-        }
-        Icon::Menu => [0.28, 0.5, 0.72]
-            .into_iter()
-            .for_each(|y| pen.line(&[(0.14, y), (0.86, y)])),
-        Icon::Close => {
-            pen.line(&[(0.25, 0.25), (0.75, 0.75)]);
-            pen.line(&[(0.75, 0.25), (0.25, 0.75)]);
-        }
-        Icon::Look => pen.half_disc(),
-        Icon::Warning => {
-            pen.line(&[(0.5, 0.14), (0.9, 0.84), (0.1, 0.84), (0.5, 0.14)]);
-            pen.line(&[(0.5, 0.4), (0.5, 0.62)]);
-            pen.dot((0.5, 0.73), 0.05);
-        }
-        Icon::Undo => pen.turn(1.0),
-        Icon::Redo => pen.turn(-1.0),
-        Icon::Search => pen.magnifier(),
-        Icon::Check => pen.line(&[(0.2, 0.54), (0.42, 0.76), (0.82, 0.28)]),
-        Icon::Save => {
-            pen.line(&[(0.5, 0.12), (0.5, 0.6)]);
-            pen.line(&[(0.28, 0.4), (0.5, 0.62), (0.72, 0.4)]);
-            pen.line(&[(0.14, 0.62), (0.14, 0.86), (0.86, 0.86), (0.86, 0.62)]);
-        }
-        Icon::Previous => {
-            pen.polygon(&[(0.72, 0.22), (0.3, 0.5), (0.72, 0.78)]);
-            pen.line(&[(0.24, 0.24), (0.24, 0.76)]);
-        }
-        Icon::Next => {
-            pen.polygon(&[(0.28, 0.22), (0.7, 0.5), (0.28, 0.78)]);
-            pen.line(&[(0.76, 0.24), (0.76, 0.76)]);
-        }
-        Icon::More => [0.2, 0.5, 0.8].into_iter().for_each(|x| pen.dot((x, 0.5), 0.09)),
-        Icon::Add => {
-            pen.line(&[(0.5, 0.2), (0.5, 0.8)]);
-            pen.line(&[(0.2, 0.5), (0.8, 0.5)]);
-        }
-        Icon::Picture => {
-            pen.line(&[(0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8), (0.1, 0.2)]);
-            pen.line(&[(0.1, 0.72), (0.36, 0.46), (0.56, 0.66), (0.7, 0.54), (0.9, 0.72)]);
-            pen.dot((0.68, 0.37), 0.06);
-        }
-    }
+    let square = Rect::from_center_size(rect.center(), Vec2::splat(side));
+    icon.0.iter().for_each(|mark| mark.paint(painter, square, color));
 }
 
-/// Draws in the unit square of an icon.
-struct Pen<'a> {
-    painter: &'a Painter,
-    rect: Rect,
-    color: Color32,
-}
-
-impl Pen<'_> {
-    fn at(&self, (x, y): (f32, f32)) -> Pos2 {
-        self.rect.min + self.rect.size() * vec2(x, y)
-    }
-
-    fn stroke(&self) -> Stroke {
-        Stroke::new((self.rect.width() * 0.09).clamp(1.2, 3.0), self.color)
-    }
-
-    fn line(&self, points: &[(f32, f32)]) {
-        self.painter.add(Shape::line(
-            points.iter().map(|&point| self.at(point)).collect(),
-            self.stroke(),
-        ));
-    }
-
-    fn polygon(&self, points: &[(f32, f32)]) {
-        self.painter.add(Shape::convex_polygon(
-            points.iter().map(|&point| self.at(point)).collect(),
-            self.color,
-            Stroke::NONE,
-        ));
-    }
-
-    fn block(&self, min: (f32, f32), max: (f32, f32)) {
-        self.painter.rect_filled(
-            Rect::from_min_max(self.at(min), self.at(max)),
-            self.rect.width() * 0.08,
-            self.color,
-        );
-    }
-
-    fn dot(&self, center: (f32, f32), radius: f32) {
-        self.painter
-            .circle_filled(self.at(center), radius * self.rect.width(), self.color);
-    }
-
-    /// An arrow that turns back to the left (`side` 1) or to the right (-1).
-    fn turn(&self, side: f32) {
-        let mirrored = |(x, y): (f32, f32)| (0.5 + (x - 0.5) * side, y);
-        let arc = (0..=10).map(|index| {
-            let angle = std::f32::consts::PI * (0.5 - index as f32 / 10.0);
-            (0.58 + 0.24 * angle.cos(), 0.58 - 0.24 * angle.sin())
-        });
-        let mut points = vec![(0.16, 0.34)];
-        points.extend(arc.map(|(x, y)| (x, if y < 0.36 { 0.34 } else { y })));
-        points.push((0.34, 0.82));
-        let points: Vec<(f32, f32)> = points.into_iter().map(mirrored).collect();
-        self.line(&points);
-        let head: Vec<(f32, f32)> = [(0.34, 0.16), (0.16, 0.34), (0.34, 0.52)]
-            .into_iter()
-            .map(mirrored)
-            .collect();
-        self.line(&head);
-    }
-
-    fn magnifier(&self) {
-        let (center, radius) = ((0.44, 0.44), 0.26);
-        self.painter
-            .circle_stroke(self.at(center), radius * self.rect.width(), self.stroke());
-        self.line(&[(0.64, 0.64), (0.86, 0.86)]);
-    }
-
-    fn dice(&self) {
-        let body = Rect::from_min_max(self.at((0.14, 0.14)), self.at((0.86, 0.86)));
-        self.painter
-            .rect_stroke(body, self.rect.width() * 0.14, self.stroke(), StrokeKind::Inside);
-        for center in [(0.34, 0.34), (0.66, 0.34), (0.5, 0.5), (0.34, 0.66), (0.66, 0.66)] {
-            self.dot(center, 0.065);
-        }
-    }
-
-    /// A padlock whose bow ends at `bow_x`: over the body when closed, beside it when open.
-    fn padlock(&self, bow_x: f32) {
-        self.block((0.22, 0.46), (0.78, 0.86));
-        let bow = |t: f32| {
-            let angle = std::f32::consts::PI * (1.0 + t);
-            (bow_x + 0.18 * angle.cos(), 0.34 + 0.18 * angle.sin())
+impl Mark {
+    fn paint(&self, painter: &Painter, square: Rect, color: Color32) {
+        let side = square.width();
+        let stroke = Stroke::new((side * 0.09).clamp(1.2, 3.0), color);
+        let at = |(x, y): Point| square.min + side * vec2(x, y);
+        let all = |points: &[Point]| points.iter().map(|&point| at(point)).collect();
+        let arc = |(x, y): Point, radius: f32, [from, to]: [f32; 2]| -> Vec<Pos2> {
+            let angles = (0..=16).map(|index| PI * egui::lerp(from..=to, index as f32 / 16.0));
+            angles
+                .map(|angle| at((x + radius * angle.cos(), y + radius * angle.sin())))
+                .collect()
         };
-        let mut points: Vec<(f32, f32)> = vec![(bow_x - 0.18, 0.5)];
-        points.extend((0..=8).map(|index| bow(index as f32 / 8.0)));
-        points.push((bow_x + 0.18, if bow_x > 0.6 { 0.38 } else { 0.5 }));
-        self.line(&points);
-    }
-
-    fn half_disc(&self) {
-        let radius = 0.34;
-        let arc = (0..=16).map(|index| {
-            let angle = std::f32::consts::PI * (0.5 + index as f32 / 16.0);
-            (0.5 + radius * angle.cos(), 0.5 + radius * angle.sin())
-        });
-        let points: Vec<(f32, f32)> = arc.collect();
-        self.polygon(&points);
-        self.painter
-            .circle_stroke(self.at((0.5, 0.5)), radius * self.rect.width(), self.stroke());
+        match *self {
+            Line(points) => painter.add(Shape::line(all(points), stroke)),
+            Area(points) => painter.add(Shape::convex_polygon(all(points), color, Stroke::NONE)),
+            Block(min, max) => painter.rect_filled(Rect::from_min_max(at(min), at(max)), side * 0.08, color),
+            Frame(min, max, corner) => painter.rect_stroke(
+                Rect::from_min_max(at(min), at(max)),
+                side * corner,
+                stroke,
+                StrokeKind::Inside,
+            ),
+            Dot(center, radius) => painter.circle_filled(at(center), side * radius, color),
+            Ring(center, radius) => painter.circle_stroke(at(center), side * radius, stroke),
+            Arc(center, radius, angles) => painter.add(Shape::line(arc(center, radius, angles), stroke)),
+            Segment(center, radius, angles) => {
+                painter.add(Shape::convex_polygon(arc(center, radius, angles), color, Stroke::NONE))
+            }
+        };
     }
 }
 

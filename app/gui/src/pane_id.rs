@@ -6,11 +6,15 @@ use std::ops::Deref;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
+use crate::icons::Icon;
+
 /// What is fixed about a pane.
 #[derive(Debug)]
 pub struct PaneFacts {
     /// What a saved layout calls it: one word that is never changed.
     pub key: &'static str,
+    /// What stands before its name in its tab, the menu and the palette.
+    pub icon: Icon,
     /// What the command that brings it to the front is called.
     pub command: &'static str,
     /// The keys for that command, if any.
@@ -46,6 +50,7 @@ impl PaneId {
 /// The Model pane, which messages lead to.
 pub const MODEL: PaneId = PaneId::new(&PaneFacts {
     key: "Model",
+    icon: Icon::BOX,
     command: "Show the model",
     shortcuts: &[KeyboardShortcut::new(Modifiers::COMMAND, Key::M)],
     place: Place::Left,
@@ -54,6 +59,7 @@ pub const MODEL: PaneId = PaneId::new(&PaneFacts {
 /// The queue of datasets, which messages lead to.
 pub const QUEUE: PaneId = PaneId::new(&PaneFacts {
     key: "Queue",
+    icon: Icon::LIST,
     command: "Show the queue",
     shortcuts: &[KeyboardShortcut::new(Modifiers::COMMAND, Key::J)],
     place: Place::Below,
@@ -62,6 +68,7 @@ pub const QUEUE: PaneId = PaneId::new(&PaneFacts {
 /// The Training pane, which messages lead to.
 pub const TRAINING: PaneId = PaneId::new(&PaneFacts {
     key: "Training",
+    icon: Icon::LOSS,
     command: "Show the training",
     shortcuts: &[],
     place: Place::Below,

@@ -1,9 +1,8 @@
 //! What the studio remembers between sessions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use eframe::Storage;
 use mdsd3_words::lane::LaneId;
 use mdsd3_words::{ModelSettings, RenderRequest};
 use serde::{Deserialize, Serialize};
@@ -59,6 +58,8 @@ pub struct Remembered {
     pub prefs: Prefs,
     /// The panes.
     pub layout: Layout,
+    /// Whether anything of the studio's was stored.
+    pub stored: bool,
     /// Whether something that was stored could not be read, or is no value that the studio knows, so that its default took
     /// its place.
     pub is_damaged: bool,
@@ -84,33 +85,34 @@ impl Default for Prefs {
 }
 
 impl Prefs {
-    /// What was stored; what is missing or unreadable takes its default.
-    pub fn load(storage: Option<&dyn Storage>) -> Remembered {
-        let (prefs, prefs_damaged) = read::<Self>(storage, PREFS_KEY);
-        let (layout, layout_damaged) = read::<StoredLayout>(storage, LAYOUT_KEY);
+    /// What was stored, of which `entry` gives each by its name; what is missing or unreadable takes its default.
+    pub fn load(entry: impl Fn(&str) -> Option<String>) -> Remembered {
+        let (prefs, layout) = (entry(PREFS_KEY), entry(LAYOUT_KEY));
+        let stored = prefs.is_some() || layout.is_some();
+        let (prefs, prefs_damaged) = read::<Self>(prefs);
+        let (layout, layout_damaged) = read::<StoredLayout>(layout);
         let prefs = prefs.unwrap_or_default();
         let sane = prefs.clone().sane();
         let (layout, layout_mended) = layout.map(StoredLayout::restored).unwrap_or_default();
         Remembered {
             is_damaged: prefs_damaged || layout_damaged || layout_mended || sane != prefs,
+            stored,
             prefs: sane,
             layout,
         }
     }
 
-    /// Whether storage holds anything of the studio's.
-    pub fn are_in(storage: Option<&dyn Storage>) -> bool {
-        storage.is_some_and(|storage| {
-            [PREFS_KEY, LAYOUT_KEY]
-                .iter()
-                .any(|key| storage.get_string(key).is_some())
-        })
+    /// The same from the text of the window library's file; `None` for one that is no map of texts.
+    pub fn of_file(text: &str) -> Option<Remembered> {
+        let entries: HashMap<String, String> = ron::from_str(text).ok()?;
+        Some(Self::load(|key| entries.get(key).cloned()))
     }
 
-    /// Stores both.
-    pub fn store(&self, layout: &Layout, storage: &mut dyn Storage) {
-        eframe::set_value(storage, PREFS_KEY, self);
-        eframe::set_value(storage, LAYOUT_KEY, layout);
+    /// Preferences and panes as they are stored: names and texts.
+    pub fn entries(&self, layout: &Layout) -> impl Iterator<Item = (&'static str, String)> {
+        let texts = [(PREFS_KEY, ron::to_string(self)), (LAYOUT_KEY, ron::to_string(layout))];
+        // Plain data: there is nothing in it that could not be written.
+        texts.into_iter().filter_map(|(key, text)| Some((key, text.ok()?)))
     }
 
     /// A file that someone edited by hand must not lock the user out: settings that no run would accept are dropped.
@@ -146,12 +148,9 @@ impl Prefs {
 }
 
 /// A stored value, and whether there was one that could not be read.
-fn read<T: serde::de::DeserializeOwned>(storage: Option<&dyn Storage>, key: &str) -> (Option<T>, bool) {
-    let Some(storage) = storage else {
-        return (None, false);
-    };
-    let value = eframe::get_value::<T>(storage, key);
-    let is_damaged = value.is_none() && storage.get_string(key).is_some();
+fn read<T: serde::de::DeserializeOwned>(text: Option<String>) -> (Option<T>, bool) {
+    let value = text.as_ref().and_then(|text| ron::from_str(text).ok());
+    let is_damaged = value.is_none() && text.is_some();
     (value, is_damaged)
 }
 
@@ -162,20 +161,10 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
-    struct Memory(std::collections::HashMap<String, String>);
-
-    impl Storage for Memory {
-        fn get_string(&self, key: &str) -> Option<String> {
-            self.0.get(key).cloned()
-        }
-        fn set_string(&mut self, key: &str, value: String) {
-            self.0.insert(key.to_owned(), value);
-        }
-        fn remove_string(&mut self, key: &str) {
-            self.0.remove(key);
-        }
-        fn flush(&mut self) {}
+    /// What a next session reads of these preferences.
+    fn reread(prefs: &Prefs) -> Remembered {
+        let entries: HashMap<&str, String> = prefs.entries(&Layout::default()).collect();
+        Prefs::load(|key| entries.get(key).cloned())
     }
 
     #[test]
@@ -205,20 +194,16 @@ mod tests {
             ..Sampling::default()
         };
         prefs.presets.push(Preset::new("Drizzle", &mine));
-        let mut memory = Memory::default();
-        prefs.store(&Layout::default(), &mut memory);
-        let loaded = Prefs::load(Some(&memory));
+        let loaded = reread(&prefs);
         assert_eq!(loaded.prefs, prefs);
-        assert!(!loaded.is_damaged);
-        assert!(Prefs::are_in(Some(&memory)) && !Prefs::are_in(None));
+        assert!(!loaded.is_damaged && loaded.stored);
+        assert!(!Prefs::load(|_| None).stored);
     }
 
     #[test]
     fn damaged_preferences_become_the_defaults() {
-        let mut memory = Memory::default();
-        memory.set_string(PREFS_KEY, "(look: Purple".to_owned());
-        memory.set_string(LAYOUT_KEY, "42".to_owned());
-        let loaded = Prefs::load(Some(&memory));
+        let damaged = format!("{{{PREFS_KEY:?}: \"(look: Purple\", {LAYOUT_KEY:?}: \"42\"}}");
+        let loaded = Prefs::of_file(&damaged).expect("a map of texts");
         assert_eq!(loaded.prefs, Prefs::default());
         assert!(loaded.is_damaged);
     }
@@ -253,9 +238,7 @@ mod tests {
             ..Sampling::default()
         };
         strange.presets.push(Preset::new("Nothing", &weightless));
-        let mut memory = Memory::default();
-        strange.store(&Layout::default(), &mut memory);
-        let loaded = Prefs::load(Some(&memory));
+        let loaded = reread(&strange);
         assert_eq!((loaded.prefs, loaded.is_damaged), (kept, true));
     }
 

@@ -112,9 +112,10 @@ fn studio(
     let Remembered {
         mut prefs,
         layout,
+        stored,
         is_damaged,
-    } = Prefs::load(cc.storage);
-    let is_damaged = is_damaged || !Prefs::are_in(cc.storage);
+    } = Prefs::load(|key| cc.storage.and_then(|storage| storage.get_string(key)));
+    let is_damaged = is_damaged || !stored;
     let kept_aside = mended.or_else(|| is_damaged.then(|| config_file::keep_damaged_aside(APP_ID)).flatten());
     let (model, missing) = model_to_open(&options, &prefs.settings.model);
     prefs.settings.model.clone_from(&model);

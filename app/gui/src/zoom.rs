@@ -27,6 +27,16 @@ impl Default for Zoom {
     }
 }
 
+impl Zoom {
+    /// One screen pixel per image pixel.
+    pub fn original() -> Self {
+        Self {
+            scale: Some(1.0),
+            ..Self::default()
+        }
+    }
+}
+
 /// An image and where it may be drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {

@@ -13,114 +13,56 @@ use crate::dialogs::Purpose;
 use crate::layout::Layout;
 use crate::notice::Level;
 use crate::overlays::Overlay;
-use crate::panes::{self, Looking, spectrum};
+use crate::panes::{Looking, spectrum};
 use crate::state::palette::Palette;
-use crate::state::{LanePreset, ViewChoice};
 use crate::style;
 use crate::theme::Look;
 use crate::zoom::Zoom;
 
 impl Studio {
-    /// Does what a command asks for.
+    /// Does what a command asks for: what is the window's here, the rest in [`State::carry_out`].
     pub(super) fn carry_out(&mut self, ctx: &egui::Context, command: Command) {
-        let state = &mut self.state;
         match command {
-            Command::Mix => state.mix(),
-            Command::Stop => state.stop(),
-            Command::OpenPhoto => self.dialogs.open_native(ctx, Purpose::OpenPhoto, ""),
+            Command::SaveImage if self.state.finished_run().is_none() => {
+                let message = "There is no finished result to save yet: press Mix and wait for it";
+                self.state.messages.notify(Level::Warning, message, None);
+            }
             Command::OpenPath => self.dialogs.open_path(Purpose::OpenPhoto, "", String::new()),
-            Command::OpenDemo => state.open_scene(None),
             Command::Paste => ctx.send_viewport_cmd(ViewportCommand::RequestPaste),
-            Command::SaveSteps => {
-                let name = self.suggested_name();
-                self.dialogs.open_native(ctx, Purpose::SaveSteps, &name);
-            }
-            Command::SaveImage => self.save_image(ctx),
-            Command::SaveFigure => {
-                let name = spectrum::suggested_name(self.looking.spectrum.view);
-                self.dialogs.open_native(ctx, Purpose::SaveFigure, name);
-            }
             Command::CopyImage => self.copy_image(ctx),
-            Command::Undo => state.undo(),
-            Command::Redo => state.redo(),
-            Command::NewSeed => state.new_seed(),
-            Command::ToggleSeedLock => state.seed_locked = !state.seed_locked,
-            Command::ReleaseHeads => state.release_heads(),
-            Command::ClearCurves => state.clear_curves(),
-            Command::FillSeedStrip => state.fill_seed_strip(),
-            Command::ClearMix => state.clear_mix(),
-            Command::SingleLane => state.apply_preset(LanePreset::Single),
-            Command::CompareLanes => state.apply_preset(LanePreset::Compare),
-            Command::AddLane => state.add_lane(),
-            Command::RemoveLane => state.remove_lane(state.selected_lane()),
-            Command::NextLane => state.select_lane((state.selected_lane() + 1) % state.lanes().len()),
-            Command::BranchHere => {
-                if let Some(why) = state.branch_blocker() {
-                    state.messages.notify(Level::Warning, why, None);
-                }
-                state.branch_from_here();
-            }
-            Command::PreviousStep => state.step_by(-1),
-            Command::NextStep => state.step_by(1),
-            Command::FirstStep => state.show_step(0),
-            Command::LatestStep => state.show_step(usize::MAX),
-            Command::PlaySteps => state.toggle_play(),
             Command::NextCompare => {
                 let mode = &mut self.looking.comparing.mode;
                 *mode = mode.next();
-            }
-            Command::ToggleView => {
-                state.shown.view = match state.shown.view {
-                    ViewChoice::Prediction => ViewChoice::Noisy,
-                    ViewChoice::Noisy => ViewChoice::Prediction,
-                };
             }
             Command::ZoomIn | Command::ZoomOut => {
                 let looking = &mut self.looking;
                 looking.zoom = looking.zoom.stepped(looking.shown_scale, command == Command::ZoomIn);
             }
             Command::ZoomFit => self.looking.zoom = Zoom::default(),
-            Command::ZoomOriginal => {
-                self.looking.zoom = Zoom {
-                    scale: Some(1.0),
-                    ..Zoom::default()
-                }
-            }
-            Command::QueueMix => {
-                state.queue_mix();
-                self.layout.focus(panes::queue::PANE);
-            }
-            Command::QueueOffered => {
-                state.queue_offered();
-                self.layout.focus(panes::queue::PANE);
-            }
-            Command::OpenPlan => self.dialogs.open_native(ctx, Purpose::OpenPlan, ""),
-            Command::Show(pane) => self.layout.focus(pane),
+            Command::ZoomOriginal => self.looking.zoom = Zoom::original(),
             Command::ToggleLook => {
                 self.look = self.look.toggled();
                 style::show(ctx, self.look);
             }
+            Command::Show(pane) => self.layout.focus(pane),
             Command::ShowPalette => self.overlay = Overlay::Palette(Palette::default()),
             Command::ShowPreferences => self.overlay = Overlay::Preferences,
-            Command::ForgetRecent => state.recent.clear(),
-            Command::ResetPreferences => self.reset_preferences(ctx),
-            Command::ChooseModelFolder => self.dialogs.open_native(ctx, Purpose::ModelFolder, ""),
-            Command::ChooseModelFile => self.dialogs.open_native(ctx, Purpose::ModelFile, ""),
-            Command::LoadModel => state.load_draft(),
-            Command::LoadBundledModel => state.load_bundled_model(),
             Command::ShowShortcuts => self.overlay = Overlay::Shortcuts,
+            Command::ResetPreferences => self.reset_preferences(ctx),
             Command::ResetLayout => self.layout = Layout::default(),
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+            _ => match Purpose::of(command) {
+                Some(purpose) => self.dialogs.open_native(ctx, purpose, &self.suggested(purpose)),
+                None => self.state.carry_out(command),
+            },
         }
     }
 
-    fn save_image(&mut self, ctx: &egui::Context) {
-        if self.state.finished_run().is_some() {
-            self.dialogs
-                .open_native(ctx, Purpose::SaveImage, &self.suggested_name());
-        } else {
-            let message = "There is no finished result to save yet: press Mix and wait for it";
-            self.state.messages.notify(Level::Warning, message, None);
+    /// The name that a file is suggested to get.
+    fn suggested(&self, purpose: Purpose) -> String {
+        match purpose {
+            Purpose::SaveFigure => spectrum::suggested_name(self.looking.spectrum.view).to_owned(),
+            _ => self.suggested_name(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use mdsd3_words::model::ModelPath;
 
+use crate::commands::Command;
+
 /// What a file is chosen for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -30,6 +32,20 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// What a command asks for a file for, if it does.
+    pub(crate) fn of(command: Command) -> Option<Self> {
+        Some(match command {
+            Command::OpenPhoto => Self::OpenPhoto,
+            Command::SaveImage => Self::SaveImage,
+            Command::SaveSteps => Self::SaveSteps,
+            Command::SaveFigure => Self::SaveFigure,
+            Command::OpenPlan => Self::OpenPlan,
+            Command::ChooseModelFolder => Self::ModelFolder,
+            Command::ChooseModelFile => Self::ModelFile,
+            _ => return None,
+        })
+    }
+
     /// Title of the dialog, and what its button says.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {

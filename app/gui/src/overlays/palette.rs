@@ -1,14 +1,12 @@
 //! The command palette: type a few letters, press Enter.
 
-use egui::{
-    Align2, Button, Context, Id, Key, Modal, Modifiers, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{Align2, Context, Id, Key, Modal, Modifiers, ScrollArea, TextEdit, Ui, WidgetInfo, pos2, vec2};
 
 use crate::commands::Command;
 use crate::state::State;
 use crate::state::palette::Palette;
 use crate::theme::{self, space};
-use crate::widgets::{caption, focus_ring};
+use crate::widgets::{caption, command_line, focus_ring};
 
 /// Width of the palette, in points.
 const WIDTH: f32 = 520.0;
@@ -91,11 +89,8 @@ fn line(ui: &mut Ui, command: Command, selected: bool, enabled: bool) -> bool {
         (true, true) => theme.text_strong,
         (true, false) => theme.text,
     };
-    let button = Button::new(RichText::new(command.label()).color(color))
-        .shortcut_text(RichText::new(command.shortcut_text(ui.ctx())).color(theme.text_weak))
-        .fill(if selected { theme.control_hover } else { theme.raised })
-        .min_size(vec2(ui.available_width(), space::ROW + 4.0));
-    let response = ui.add_enabled(enabled, button);
+    let fill = if selected { theme.control_hover } else { theme.raised };
+    let response = command_line(ui, command, enabled, color, Some(fill));
     // A column of its own, so that groups line up however long the shortcuts are.
     let group = pos2(response.rect.right() - GROUP_COLUMN, response.rect.center().y);
     let painter = ui.painter_at(response.rect);

@@ -37,10 +37,10 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>, canvas: Rect) {
 fn banner(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
     let theme = theme::of(ui);
     let (icon, color, fill) = match notice.level {
-        Level::Error => (Icon::Warning, theme.error, theme.error_fill),
-        Level::Warning => (Icon::Warning, theme.warning, theme.raised),
-        Level::Success => (Icon::Check, theme.success, theme.raised),
-        Level::Info => (Icon::Picture, theme.text, theme.raised),
+        Level::Error => (Icon::WARNING, theme.error, theme.error_fill),
+        Level::Warning => (Icon::WARNING, theme.warning, theme.raised),
+        Level::Success => (Icon::CHECK, theme.success, theme.raised),
+        Level::Info => (Icon::PICTURE, theme.text, theme.raised),
     };
     let frame = egui::Frame::new()
         .fill(fill)
@@ -72,7 +72,7 @@ fn banner(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
 fn answers(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
     let mut click = None;
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-        if icon_button(ui, Icon::Close, "Dismiss").clicked() {
+        if icon_button(ui, Icon::CLOSE, "Dismiss").clicked() {
             click = Some(Click::Dismiss(index));
         }
         if let Some(command) = notice.action

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use egui::{Id, Key, KeyboardShortcut, Modifiers, Rect, RichText, ScrollArea, TextStyle, Ui};
 
+use crate::icons::Icon;
 use crate::notice::{Level, Log, LogEntry, clock};
 use crate::pane_id::{PaneFacts, PaneId, Place};
 use crate::panes::context::{Pane, PaneContext};
@@ -14,6 +15,7 @@ use crate::widgets::{caption, text_button};
 /// All messages.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Log",
+    icon: Icon::BUBBLE,
     command: "Show the log",
     shortcuts: &[KeyboardShortcut::new(Modifiers::COMMAND, Key::L)],
     place: Place::Below,

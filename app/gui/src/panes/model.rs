@@ -1,6 +1,6 @@
 //! The Model pane: what to load, what it is, what it takes, and loading it.
 
-use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{ComboBox, DragValue, ProgressBar, RichText, ScrollArea, Ui, WidgetInfo, vec2};
 use mdsd3_engine::chores::Inspection;
 use mdsd3_words::model::ModelPath;
 
@@ -12,7 +12,7 @@ use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::state::model::MemoryVerdict;
 use crate::theme::{self, space};
-use crate::widgets::{LabelledSlider, caption, focus_ring, icon_button, section, segmented};
+use crate::widgets::{LabelledSlider, caption, icon_button, section, segmented, text_field};
 
 /// Dtypes offered, with when to choose them.
 const DTYPES: [(&str, &str, &str); 3] = [
@@ -74,20 +74,12 @@ fn path_row(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath, hint: &
         super::mixer::row_label(ui, field.label());
         let buttons = if field == ModelPath::Model { 2.0 } else { 1.0 };
         let room = buttons * (space::ROW + ui.spacing().item_spacing.x);
+        let name = format!("{} path", field.label().to_lowercase());
+        let width = (ui.available_width() - room).max(60.0);
         let text = studio.state.desk.draft.path_mut(field);
-        let edit = TextEdit::singleline(text)
-            .desired_width((ui.available_width() - room).max(60.0))
-            .hint_text(hint);
-        let response = ui.add(edit);
-        let value = text.clone();
-        let name = field.label().to_lowercase();
-        response.widget_info(|| WidgetInfo {
-            label: Some(format!("{name} path")),
-            ..WidgetInfo::text_edit(true, &value, &value, hint)
-        });
-        focus_ring(ui, &response);
-        if !value.is_empty() {
-            response.on_hover_text(value);
+        let response = text_field(ui, &name, width, text, hint);
+        if !text.is_empty() {
+            response.on_hover_text(text.as_str());
         }
         browse(ui, studio, field);
     });
@@ -96,8 +88,8 @@ fn path_row(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath, hint: &
 fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath) {
     if field == ModelPath::Model {
         for (icon, command) in [
-            (Icon::Folder, Command::ChooseModelFolder),
-            (Icon::File, Command::ChooseModelFile),
+            (Icon::FOLDER, Command::ChooseModelFolder),
+            (Icon::FILE, Command::ChooseModelFile),
         ] {
             if icon_button(ui, icon, command.label()).clicked() {
                 studio.commands.push(command);
@@ -106,7 +98,7 @@ fn browse(ui: &mut Ui, studio: &mut PaneContext<'_>, field: ModelPath) {
         return;
     }
     let name = format!("Choose a file for {}", field.label().to_lowercase());
-    if icon_button(ui, Icon::File, &name).clicked() {
+    if icon_button(ui, Icon::FILE, &name).clicked() {
         studio.looking.ask_for = Some(Purpose::ModelPart(field));
     }
 }

@@ -11,7 +11,7 @@ use crate::panes::context::PaneContext;
 use crate::run::duration_text;
 use crate::state::Activity;
 use crate::theme::{self, space};
-use crate::widgets::{icon_button, image_at, primary_button, secondary_button};
+use crate::widgets::{command_line, icon_button, image_at, primary_button, secondary_button};
 
 /// Size of the Mix button, in points.
 const MIX_SIZE: Vec2 = vec2(104.0, 32.0);
@@ -32,7 +32,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
     within(ui, right, Layout::right_to_left(Align::Center), |ui| {
         menu(ui, studio);
-        if icon_button(ui, Icon::Look, Command::ToggleLook.label()).clicked() {
+        if icon_button(ui, Icon::LOOK, Command::ToggleLook.label()).clicked() {
             studio.commands.push(Command::ToggleLook);
         }
         edit_buttons(ui, studio);
@@ -59,7 +59,7 @@ fn loaded(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         None if studio.state.is_loading_scene() => "Loading photo".to_owned(),
         None => "No photo".to_owned(),
     };
-    if icon_button(ui, Icon::Folder, Command::OpenPhoto.label()).clicked() {
+    if icon_button(ui, Icon::FOLDER, Command::OpenPhoto.label()).clicked() {
         studio.commands.push(Command::OpenPhoto);
     }
     let scene_label = egui::Label::new(RichText::new(scene).color(theme.text)).truncate();
@@ -110,14 +110,14 @@ fn brand(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn mix_button(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     if studio.state.is_busy() || studio.state.writing.is_some() {
-        let stop = secondary_button(ui, Icon::Stop, "Stop", true);
+        let stop = secondary_button(ui, Icon::STOP, "Stop", true);
         if stop.on_hover_text("Stop within one step (Esc)").clicked() {
             studio.commands.push(Command::Stop);
         }
         return;
     }
     let blocker = studio.state.mix_blocker();
-    let mix = primary_button(ui, Icon::Play, "Mix", blocker.is_none());
+    let mix = primary_button(ui, Icon::PLAY, "Mix", blocker.is_none());
     let help = blocker.unwrap_or_else(|| "Run the mix with the settings shown (Space or Ctrl+Enter)".to_owned());
     if mix.on_hover_text(help).clicked() {
         studio.commands.push(Command::Mix);
@@ -166,9 +166,9 @@ fn bar(ui: &mut Ui, activity: &Activity) {
 /// Undo, redo and the way to every other command; from right to left.
 fn edit_buttons(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     for (icon, command) in [
-        (Icon::Search, Command::ShowPalette),
-        (Icon::Redo, Command::Redo),
-        (Icon::Undo, Command::Undo),
+        (Icon::SEARCH, Command::ShowPalette),
+        (Icon::REDO, Command::Redo),
+        (Icon::UNDO, Command::Undo),
     ] {
         let name = format!("{} ({})", command.label(), command.shortcut_text(ui.ctx()));
         let enabled = studio.state.can(command);
@@ -196,7 +196,7 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     icons::paint(
         ui.painter(),
         Rect::from_center_size(response.rect.center(), Vec2::splat(15.0)),
-        Icon::Menu,
+        Icon::MENU,
         color,
     );
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, "Menu"));
@@ -211,13 +211,10 @@ fn entries(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         }
         ui.label(RichText::new(group.title).small().color(theme::of(ui).text_weak));
         for &command in group.commands {
-            let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
-            let button = Button::new(command.label()).shortcut_text(shortcut);
-            let button = button
-                .frame_when_inactive(false)
-                .min_size(vec2(ui.available_width(), 0.0));
             let enabled = studio.state.can(command);
-            let entry = ui.add_enabled(enabled, button);
+            let theme = theme::of(ui);
+            let color = if enabled { theme.text } else { theme.text_weak };
+            let entry = command_line(ui, command, enabled, color, None);
             entry.widget_info(|| WidgetInfo::labeled(egui::Role::Button, enabled, command.label()));
             if entry.clicked() {
                 studio.commands.push(command);

@@ -1,6 +1,6 @@
 //! The Training pane: a recipe's run with its losses, validation and newest samples.
 
-use egui::{Button, Color32, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{Button, Color32, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 use egui_plot::{AxisHints, Line, Plot, PlotPoints};
 use mdsd3_engine::training::{BINS, TrainingRequest, bin_name};
 
@@ -12,7 +12,7 @@ use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::state::training::{Phase, Training};
 use crate::theme::{self, Theme, space};
-use crate::widgets::{caption, empty_state, focus_ring, icon_button, image_at, row_label, section_with, text_button};
+use crate::widgets::{caption, empty_state, icon_button, image_at, row_label, section_with, text_button, text_field};
 
 /// Widths that a curve's plot may have, in points.
 const PLOT_WIDTHS: std::ops::RangeInclusive<f32> = 190.0..=360.0;
@@ -75,7 +75,7 @@ fn nothing_yet(ui: &mut Ui) {
                 goes on beside your mixes; started again, it resumes. See docs/training.md.";
     let color = theme::of(ui).text_weak;
     let rect = ui.available_rect_before_wrap();
-    empty_state(ui, rect, Icon::Play, "No training yet", hint, color);
+    empty_state(ui, rect, Icon::PLAY, "No training yet", hint, color);
 }
 
 fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -86,7 +86,7 @@ fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         let entered = recipe(ui, &mut studio.state.training, (ui.available_width() - room).max(80.0));
         let training = &mut studio.state.training;
         let is_idle = training.phase == Phase::Idle;
-        let browse = ui.add_enabled_ui(is_idle, |ui| icon_button(ui, Icon::File, "Choose a recipe"));
+        let browse = ui.add_enabled_ui(is_idle, |ui| icon_button(ui, Icon::FILE, "Choose a recipe"));
         if browse.inner.clicked() {
             studio.looking.ask_for = Some(Purpose::Recipe);
         }
@@ -100,16 +100,11 @@ fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 /// The field for the recipe's path; true when Enter was pressed in it.
 fn recipe(ui: &mut Ui, training: &mut Training, width: f32) -> bool {
     let is_idle = training.phase == Phase::Idle;
-    let field = TextEdit::singleline(&mut training.recipe)
-        .hint_text("~/recipes/adapter.toml")
-        .desired_width(width);
-    let response = ui.add_enabled(is_idle, field);
-    response.widget_info(|| WidgetInfo {
-        label: Some("Training recipe".to_owned()),
-        ..WidgetInfo::text_edit(is_idle, "", &training.recipe, "")
+    let response = ui.add_enabled_ui(is_idle, |ui| {
+        let recipe = &mut training.recipe;
+        text_field(ui, "Training recipe", width, recipe, "~/recipes/adapter.toml")
     });
-    focus_ring(ui, &response);
-    response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
+    response.inner.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
 }
 
 fn buttons(ui: &mut Ui, training: &mut Training, entered: bool) -> Option<TrainingRequest> {

@@ -4,7 +4,7 @@ use mdsd3_words::RenderRequest;
 
 use super::history::Undoable;
 use super::model::ModelDraft;
-use super::{Document, LaneSetup, State};
+use super::{Document, LanePreset, LaneSetup, State};
 use crate::commands::Command;
 use crate::lane::Lane;
 use crate::notice::Level;
@@ -93,6 +93,64 @@ impl State {
             self.load_model(key);
         }
         self.rerun_when_rested();
+    }
+
+    /// Does what a command asks of the state; what the window does is left to it.
+    pub fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Mix => self.mix(),
+            Command::Stop => self.stop(),
+            Command::OpenDemo => self.open_scene(None),
+            Command::Undo => self.undo(),
+            Command::Redo => self.redo(),
+            Command::NewSeed => self.new_seed(),
+            Command::ToggleSeedLock => self.seed_locked = !self.seed_locked,
+            Command::ReleaseHeads => self.release_heads(),
+            Command::ClearCurves => self.clear_curves(),
+            Command::FillSeedStrip => self.fill_seed_strip(),
+            Command::ClearMix => self.clear_mix(),
+            Command::SingleLane => self.apply_preset(LanePreset::Single),
+            Command::CompareLanes => self.apply_preset(LanePreset::Compare),
+            Command::AddLane => self.add_lane(),
+            Command::RemoveLane => self.remove_lane(self.selected_lane()),
+            Command::NextLane => self.select_lane((self.selected_lane() + 1) % self.lanes().len()),
+            Command::BranchHere => self.branch(),
+            Command::PreviousStep => self.step_by(-1),
+            Command::NextStep => self.step_by(1),
+            Command::FirstStep => self.show_step(0),
+            Command::LatestStep => self.show_step(usize::MAX),
+            Command::PlaySteps => self.toggle_play(),
+            Command::ToggleView => self.shown.view = self.shown.view.other(),
+            Command::QueueMix => self.queue_mix(),
+            Command::QueueOffered => self.queue_offered(),
+            Command::ForgetRecent => self.recent.clear(),
+            Command::LoadModel => self.load_draft(),
+            Command::LoadBundledModel => self.load_bundled_model(),
+            // The window's, listed so that a new command isn't forgotten.
+            Command::OpenPhoto
+            | Command::OpenPath
+            | Command::Paste
+            | Command::SaveImage
+            | Command::SaveSteps
+            | Command::SaveFigure
+            | Command::CopyImage
+            | Command::NextCompare
+            | Command::ZoomIn
+            | Command::ZoomOut
+            | Command::ZoomFit
+            | Command::ZoomOriginal
+            | Command::Show(_)
+            | Command::OpenPlan
+            | Command::ToggleLook
+            | Command::ShowPalette
+            | Command::ShowShortcuts
+            | Command::ShowPreferences
+            | Command::ResetLayout
+            | Command::ResetPreferences
+            | Command::ChooseModelFolder
+            | Command::ChooseModelFile
+            | Command::Quit => {}
+        }
     }
 
     /// Whether a command can do anything now.

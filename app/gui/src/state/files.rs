@@ -8,6 +8,7 @@ use mdsd3_engine::protocol::{Request, StepView};
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::made::RunSettings;
 use mdsd3_words::model::ModelPath;
+use percent_encoding::percent_decode_str;
 
 use super::{Effect, State};
 use crate::commands::Command;
@@ -161,10 +162,7 @@ impl State {
             FileKind::Photo => self.open_scene(Some(path)),
             FileKind::Mixed(settings) => self.restore_settings(&path, *settings),
             FileKind::Photos(photos) => self.open_files(photos),
-            FileKind::Plan => {
-                self.queue_plan(path);
-                self.effects.push(Effect::Show(pane_id::QUEUE));
-            }
+            FileKind::Plan => self.queue_plan(path),
             FileKind::Recipe => {
                 self.training.recipe = path.display().to_string();
                 self.effects.push(Effect::Show(pane_id::TRAINING));
@@ -287,33 +285,13 @@ fn is_photo(path: &Path) -> bool {
 pub fn typed_path(text: &str) -> PathBuf {
     let text = text.trim().trim_matches(['"', '\'']);
     let text = match text.strip_prefix("file://") {
-        Some(address) => percent_decoded(address),
+        Some(address) => percent_decode_str(address).decode_utf8_lossy().into_owned(),
         None => text.to_owned(),
     };
     match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(text),
     }
-}
-
-/// An address with `%20` and the like turned back into letters.
-fn percent_decoded(address: &str) -> String {
-    let mut bytes = Vec::with_capacity(address.len());
-    let mut rest = address.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let decoded = digits
-            .filter(|_| first == b'%')
-            .and_then(|two| u8::from_str_radix(two, 16).ok());
-        if let Some(byte) = decoded {
-            bytes.push(byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(first);
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

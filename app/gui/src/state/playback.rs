@@ -37,6 +37,15 @@ pub enum ViewChoice {
 }
 
 impl ViewChoice {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Prediction => Self::Noisy,
+            Self::Noisy => Self::Prediction,
+        }
+    }
+
     /// As the engine names it.
     pub fn step_view(self) -> StepView {
         match self {

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use mdsd3_engine::data::LayoutKind;
-use mdsd3_engine::data::{GridRequest, scene_patterns};
+use mdsd3_engine::data::{GridRequest, LayoutKind, scene_patterns};
 use mdsd3_engine::queue::{QueueEntry, QueueId, QueueRequest, QueueState};
 use mdsd3_words::made::EngineKind;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Effect, State};
 use crate::notice::Level;
+use crate::pane_id;
 
 /// Factors on the ratios of a grid around a mix.
 const GRID_FACTORS: [f32; 4] = [0.5, 0.75, 1.0, 1.25];
@@ -197,15 +198,17 @@ impl State {
             grid: Box::new(grid),
             root,
         });
+        self.effects.push(Effect::Show(pane_id::QUEUE));
     }
 
-    /// Puts a plan file into the queue.
+    /// Puts a plan file into the queue, and shows it.
     pub fn queue_plan(&mut self, plan: PathBuf) {
         self.ask_queue(QueueRequest::AddPlan {
             plan,
             folder: None,
             is_paused: false,
         });
+        self.effects.push(Effect::Show(pane_id::QUEUE));
     }
 
     /// Puts the unfinished entries of the last session back, paused.
@@ -256,17 +259,14 @@ impl State {
 
 /// A `file:` address that the desktop opens a folder by.
 pub fn folder_address(folder: &Path) -> String {
-    use std::fmt::Write;
-    let mut address = "file://".to_owned();
-    for byte in folder.to_string_lossy().bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~:".contains(&byte) {
-            address.push(byte as char);
-        } else {
-            // Writing to a String can't fail.
-            let _ = write!(address, "%{byte:02X}");
-        }
-    }
-    address
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b':');
+    format!("file://{}", utf8_percent_encode(&folder.to_string_lossy(), ESCAPED))
 }
 
 #[cfg(test)]
@@ -297,7 +297,7 @@ mod tests {
         state.queue.form.root = "/data/sets".to_owned();
         state.queue_mix();
         let effects = state.take_effects();
-        let [Effect::Queue(QueueRequest::AddGrid { grid, root })] = &effects[..] else {
+        let [Effect::Queue(QueueRequest::AddGrid { grid, root }), Effect::Show(_)] = &effects[..] else {
             panic!("{effects:?}");
         };
         assert_eq!((grid.factors.len(), root.as_path()), (4, Path::new("/data/sets")));

@@ -1,5 +1,6 @@
 //! Controls that several panes share, each with a name for screen readers and tests.
 
+mod fields;
 mod slider;
 
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use egui::{
     Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use crate::commands::Command;
 use crate::icons::{self, Icon};
 use crate::theme::{self, space};
+pub use fields::{drop_down, text_field};
 pub use slider::{LabelledSlider, arrow_steps, has_arrows_control, slider_info};
 
 /// Outlines a field that has the keyboard; egui's own outline has the colour of selected text, white.
@@ -103,6 +106,33 @@ pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     );
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
     response.on_hover_text(name)
+}
+
+/// A command as a line of a list: its icon, its words and its shortcut. Without `fill` it has a background under the
+/// pointer alone.
+pub fn command_line(ui: &mut Ui, command: Command, enabled: bool, color: Color32, fill: Option<Color32>) -> Response {
+    let height = space::ROW + 4.0;
+    let mut text = LayoutJob::default();
+    text.append(command.label(), 20.0, TextFormat::simple(body_font(ui), color));
+    let shortcut = RichText::new(command.shortcut_text(ui.ctx())).color(theme::of(ui).text_weak);
+    let button = Button::new(text)
+        .shortcut_text(shortcut)
+        .min_size(vec2(ui.available_width(), height));
+    let button = match fill {
+        Some(fill) => button.fill(fill),
+        None => button.frame_when_inactive(false),
+    };
+    let response = ui.add_enabled(enabled, button);
+    if let Some(icon) = command.icon() {
+        let center = response.rect.left_center() + vec2(ui.spacing().button_padding.x + 7.0, 0.0);
+        icons::paint(
+            ui.painter(),
+            Rect::from_center_size(center, Vec2::splat(14.0)),
+            icon,
+            color,
+        );
+    }
+    response
 }
 
 /// The big accent button with an icon.

@@ -7,15 +7,16 @@ mod presets;
 mod ratios;
 mod seeds;
 
-use egui::{Checkbox, ComboBox, ScrollArea, TextEdit, Ui, WidgetInfo};
+use egui::{Checkbox, ScrollArea, Ui};
 use mdsd3_words::{RenderRequest, Sampler, SamplerAid};
 
+use crate::icons::Icon;
 use crate::pane_id::{PaneFacts, PaneId, Place};
 use crate::panes::context::{Pane, PaneContext};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::theme::space;
-use crate::widgets::{self, LabelledSlider, caption, focus_ring, section, segmented};
+use crate::widgets::{self, LabelledSlider, caption, drop_down, section, segmented, text_field};
 
 /// Sides offered, in pixels; those that the model can't take are left out.
 const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
@@ -23,6 +24,7 @@ const SIZES_PX: [u32; 6] = [128, 192, 256, 384, 512, 768];
 /// Ratios, noise and sampling.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Mixer",
+    icon: Icon::SLIDERS,
     command: "Show the mixer",
     shortcuts: &[],
     place: Place::Left,
@@ -112,13 +114,7 @@ fn prompt(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let mut text = studio.state.settings().sampling.prompt.clone().unwrap_or_default();
     let changed = ui.horizontal(|ui| {
         row_label(ui, "Prompt");
-        let edit = TextEdit::singleline(&mut text)
-            .desired_width(f32::INFINITY)
-            .hint_text(hint);
-        let response = ui.add(edit);
-        response.widget_info(|| WidgetInfo::labeled(egui::Role::TextInput, true, "prompt"));
-        focus_ring(ui, &response);
-        response.changed()
+        text_field(ui, "prompt", f32::INFINITY, &mut text, &hint).changed()
     });
     if changed.inner {
         let prompt = Some(text).filter(|text| !text.trim().is_empty());
@@ -166,22 +162,15 @@ fn size(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             .as_ref()
             .is_none_or(|model| side.is_multiple_of(model.size_multiple) && side <= model.max_size)
     };
-    let choices: Vec<u32> = SIZES_PX.into_iter().filter(|&side| fits(side)).collect();
     let mut chosen = current;
     ui.horizontal(|ui| {
         row_label(ui, "Size");
-        let text = |side: u32| format!("{side} × {side} px");
-        let combo = ComboBox::from_id_salt("size")
-            .selected_text(text(current))
-            .width(ui.available_width());
-        let response = combo.show_ui(ui, |ui| {
-            for side in choices {
-                ui.selectable_value(&mut chosen, side, text(side));
-            }
-        });
-        response
-            .response
-            .widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, "size"));
+        let mut sides: Vec<u32> = SIZES_PX.into_iter().filter(|&side| fits(side)).collect();
+        if !sides.contains(&current) {
+            sides.insert(0, current);
+        }
+        let choices = sides.into_iter().map(|side| (side, format!("{side} × {side} px"), ""));
+        drop_down(ui, "size", ui.available_width(), &mut chosen, choices);
     });
     if chosen != current {
         studio.state.set_size(chosen);

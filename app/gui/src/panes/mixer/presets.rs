@@ -1,12 +1,12 @@
 //! The menu of presets, and the field for the name of a new one.
 
-use egui::{Key, RichText, TextEdit, Ui, WidgetInfo, containers::menu::MenuButton};
+use egui::{Key, RichText, Ui, containers::menu::MenuButton};
 
 use crate::icons::Icon;
 use crate::panes::context::PaneContext;
 use crate::state::presets::Preset;
 use crate::theme;
-use crate::widgets::{focus_ring, icon_button, text_button};
+use crate::widgets::{icon_button, text_button, text_field};
 
 /// Draws the menu's button.
 pub fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -42,7 +42,7 @@ fn own_presets(ui: &mut Ui, studio: &mut PaneContext<'_>, chosen: &mut Option<Pr
             if ui.button(&preset.name).clicked() {
                 *chosen = Some(preset.clone());
             }
-            if icon_button(ui, Icon::Close, &format!("Remove the preset {}", preset.name)).clicked() {
+            if icon_button(ui, Icon::CLOSE, &format!("Remove the preset {}", preset.name)).clicked() {
                 removed = Some(preset.name.clone());
             }
         });
@@ -60,22 +60,13 @@ pub fn name_field(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let mut done = false;
     let mut save = None;
     ui.horizontal(|ui| {
-        let field = TextEdit::singleline(name)
-            .hint_text("Name of the preset")
-            .desired_width(150.0);
-        let response = ui.add(field);
-        let text = name.clone();
-        response.widget_info(|| WidgetInfo {
-            label: Some("preset name".to_owned()),
-            ..WidgetInfo::text_edit(true, &text, &text, "Name of the preset")
-        });
-        focus_ring(ui, &response);
+        let response = text_field(ui, "preset name", 150.0, name, "Name of the preset");
         if name.is_empty() && !response.has_focus() && !response.lost_focus() {
             response.request_focus();
         }
         let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         if text_button(ui, "Save preset", "Keep these settings under this name").clicked() || entered {
-            save = Some(text);
+            save = Some(name.clone());
             done = true;
         }
         done |= text_button(ui, "Cancel", "Keep nothing").clicked();

@@ -1,6 +1,6 @@
 //! The seed with its dice and lock, and the strip of seeds.
 
-use egui::{Align2, DragValue, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, vec2};
+use egui::{Align2, Key, Modifiers, Rect, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, WidgetInfo, vec2};
 
 use super::row_label;
 use crate::commands::Command;
@@ -8,33 +8,27 @@ use crate::icons::Icon;
 use crate::panes::context::PaneContext;
 use crate::state::seeds::{SEEDS, SeedImage};
 use crate::theme::{self, space};
-use crate::widgets::{caption, icon_button, image_at, section_with, text_button};
+use crate::widgets::{caption, focus_ring, icon_button, image_at, section_with, text_button};
 
 /// Draws the row of the seed.
 pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal(|ui| {
         row_label(ui, "Seed");
-        let mut seed = studio.state.settings().sampling.seed;
         let width = (ui.available_width() - 2.0 * space::ROW - 2.0 * ui.spacing().item_spacing.x).max(60.0);
-        let response = ui.add_sized([width, space::ROW], DragValue::new(&mut seed).speed(1.0));
-        let value = seed as f64;
-        response.widget_info(|| WidgetInfo {
-            label: Some("seed".to_owned()),
-            ..WidgetInfo::drag_value(true, value)
-        });
-        response.on_hover_text("The same seed and settings give the same image");
-        studio.state.edit(|settings| settings.sampling.seed = seed);
-        if icon_button(ui, Icon::Dice, Command::NewSeed.label()).clicked() {
+        if let Some(seed) = field(ui, studio.state.settings().sampling.seed, width) {
+            studio.state.edit(|settings| settings.sampling.seed = seed);
+        }
+        if icon_button(ui, Icon::DICE, Command::NewSeed.label()).clicked() {
             studio.commands.push(Command::NewSeed);
         }
         let (icon, name) = if studio.state.seed_locked {
             (
-                Icon::Locked,
+                Icon::LOCKED,
                 "Seed locked: every mix uses it. Click to draw another for each mix",
             )
         } else {
             (
-                Icon::Unlocked,
+                Icon::UNLOCKED,
                 "Seed unlocked: every mix draws another. Click to keep this one",
             )
         };
@@ -42,6 +36,44 @@ pub fn row(ui: &mut Ui, studio: &mut PaneContext<'_>) {
             studio.commands.push(Command::ToggleSeedLock);
         }
     });
+}
+
+/// The seed as text, since a seed has more digits than egui's fields of numbers keep; the one that was typed or stepped to.
+fn field(ui: &mut Ui, seed: u64, width: f32) -> Option<u64> {
+    let id = ui.make_persistent_id("seed text");
+    // What is typed stays while it is no seed yet, and gives way to a seed that was set elsewhere.
+    let typed = ui.data(|data| data.get_temp::<String>(id));
+    let typed = typed.filter(|text| text.parse().is_ok_and(|value: u64| value == seed) || text.parse::<u64>().is_err());
+    let mut text = typed.unwrap_or_else(|| seed.to_string());
+    if ui.memory(|memory| memory.has_focus(id)) {
+        let count = |key| ui.input_mut(|input| input.count_and_consume_key(Modifiers::NONE, key)) as u64;
+        let (up, down) = (count(Key::ArrowUp), count(Key::ArrowDown));
+        if up != down {
+            text = seed.wrapping_add(up).wrapping_sub(down).to_string();
+        }
+    }
+    let is_seed = text.parse::<u64>().is_ok();
+    let theme = theme::of(ui);
+    let edit = TextEdit::singleline(&mut text)
+        .id(id)
+        .align(Align2::LEFT_CENTER)
+        .text_color(if is_seed { theme.text } else { theme.error });
+    let response = ui.add_sized([width, space::ROW], edit);
+    response.widget_info(|| WidgetInfo {
+        label: Some("seed".to_owned()),
+        ..WidgetInfo::text_edit(true, &text, &text, "")
+    });
+    focus_ring(ui, &response);
+    let chosen = text.parse().ok().filter(|value| *value != seed);
+    ui.data_mut(|data| {
+        if response.has_focus() {
+            data.insert_temp(id, text);
+        } else {
+            data.remove_temp::<String>(id);
+        }
+    });
+    response.on_hover_text("The same seed and settings give the same image: a whole number from 0 to 2^64 - 1");
+    chosen
 }
 
 /// Draws the strip: a few seeds, each with what was made of it.

@@ -64,7 +64,7 @@ fn list(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         empty_state(
             ui,
             ui.available_rect_before_wrap(),
-            Icon::Picture,
+            Icon::PICTURE,
             "Nothing to export yet",
             hint,
             color,

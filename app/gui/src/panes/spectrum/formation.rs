@@ -1,6 +1,6 @@
 //! Band energy over the noise level for each class of the mix, with the measured "formed at" marks.
 
-use egui::{Color32, ComboBox, DragValue, ProgressBar, Role, ScrollArea, Ui, WidgetInfo};
+use egui::{Color32, DragValue, ProgressBar, Role, ScrollArea, Ui, WidgetInfo};
 use egui_plot::{AxisHints, FilledArea, HLine, HoverPosition, Line, LineStyle, Plot, PlotPoints, PlotUi, Points};
 use mdsd3_engine::data::{BandFormation, Formation, Interval, LaneFormation};
 
@@ -12,7 +12,7 @@ use crate::panes::plots::{label, quiet_axis, still_plot};
 use crate::run::duration_text;
 use crate::state::State;
 use crate::theme::{self, Theme, space};
-use crate::widgets::{caption, empty_state, text_button};
+use crate::widgets::{caption, drop_down, empty_state, text_button};
 
 /// Top of the plot: shares can overshoot their final value.
 const TOP_SHARE: f64 = 1.4;
@@ -41,7 +41,7 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 "Measure when each class of the mix forms: every class alone and all together run on the same noise over several seeds.",
             )
         };
-        empty_state(ui, rect, Icon::Picture, title, hint, color);
+        empty_state(ui, rect, Icon::PICTURE, title, hint, color);
         return;
     };
     if studio.state.formation_is_stale() {
@@ -138,18 +138,10 @@ fn band_choice(ui: &mut Ui, band: &mut BandChoice, formation: &Formation) {
         "all" => "all bands".to_owned(),
         name => name.to_owned(),
     };
-    let selected = band.of(lane).map(name_of).unwrap_or_default();
-    let combo = ComboBox::from_id_salt("formation band")
-        .selected_text(selected)
-        .width(160.0);
-    let response = combo.show_ui(ui, |ui| {
-        for index in (0..=last).rev() {
-            ui.selectable_value(band, choice_of(index), name_of(&lane.bands[index]));
-        }
-    });
-    response
-        .response
-        .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "formation band"));
+    let choices = (0..=last)
+        .rev()
+        .map(|index| (choice_of(index), name_of(&lane.bands[index]), ""));
+    drop_down(ui, "formation band", 160.0, band, choices);
 }
 
 /// The class's colour, the accent for a mix, grey for what a mix does beyond the sum of its parts.

@@ -7,7 +7,7 @@ mod map;
 mod radial;
 mod source;
 
-use egui::{Align, ComboBox, Layout, Role, Ui, WidgetInfo};
+use egui::{Align, Layout, Ui};
 
 use crate::colormap::ColorMap;
 use crate::commands::Command;
@@ -16,7 +16,7 @@ use crate::pane_id::{PaneFacts, PaneId, Place};
 use crate::panes::context::{Pane, PaneContext};
 use crate::state::State;
 use crate::theme::{self, space};
-use crate::widgets::{empty_state, segmented, text_button};
+use crate::widgets::{drop_down, empty_state, segmented, text_button};
 
 pub use export::{save, suggested_name};
 pub use look::{BandChoice, Minus, SpectrumLook, SpectrumOf, View};
@@ -24,6 +24,7 @@ pub use look::{BandChoice, Minus, SpectrumLook, SpectrumOf, View};
 /// Power over frequency.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Spectrum",
+    icon: Icon::BARS,
     command: "Show the spectrum",
     shortcuts: &[],
     place: Place::Right,
@@ -48,7 +49,7 @@ fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         empty_state(
             ui,
             rect,
-            Icon::Picture,
+            Icon::PICTURE,
             "No spectrum",
             "Open a photo to see its spectrum, and a mix to compare with it.",
             color,
@@ -133,13 +134,8 @@ fn controls(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 }
 
 fn color_choice(ui: &mut Ui, map: &mut ColorMap) {
-    let combo = ComboBox::from_id_salt("colours").selected_text(map.name()).width(96.0);
-    let response = combo.show_ui(ui, |ui| {
-        for choice in ColorMap::ALL {
-            ui.selectable_value(map, choice, choice.name());
-        }
-    });
-    response
-        .response
-        .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "spectrum colours"));
+    let choices = ColorMap::ALL
+        .into_iter()
+        .map(|choice| (choice, choice.name().to_owned(), ""));
+    drop_down(ui, "spectrum colours", 96.0, map, choices);
 }

@@ -27,6 +27,7 @@ const DETAILS_WIDTH: f32 = 250.0;
 /// The film strip of steps.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Timeline",
+    icon: Icon::FRAMES,
     command: "Show the timeline",
     shortcuts: &[],
     place: Place::Below,
@@ -51,7 +52,7 @@ fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         empty_state(
             ui,
             rect,
-            Icon::Play,
+            Icon::PLAY,
             "No steps yet",
             "Each step of a mix appears here as it is finished.",
             color,
@@ -147,14 +148,14 @@ fn header(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 fn transport(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.spacing_mut().item_spacing.x = 2.0;
     let play = if studio.state.is_playing() {
-        (Icon::Stop, Command::PlaySteps, "Stop playing")
+        (Icon::STOP, Command::PlaySteps, "Stop playing")
     } else {
-        (Icon::Play, Command::PlaySteps, Command::PlaySteps.label())
+        (Icon::PLAY, Command::PlaySteps, Command::PlaySteps.label())
     };
     for (icon, command, name) in [
-        (Icon::Previous, Command::PreviousStep, Command::PreviousStep.label()),
+        (Icon::PREVIOUS, Command::PreviousStep, Command::PreviousStep.label()),
         play,
-        (Icon::Next, Command::NextStep, Command::NextStep.label()),
+        (Icon::NEXT, Command::NextStep, Command::NextStep.label()),
     ] {
         let enabled = studio.state.can(command);
         let button = ui.add_enabled_ui(enabled, |ui| icon_button(ui, icon, name));

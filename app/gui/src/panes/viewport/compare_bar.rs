@@ -1,12 +1,12 @@
 //! The row that appears with a comparison: with what, on which scale, and what the colours mean.
 
-use egui::{Align2, ComboBox, DragValue, Rect, Role, Sense, Shape, Slider, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, DragValue, Rect, Role, Sense, Shape, Slider, Ui, WidgetInfo, pos2, vec2};
 
 use crate::colormap::difference_table;
 use crate::compare::{Against, CompareMode, FLICKER_RANGE_SECS, RANGES_LEVELS};
 use crate::panes::context::PaneContext;
 use crate::theme::{self, space};
-use crate::widgets::{caption, focus_ring, gradient};
+use crate::widgets::{caption, drop_down, focus_ring, gradient};
 
 /// All modes, as the header offers them.
 pub(super) const MODES: [(CompareMode, &str, &str); 5] = [
@@ -37,22 +37,8 @@ pub(super) const MODES: [(CompareMode, &str, &str); 5] = [
 /// The mode's choice in the header.
 pub(super) fn mode(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let mode = &mut studio.looking.comparing.mode;
-    let label = |mode: CompareMode| {
-        MODES
-            .iter()
-            .find(|(of, ..)| *of == mode)
-            .map_or("", |(_, label, _)| label)
-    };
-    let combo = ComboBox::from_id_salt("compare")
-        .selected_text(label(*mode))
-        .width(112.0);
-    let response = combo.show_ui(ui, |ui| {
-        for (choice, label, help) in MODES {
-            ui.selectable_value(mode, choice, label).on_hover_text(help);
-        }
-    });
-    let info = || WidgetInfo::labeled(Role::ComboBox, true, "compare");
-    response.response.widget_info(info);
+    let choices = MODES.map(|(choice, label, help)| (choice, label.to_owned(), help));
+    drop_down(ui, "compare", 112.0, mode, choices);
 }
 
 /// Draws the row, when there is something to choose or to explain.
@@ -79,29 +65,18 @@ pub(super) fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn against(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let lanes = studio.state.lanes().iter().enumerate();
-    let lanes = lanes.map(|(index, slot)| (Against::Lane(slot.setup.id), studio.state.lane_name(index)));
+    let lanes = lanes.map(|(index, slot)| (Against::Lane(slot.setup.id), studio.state.lane_name(index), ""));
     let mut choices = vec![
-        (Against::Scene, "scene".to_owned()),
-        (Against::Clean, "clean branch".to_owned()),
+        (Against::Scene, "scene".to_owned(), ""),
+        (Against::Clean, "clean branch".to_owned(), ""),
     ];
     choices.extend(lanes);
     let against = &mut studio.looking.comparing.against;
-    if choices.iter().all(|(choice, _)| choice != against) {
+    if choices.iter().all(|(choice, ..)| choice != against) {
         *against = Against::Scene;
     }
-    let name = choices
-        .iter()
-        .find(|(choice, _)| choice == against)
-        .map_or("", |(_, name)| name);
     caption(ui, "Against");
-    let combo = ComboBox::from_id_salt("against").selected_text(name).width(112.0);
-    let response = combo.show_ui(ui, |ui| {
-        for (choice, name) in &choices {
-            ui.selectable_value(against, *choice, name);
-        }
-    });
-    let info = || WidgetInfo::labeled(Role::ComboBox, true, "compare with");
-    response.response.widget_info(info);
+    drop_down(ui, "compare with", 112.0, against, choices);
 }
 
 fn split(ui: &mut Ui, studio: &mut PaneContext<'_>) {
@@ -131,15 +106,8 @@ fn pace(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 
 fn range(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let range = &mut studio.looking.comparing.range_levels;
-    let text = |levels: u8| format!("±{levels} levels");
-    let combo = ComboBox::from_id_salt("range").selected_text(text(*range)).width(96.0);
-    let response = combo.show_ui(ui, |ui| {
-        for choice in RANGES_LEVELS {
-            ui.selectable_value(range, choice, text(choice));
-        }
-    });
-    let info = || WidgetInfo::labeled(Role::ComboBox, true, "difference range");
-    response.response.widget_info(info);
+    let choices = RANGES_LEVELS.map(|levels| (levels, format!("±{levels} levels"), ""));
+    drop_down(ui, "difference range", 96.0, range, choices);
 }
 
 /// The colours with their values and unit.

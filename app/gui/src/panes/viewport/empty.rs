@@ -15,14 +15,14 @@ pub(super) fn no_scene(ui: &mut Ui, studio: &PaneContext<'_>, canvas: Rect) {
         empty_state(
             ui,
             canvas,
-            Icon::Picture,
+            Icon::PICTURE,
             "Loading the photo",
             "It is decoded and fitted to the model's size.",
             color,
         );
     } else {
         let hint = "Drop a photo here, or press Ctrl+O. PNG, JPEG, WebP, TIFF and BMP are read.";
-        empty_state(ui, canvas, Icon::Picture, "No photo", hint, color);
+        empty_state(ui, canvas, Icon::PICTURE, "No photo", hint, color);
     }
 }
 
@@ -55,11 +55,11 @@ pub(super) fn no_step(ui: &mut Ui, studio: &PaneContext<'_>, lane: Option<&Lane>
         let hint = "Set how much of each degradation you want on the left, then press Mix (Space).";
         ("No mix yet", hint)
     };
-    empty_state(ui, area, Icon::Play, title, hint, color);
+    empty_state(ui, area, Icon::PLAY, title, hint, color);
 }
 
 /// In place of a comparison that lacks what to compare with.
 pub(super) fn nothing_to_compare(ui: &mut Ui, area: Rect, why: &str) {
     let color = theme::of(ui).canvas_text;
-    empty_state(ui, area, Icon::Picture, "Nothing to compare with", why, color);
+    empty_state(ui, area, Icon::PICTURE, "Nothing to compare with", why, color);
 }

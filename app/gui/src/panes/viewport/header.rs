@@ -53,7 +53,7 @@ fn choices(ui: &mut Ui, studio: &mut PaneContext<'_>) {
 /// Saving, and how large images are.
 fn magnification(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     let can_save = studio.state.finished_run().is_some();
-    let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::Save, Command::SaveImage.label()));
+    let save = ui.add_enabled_ui(can_save, |ui| icon_button(ui, Icon::SAVE, Command::SaveImage.label()));
     if save.inner.clicked() {
         studio.commands.push(Command::SaveImage);
     }
@@ -104,7 +104,7 @@ fn lanes(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     });
     let info = || WidgetInfo::labeled(Role::ComboBox, true, "lanes");
     response.response.widget_info(info);
-    if icon_button(ui, Icon::Add, Command::AddLane.label()).clicked() {
+    if icon_button(ui, Icon::ADD, Command::AddLane.label()).clicked() {
         chosen = Some(Command::AddLane);
     }
     studio.commands.extend(chosen);

@@ -256,7 +256,7 @@ fn menu(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, strip: Rect) {
         })
         .inner;
     let color = theme::of(ui).canvas_text;
-    icons::paint(ui.painter(), rect.shrink(4.0), Icon::More, color);
+    icons::paint(ui.painter(), rect.shrink(4.0), Icon::MORE, color);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Lane menu: {name}")));
     match choice {
         Some(Choice::Rename(name)) => studio.state.rename_lane(index, &name),

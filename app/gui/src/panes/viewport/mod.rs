@@ -15,6 +15,7 @@ use mdsd3_words::image::Rgba8;
 
 use super::{Pane, PaneContext, banners};
 use crate::compare::{Cell, CompareMode};
+use crate::icons::Icon;
 use crate::pane_id::{PaneFacts, PaneId, Place};
 use crate::state::State;
 use crate::theme::{self, space};
@@ -28,6 +29,7 @@ const MIN_TITLE_WIDTH: f32 = 120.0;
 /// Scene and step side by side.
 pub const PANE: PaneId = PaneId::new(&PaneFacts {
     key: "Viewport",
+    icon: Icon::PICTURE,
     command: "Show the viewport",
     shortcuts: &[],
     place: Place::Middle,

@@ -5,6 +5,7 @@ use mdsd3_words::{Branch, RenderRequest};
 
 use super::{LaneSetup, LaneSlot, with_own};
 use crate::lane::{Cursor, Lane};
+use crate::notice::Level;
 use crate::state::State;
 
 impl State {
@@ -77,6 +78,14 @@ impl State {
             return Some("The physical baseline has no steps to branch from: select another lane");
         }
         (step >= lead.steps()).then_some("Nothing is mixed after the result: choose a step before it to branch from")
+    }
+
+    /// Branches from the step that is shown, or says why there is no branch from it.
+    pub fn branch(&mut self) {
+        if let Some(why) = self.branch_blocker() {
+            self.messages.notify(Level::Warning, why, None);
+        }
+        self.branch_from_here();
     }
 
     /// Adds a lane that takes over from the lead lane at the step that is shown: the steps before are kept, the rest is

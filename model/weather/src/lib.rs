@@ -109,8 +109,8 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "rain",
         stage: Stage::Rain,
-        formula: "v + opacity * light, streaks in three layers of distance, s * 0.0052 per pixel",
-        source: "Garg and Nayar 2007",
+        formula: "v t (1 - opacity) + light, streaks and a veil of the drops of 150 s^1.5 mm/h",
+        source: "Marshall and Palmer 1948; Atlas et al. 1973; Garg and Nayar 2007",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Rain(rain::apply(canvas, shot, severity, stream)),
     },

@@ -28,12 +28,16 @@ impl Plane {
     /// another row computes.
     pub fn from_rows(width: usize, height: usize, row: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let mut plane = Self::filled(width, height, 0.0);
+        plane.change_rows(row);
         plane
-            .values
-            .par_chunks_mut(width.max(1))
+    }
+
+    /// Changes each row by itself, on all cores.
+    pub(crate) fn change_rows(&mut self, row: impl Fn(usize, &mut [f32]) + Sync) {
+        self.values
+            .par_chunks_mut(self.width.max(1))
             .enumerate()
             .for_each(|(y, values)| row(y, values));
-        plane
     }
 
     /// The values of row `y`.

@@ -2,7 +2,7 @@
 
 use mdsd3_words::weather::{Composition, Space};
 
-use crate::depth::SceneDepth;
+use crate::depth::{MEDIAN_METRES, SceneDepth};
 use crate::plane::Plane;
 use crate::stream::Stream;
 
@@ -10,9 +10,14 @@ use crate::stream::Stream;
 /// longer side in pixels.
 const FOCAL_OVER_LONGER_SIDE: f32 = 0.87;
 /// Exposure times in seconds: what daylight in bad weather asks for.
-const EXPOSURE_SECS: (f32, f32) = (1.0 / 250.0, 1.0 / 60.0);
+const EXPOSURE_SECS: (f32, f32) = (1.0 / 500.0, 1.0 / 200.0);
 /// Horizontal wind across the picture, in metres per second.
 const WIND_METRES_PER_SEC: (f32, f32) = (-2.5, 2.5);
+
+/// Diameter of the lens opening in metres: that of a compact camera.
+const APERTURE_METRES: f32 = 0.0015;
+/// Distance in focus, in metres.
+const FOCUS_METRES: f32 = MEDIAN_METRES;
 
 /// Where a class acts.
 #[derive(Debug, Clone)]
@@ -50,6 +55,13 @@ pub(crate) struct Camera {
     pub(crate) focal_px: f32,
     /// Exposure time in seconds.
     pub(crate) exposure_secs: f32,
+}
+
+impl Camera {
+    /// Diameter in pixels of the circle of confusion of a point at `metres` (the thin lens, Potmesil and Chakravarty 1981).
+    pub(crate) fn confusion_px(self, metres: f32) -> f32 {
+        self.focal_px * APERTURE_METRES * (1.0 / metres - 1.0 / FOCUS_METRES).abs()
+    }
 }
 
 /// What the classes of one image share.

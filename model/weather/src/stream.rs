@@ -67,10 +67,43 @@ impl Stream {
         self.between(middle + share * (low - middle), middle + share * (high - middle))
     }
 
+    /// Numbers for the things in a list, which any thread gets in any order.
+    pub(super) fn scatter(&mut self) -> Scatter {
+        Scatter(self.bits.next_u64())
+    }
+
     /// Two independent standard normal numbers (Box and Muller 1958).
     pub(super) fn normal_pair(&mut self) -> (f32, f32) {
         let radius = libm::sqrtf(-2.0 * libm::logf(1.0 - self.unit()));
         let (sin, cos) = libm::sincosf(std::f32::consts::TAU * self.unit());
         (radius * cos, radius * sin)
     }
+}
+
+/// Random numbers that belong to a thing in a list, such as a drop: `SplitMix64` (Steele et al. 2014), keyed by places.
+#[derive(Clone, Copy)]
+pub(super) struct Scatter(u64);
+
+impl Scatter {
+    #[cfg(test)]
+    pub(super) fn of_key(key: u64) -> Self {
+        Self(key)
+    }
+
+    /// The numbers of thing `index`, the same however many numbers were drawn before.
+    pub(super) fn at(self, index: u64) -> Self {
+        Self(mixed(self.0 ^ mixed(index)))
+    }
+
+    /// Uniform in `[0, 1)`, on the 24-bit grid that `f32` holds exactly.
+    pub(super) fn unit(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (mixed(self.0) >> 40) as f32 / 16_777_216.0
+    }
+}
+
+fn mixed(key: u64) -> u64 {
+    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    key ^ (key >> 31)
 }

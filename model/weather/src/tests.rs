@@ -63,45 +63,6 @@ fn all_values_stay_in_range_even_when_extrapolating() {
 }
 
 #[test]
-fn rain_adds_the_same_light_with_and_without_haze() {
-    let scene = scene(96, 80);
-    let (rainy, veiled) = (run(&scene, "rain=0.6", 5), run(&scene, "haze=0.8", 5));
-    let both = run(&scene, "rain=0.6,haze=0.8", 5);
-    let light = |behind: &Rgb32FImage, out: &Rgb32FImage| {
-        behind.iter().zip(out.iter()).map(|(b, o)| o - b).collect::<Vec<f32>>()
-    };
-    let (alone, mixed) = (light(&scene, &rainy), light(&veiled, &both));
-    assert!(alone.iter().any(|light| *light > 0.15), "there is rain");
-    let unclipped = both.iter().map(|value| *value < 1.0);
-    let differences = alone
-        .iter()
-        .zip(&mixed)
-        .zip(unclipped)
-        .filter(|(_, kept)| *kept)
-        .map(|((a, b), _)| (a - b).abs());
-    let largest = differences.fold(0.0, f32::max);
-    assert!(largest < 1e-4, "light differs by {largest}");
-}
-
-#[test]
-fn weaker_rain_is_a_part_of_stronger_rain() {
-    let scene = scene(96, 80);
-    let (half, full) = (run(&scene, "rain=0.5", 9), run(&scene, "rain=1", 9));
-    let (wet, lost) =
-        half.iter()
-            .zip(full.iter())
-            .zip(scene.iter())
-            .fold((0, 0), |(wet, lost), ((half, full), dry)| {
-                let is_wet = half - dry > 0.02;
-                (wet + i32::from(is_wet), lost + i32::from(is_wet && full < half))
-            });
-    assert!(
-        wet > 50 && lost == 0,
-        "{lost} of {wet} wet values are drier at full severity"
-    );
-}
-
-#[test]
 fn residual_grows_in_proportion_to_severity() {
     let scene = scene(256, 256);
     for class in ["rain", "snow", "noise"] {

@@ -1,0 +1,167 @@
+//! Rain of a rate: single drops as motion-blurred streaks where they can be seen, all others as a veil over distance.
+//!
+//! Drop sizes follow Marshall and Palmer 1948 and fall speeds Atlas et al. 1973. A drop covers a pixel for a share of the
+//! exposure and shows light from nearly half of its surroundings meanwhile (Garg and Nayar 2007), sky above all: streaks are
+//! brighter than most of what they pass, and hardly seen before bright sky. Each is only in front of what is farther away, and
+//! out of focus when it is near. Drops that are too small or too far to be seen by themselves dim what is behind them by their
+//! extinction and scatter light towards the camera (the rain layers and the veil of Hu et al. 2019).
+//!
+//! Everything is in metres in front of the camera, so that a photo shows the same rain at any size; and moves there, so that
+//! the frames of a sequence show the same drops.
+
+mod curtain;
+mod drops;
+#[cfg(test)]
+mod tests;
+mod veil;
+
+use mdsd3_words::weather::{Composition, Space};
+use serde::Serialize;
+
+use crate::air::{SceneLight, luminance};
+use crate::canvas::Canvas;
+use crate::layers::{Light, Operation};
+use crate::light::encoded_from_linear;
+use crate::particles::{Particle, opacity};
+use crate::plane::Plane;
+use crate::shot::Shot;
+use crate::stream::Stream;
+use curtain::curtains;
+use drops::{OPACITY_GAIN, Rainfall, Shell, fall_speed, shells};
+use veil::Veil;
+
+/// Rate at severity 1, in mm/h: a violent shower (the Met Office's word from 50 mm/h).
+const RATE_AT_ONE: f32 = 150.0;
+
+/// A rainy sky is greyer than a blue one by this share.
+const GREYER: f32 = 0.7;
+
+/// The rate in mm/h at a severity: 12.5 at 0.25 (heavy rain), 35 at 0.5, 100 at 1, 184 at 1.5.
+fn rate_mm_per_h(severity: f32) -> f32 {
+    RATE_AT_ONE * severity * severity.sqrt()
+}
+
+/// What was drawn for one image.
+#[derive(Debug, Clone, Serialize)]
+pub struct RainParameters {
+    /// Severity asked for.
+    pub severity: f32,
+    /// Millimetres of rain per hour.
+    pub rate_mm_per_h: f32,
+    /// How many times as opaque as physics has it drops are drawn.
+    pub opacity_gain: f32,
+    /// Drops in view that are drawn one by one.
+    pub drops: usize,
+    /// Exposure time in seconds.
+    pub exposure_secs: f32,
+    /// Wind across the picture in metres per second, positive to the right.
+    pub wind_metres_per_sec: f32,
+    /// Lean from vertical of a 2 mm drop in degrees, positive towards the bottom right; larger drops lean less.
+    pub lean_degrees: f32,
+    /// Distance in metres at which a veil of all drops leaves 2 % of contrast (Koschmieder 1924).
+    pub visibility_metres: f32,
+    /// Light of the veil, sRGB-encoded, red, green, blue.
+    pub veil_light: [f32; 3],
+    /// Light of a drop over light of the veil, in linear light.
+    pub drop_over_veil: f32,
+    /// Mean opacity of the drops that are drawn one by one.
+    pub coverage: f32,
+    /// Mean transmission of the veil; 1 where drops only add light.
+    pub mean_transmission: f32,
+}
+
+/// Lets it rain on the image.
+pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut stream: Stream) -> RainParameters {
+    let rate_mm_per_h = rate_mm_per_h(severity);
+    let rainfall = Rainfall::of(rate_mm_per_h);
+    let shells = shells(shot);
+    let drops = drops_in_view(&shells, rainfall, shot, &mut stream);
+    let mut streaks = opacity(&drops, shot.depth);
+    let curtains = curtains(rainfall, shot, stream.scatter());
+    streaks.change_rows(|y, row| curtains.iter().for_each(|curtain| curtain.draw(y, row, shot.depth)));
+    let scene = SceneLight::of(canvas.image_in(Space::Linear), Space::Linear, shot.depth);
+    let (colour, drop_over_veil) = (veil_light(&scene), drop_over_veil(&scene));
+    let coverage = streaks.mean();
+    let additive = shot.options.rain == Composition::Additive;
+    let transmission = (!additive).then(|| Veil::of(rainfall, &shells).over(shot.depth));
+    let mean_transmission = transmission.as_ref().map_or(1.0, Plane::mean);
+    let keeps = canvas.keeps_steps();
+    let (keep, amount) = composed(&streaks, transmission.as_ref(), drop_over_veil);
+    let mut maps = Vec::new();
+    if keeps {
+        maps.push(("streaks", streaks));
+        maps.extend(transmission.map(|plane| ("transmission", plane)));
+    }
+    let light = Light::Uniform {
+        colour,
+        amount: Some(amount),
+    };
+    canvas.apply(("rain", "rain"), Space::Linear, Operation::Blend { keep, light }, maps);
+    RainParameters {
+        severity,
+        rate_mm_per_h,
+        opacity_gain: OPACITY_GAIN,
+        drops: drops.len(),
+        exposure_secs: shot.camera.exposure_secs,
+        wind_metres_per_sec: shot.wind_metres_per_sec,
+        lean_degrees: libm::atan2f(shot.wind_metres_per_sec, fall_speed(2.0)).to_degrees(),
+        visibility_metres: 3.912 / rainfall.extinction_per_metre(drops::LARGEST_MM),
+        veil_light: colour.map(encoded_from_linear),
+        drop_over_veil,
+        coverage,
+        mean_transmission,
+    }
+}
+
+/// What the veil scatters towards the camera: the horizon's light under a sky that rains.
+fn veil_light(scene: &SceneLight) -> [f32; 3] {
+    let grey = luminance(scene.horizon);
+    scene.horizon.map(|value| value + GREYER * (grey - value))
+}
+
+/// Light of a drop over that of the veil. A drop shows nearly all of the half space behind it: above the horizon an overcast
+/// sky, which is twice as bright on average as at the horizon (`1 + 2 sin(elevation)`, Moon and Spencer 1942), and as much of
+/// the ground.
+fn drop_over_veil(scene: &SceneLight) -> f32 {
+    let (horizon, ground) = (luminance(scene.horizon), luminance(scene.mean));
+    let ground = if horizon > 0.0 {
+        (ground / horizon).min(1.0)
+    } else {
+        0.0
+    };
+    0.5 * 2.0 + 0.5 * ground
+}
+
+/// All drops in view, from the nearest shell; each shell has random numbers of its own.
+fn drops_in_view(shells: &[Shell], rainfall: Rainfall, shot: &Shot<'_>, stream: &mut Stream) -> Vec<Particle> {
+    let places = stream.scatter();
+    let shells = shells.iter().enumerate();
+    shells
+        .flat_map(|(number, shell)| shell.in_view(rainfall, shot, places.at(number as u64)))
+        .collect()
+}
+
+/// What a pixel keeps of its light, and how much of the veil's light it gets. Drops are in front of the veil; without a veil
+/// they only add light.
+fn composed(streaks: &Plane, transmission: Option<&Plane>, drop_over_veil: f32) -> (Plane, Plane) {
+    let (width, height) = (streaks.width, streaks.height);
+    let Some(transmission) = transmission else {
+        let amount = Plane::from_rows(width, height, |y, row| {
+            for (amount, covered) in row.iter_mut().zip(streaks.row(y)) {
+                *amount = covered * drop_over_veil;
+            }
+        });
+        return (Plane::filled(width, height, 1.0), amount);
+    };
+    let both = |of: fn(f32, f32, f32) -> f32| {
+        Plane::from_rows(width, height, |y, row| {
+            for (value, (covered, passes)) in row.iter_mut().zip(streaks.row(y).iter().zip(transmission.row(y))) {
+                *value = of(*covered, *passes, drop_over_veil);
+            }
+        })
+    };
+    (
+        both(|covered, passes, _| passes * (1.0 - covered)),
+        both(|covered, passes, drop| (1.0 - passes) * (1.0 - covered) + drop * covered),
+    )
+}

@@ -186,18 +186,6 @@ impl<'a> Guide<'a> {
     }
 }
 
-impl Linear {
-    /// The filtered input at the guide's own size.
-    pub(super) fn over(&self, colour: &Colour) -> Plane {
-        let mut out = self.planes[3].clone();
-        for (factor, channel) in self.planes.iter().zip(colour) {
-            let terms = factor.values.iter().zip(&channel.values);
-            out.values.iter_mut().zip(terms).for_each(|(out, (f, c))| *out += f * c);
-        }
-        out
-    }
-}
-
 /// Inverse of a symmetric 3 x 3 matrix with `eps` added to its diagonal, by cofactors.
 fn inverted([rr, rg, rb, gg, gb, bb]: [f32; 6], eps: f32) -> [f32; 6] {
     let (rr, gg, bb) = (rr + eps, gg + eps, bb + eps);

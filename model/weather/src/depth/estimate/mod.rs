@@ -1,98 +1,129 @@
 //! Depth without weights.
+//!
+//! The scene is understood in a reduced photo, so that a photo of 256 pixels and one of 12 megapixels give the same depth, and
+//! only the last step looks at the photo's own pixels:
+//!
+//! 1. the sky: above an edge in each column (Shen and Wang 2013), then by what sky and land look like ([`sky`], [`likeness`]);
+//! 2. the ground: a plane up to the horizon, which lies no higher than the lowest sky ([`ground`]);
+//! 3. what stands on it: segments (Felzenszwalb and Huttenlocher 2004) that rise above the horizon are as far as their foot
+//!    (Hoiem et al. 2005);
+//! 4. edges: the guided filter (He et al. 2010) fits sky and depth to the photo's edges, and its linear functions are applied
+//!    at full size (fast guided filter, He and Sun 2015).
+//!
+//! Distances are relative: the middle of what isn't sky is put at [`MEDIAN_METRES`].
 
+mod columns;
 mod filters;
 mod ground;
+mod likeness;
+mod segments;
 mod sky;
 
 use image::Rgb32FImage;
+use rayon::prelude::*;
 
 use super::{DepthSource, MEDIAN_METRES, SceneDepth};
 use crate::plane::Plane;
-use filters::{Guide, Linear, reduced};
+use filters::{Guide, Linear, reduced, zip};
+use ground::{Ground, standing};
+use segments::segments;
+use sky::{Behind, behind};
 
 /// Longer side of the reduced photo that the scene is understood in, in pixels.
 const WORKING_SIDE: usize = 160;
+/// Nearest and farthest over the median distance, as natural logarithms: a quarter, and about nine times.
+const RANGE: (f32, f32) = (-1.4, 2.2);
+/// How much farther the blurred background of a close-up is than its subject, as a natural logarithm.
+const BACKDROP: f32 = 0.9;
 
 /// Guesses a scene's depth from its pixels (sRGB-encoded, `0..=1`).
 pub fn estimate(scene: &Rgb32FImage) -> SceneDepth {
     let (width, height) = (scene.width() as usize, scene.height() as usize);
-    if width == 0 || height == 0 {
-        let none = Plane::filled(width, height, 0.0);
-        return SceneDepth {
-            metres: none.clone(),
-            sky: none,
-            source: DepthSource::Estimate,
-            notes: Vec::new(),
-        };
+    let (mut metres, mut sky) = (Plane::filled(width, height, 0.0), Plane::filled(width, height, 0.0));
+    if width > 0 && height > 0 {
+        let colour = reduced(scene, WORKING_SIDE);
+        let (depth, share) = understood(&colour);
+        let longer = depth.width.max(depth.height);
+        let guide = Guide::new(&colour, (longer / 48).max(1), 3e-4);
+        let linear = [guide.fit(&depth), guide.fit(&share)];
+        full_size(scene, &linear, &mut metres, &mut sky);
     }
-    let colour = reduced(scene, WORKING_SIDE);
-    let (columns, rows) = (colour[0].width, colour[0].height);
-    let sky = sky::sky(&colour);
-    let horizon = ground::horizon(sky.as_ref());
-    let mut depth = Plane::from_rows(columns, rows, |y, row| {
-        row.fill(ground::ground((y as f32 + 0.5) / rows as f32, horizon));
-    });
-    let sky = sky.unwrap_or_else(|| Plane::filled(columns, rows, 0.0));
-    let mut seen: Vec<f32> = depth
-        .values
-        .iter()
-        .zip(&sky.values)
-        .filter(|(_, s)| **s < 0.5)
-        .map(|(d, _)| *d)
-        .collect();
-    seen.sort_unstable_by(f32::total_cmp);
-    let middle = seen.get(seen.len() / 2).copied().unwrap_or(0.0);
-    depth
-        .values
-        .iter_mut()
-        .for_each(|d| *d = (*d - middle).clamp(-1.4, 2.1));
-    let reach = columns.max(rows);
-    let sky = full_size(scene, &Guide::new(&colour, (reach / 40).max(1), 1e-4).fit(&sky));
-    let depth = full_size(scene, &Guide::new(&colour, (reach / 20).max(1), 1e-2).fit(&depth));
     SceneDepth {
-        metres: Plane::from_rows(width, height, |y, row| {
-            for (metres, depth) in row.iter_mut().zip(depth.row(y)) {
-                *metres = MEDIAN_METRES * libm::expf(depth.clamp(-1.4, 2.2));
-            }
-        }),
-        sky: Plane::from_rows(width, height, |y, row| {
-            for (share, raw) in row.iter_mut().zip(sky.row(y)) {
-                *share = ((raw - 0.05) / 0.9).clamp(0.0, 1.0);
-            }
-        }),
+        metres,
+        sky,
         source: DepthSource::Estimate,
         notes: Vec::new(),
     }
 }
 
-/// The filtered plane at the scene's size: its linear functions interpolated, over the scene's own pixels (fast guided
-/// filter, He and Sun 2015).
-fn full_size(scene: &Rgb32FImage, linear: &Linear) -> Plane {
-    let (width, height) = (scene.width() as usize, scene.height() as usize);
-    let planes = &linear.planes;
+/// The natural logarithm of distance over the median, and the sky's share, at working size.
+fn understood(colour: &filters::Colour) -> (Plane, Plane) {
+    let (width, height) = (colour[0].width, colour[0].height);
+    let segments = segments(colour, 1.0, (width * height / 400) as u32);
+    let none = || Plane::filled(width, height, 0.0);
+    let (mut depth, sky) = match behind(colour, &segments) {
+        Behind::Sky(sky) => {
+            let ground = Ground::below(&sky, &colour[1]);
+            (standing(&ground, &segments, colour, &sky), sky)
+        }
+        Behind::Backdrop(backdrop) => {
+            let slope = Ground::without_sky().slope(width, height, 0.3);
+            (zip(&slope, &backdrop, |slope, share| slope + BACKDROP * share), none())
+        }
+        Behind::Nothing => {
+            let strength = ground::receding(&colour[1]);
+            (Ground::without_sky().slope(width, height, strength), none())
+        }
+    };
+    let seen = depth.values.iter().zip(&sky.values).filter(|(_, sky)| **sky < 0.5);
+    let mut seen: Vec<f32> = seen.map(|(depth, _)| *depth).collect();
+    let place = seen.len() / 2;
+    let middle = if seen.is_empty() {
+        0.0
+    } else {
+        *seen.select_nth_unstable_by(place, f32::total_cmp).1
+    };
+    depth
+        .values
+        .iter_mut()
+        .for_each(|depth| *depth = (*depth - middle).clamp(RANGE.0, RANGE.1));
+    (depth, sky)
+}
+
+/// Depth and sky at the scene's size: the linear functions of its pixels' colours, interpolated between those of the reduced
+/// photo.
+fn full_size(scene: &Rgb32FImage, linear: &[Linear; 2], metres: &mut Plane, sky: &mut Plane) {
+    let (width, height) = (metres.width, metres.height);
+    let planes: Vec<&Plane> = linear.iter().flat_map(|linear| &linear.planes).collect();
     let (columns, rows) = (planes[0].width, planes[0].height);
     let between = |at: usize, side: usize, small: usize| {
         let place = ((at as f32 + 0.5) * small as f32 / side as f32 - 0.5).clamp(0.0, (small - 1) as f32);
-        let index = (place as usize).min(small.saturating_sub(2));
-        (index, place - index as f32)
+        (place as usize, (place as usize + 1).min(small - 1), place.fract())
     };
-    let places: Vec<(usize, f32)> = (0..width).map(|x| between(x, width, columns)).collect();
-    Plane::from_rows(width, height, |y, row| {
-        let (top, share) = between(y, height, rows);
-        let below = (top + 1).min(rows - 1);
-        let mixed: Vec<[f32; 4]> = (0..columns)
-            .map(|x| {
-                [0, 1, 2, 3].map(|p: usize| {
-                    let (a, b) = (planes[p].row(top)[x], planes[p].row(below)[x]);
-                    a + (b - a) * share
-                })
-            })
-            .collect();
-        let pixels = scene.as_raw()[3 * y * width..].chunks_exact(3);
-        for ((value, &(left, share)), pixel) in row.iter_mut().zip(&places).zip(pixels) {
-            let (a, b) = (mixed[left], mixed[(left + 1).min(columns - 1)]);
-            let at = |p: usize| a[p] + (b[p] - a[p]) * share;
-            *value = at(0) * pixel[0] + at(1) * pixel[1] + at(2) * pixel[2] + at(3);
+    let places: Vec<(usize, usize, f32)> = (0..width).map(|x| between(x, width, columns)).collect();
+    let out = metres
+        .values
+        .par_chunks_mut(width)
+        .zip(sky.values.par_chunks_mut(width));
+    out.enumerate().for_each(|(y, (metres, sky))| {
+        let (top, bottom, share) = between(y, height, rows);
+        let mut functions = vec![[0.0_f32; 8]; columns];
+        for (k, plane) in planes.iter().enumerate() {
+            let pairs = plane.row(top).iter().zip(plane.row(bottom));
+            for (function, (above, below)) in functions.iter_mut().zip(pairs) {
+                function[k] = above + (below - above) * share;
+            }
         }
-    })
+        let pixels = scene.as_raw()[3 * y * width..3 * (y + 1) * width].chunks_exact(3);
+        let out = metres.iter_mut().zip(sky.iter_mut());
+        for (((metres, sky), (left, right, share)), pixel) in out.zip(&places).zip(pixels) {
+            let (a, b) = (&functions[*left], &functions[*right]);
+            let at = |k: usize| a[k] + (b[k] - a[k]) * share;
+            let [red, green, blue] = [0, 1, 2].map(|c: usize| pixel[c].clamp(0.0, 1.0));
+            let depth = at(0) * red + at(1) * green + at(2) * blue + at(3);
+            let cover = at(4) * red + at(5) * green + at(6) * blue + at(7);
+            *metres = MEDIAN_METRES * libm::expf(depth.clamp(RANGE.0, RANGE.1));
+            *sky = ((cover - 0.15) / 0.7).clamp(0.0, 1.0);
+        }
+    });
 }

@@ -1,325 +1,308 @@
 //! Which part of a photo is sky.
 
-use super::filters::{Colour, box_mean, zip};
+use super::columns::{above_edges, edges};
+use super::filters::{Colour, box_mean, box_min};
+use super::likeness::Likeness;
+use super::segments::Segments;
 use crate::plane::Plane;
 
-/// The sky at working size, 0 to 1, if there is one.
-pub(super) fn sky(colour: &Colour) -> Option<Plane> {
-    let (width, height) = (colour[0].width, colour[0].height);
-    if width < 8 || height < 8 {
-        return None;
+/// What lies behind everything else, at working size, 0 to 1.
+pub(super) enum Behind {
+    Sky(Plane),
+    /// No sky, and smooth beside the rest: the blurred background of a close-up.
+    Backdrop(Plane),
+    Nothing,
+}
+
+/// What lies behind everything else.
+pub(super) fn behind(colour: &Colour, segments: &Segments) -> Behind {
+    if colour[0].width < 8 || colour[0].height < 8 {
+        return Behind::Nothing;
     }
     let edges = edges(colour);
-    let borders = smoothed(&best_borders(colour, &edges)?, width / 16);
-    let columns = Plane::from_rows(width, height, |y, row| {
-        for (value, border) in row.iter_mut().zip(&borders) {
-            *value = f32::from(u8::from(y < *border));
+    let mut roughness = box_mean(&edges, 1);
+    roughness
+        .values
+        .iter_mut()
+        .for_each(|rough| *rough = (*rough / 400.0).min(0.5));
+    let picture = Picture {
+        colour,
+        segments,
+        likeness: Likeness::new(colour, &roughness, segments),
+        edges: &edges,
+    };
+    let mut backdrop = None;
+    if let Some(seeds) = above_edges(colour, &edges) {
+        let found = picture.grown(&seeds);
+        let traits = picture.traits(&found);
+        if traits.score() > 0.0 {
+            return Behind::Sky(found);
         }
-    });
-    let mut share = columns;
-    let texture = box_mean(&edges, 1);
-    for radius in [width.max(height) / 6, width.max(height) / 10] {
-        share = like_sky(colour, &texture, &share, radius);
+        backdrop = traits.may_be_backdrop().then_some(found);
     }
-    let share = connected(colour, share);
-    plausible(colour, &edges, &share).then_some(share)
-}
-
-/// Largest gradient of the channels by Sobel's operator, in units of 1/255.
-fn edges(colour: &Colour) -> Plane {
-    let (width, height) = (colour[0].width, colour[0].height);
-    Plane::from_rows(width, height, |y, row| {
-        let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
-        for (x, value) in row.iter_mut().enumerate() {
-            let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
-            for plane in colour {
-                let (a, o, b) = (plane.row(above), plane.row(y), plane.row(below));
-                let dx = (a[right] - a[left]) + 2.0 * (o[right] - o[left]) + (b[right] - b[left]);
-                let dy = (b[left] - a[left]) + 2.0 * (b[x] - a[x]) + (b[right] - a[right]);
-                *value = value.max(dx * dx + dy * dy);
-            }
-            *value = 255.0 * value.sqrt();
-        }
-    })
-}
-
-/// Sums that means and covariances of colours come from.
-#[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    first: [f64; 3],
-    second: [f64; 6],
-}
-
-const PAIRS: [(usize, usize); 6] = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
-
-impl Moments {
-    fn add(&mut self, colour: [f32; 3]) {
-        let colour = colour.map(|value| 255.0 * f64::from(value));
-        self.count += 1.0;
-        self.first.iter_mut().zip(colour).for_each(|(sum, value)| *sum += value);
-        for (sum, (a, b)) in self.second.iter_mut().zip(PAIRS) {
-            *sum += colour[a] * colour[b];
-        }
+    let found = picture.grown(&picture.of_sky_colour());
+    // The second guess has fewer reasons to be sky than the first, and must look the more like it.
+    if picture.traits(&found).score() > 1.0 {
+        return Behind::Sky(found);
     }
+    backdrop.map_or(Behind::Nothing, Behind::Backdrop)
+}
 
-    fn combine(&mut self, other: &Self, sign: f64) {
-        self.count += sign * other.count;
-        self.first.iter_mut().zip(other.first).for_each(|(a, b)| *a += sign * b);
-        self.second
+/// What decisions about the sky are made from.
+struct Picture<'a> {
+    colour: &'a Colour,
+    segments: &'a Segments,
+    likeness: Likeness<'a>,
+    /// [`edges`].
+    edges: &'a Plane,
+}
+
+impl Picture<'_> {
+    /// The sky that grows from pixels that are likely to be sky.
+    fn grown(&self, seeds: &Plane) -> Plane {
+        let share = self.likeness.refined(&self.likeness.refined(seeds));
+        let mut share = self.in_one(share, seeds);
+        share
+            .values
             .iter_mut()
-            .zip(other.second)
-            .for_each(|(a, b)| *a += sign * b);
+            .for_each(|share| *share = (3.0 * *share - 1.0).clamp(0.0, 1.0));
+        share
     }
 
-    /// Determinant and largest eigenvalue of the covariance.
-    fn spread(&self) -> (f64, f64) {
-        let mean = self.first.map(|sum| sum / self.count);
-        let mut c = [0.0; 6];
-        for ((c, sum), (a, b)) in c.iter_mut().zip(self.second).zip(PAIRS) {
-            *c = sum / self.count - mean[a] * mean[b];
-        }
-        let [rr, rg, rb, gg, gb, bb] = c;
-        let determinant = rr * (gg * bb - gb * gb) - rg * (rg * bb - gb * rb) + rb * (rg * gb - gg * rb);
-        let mut v = [1.0, 1.0, 1.0];
-        let mut largest = 0.0;
-        for _ in 0..12 {
-            let w = [
-                rr * v[0] + rg * v[1] + rb * v[2],
-                rg * v[0] + gg * v[1] + gb * v[2],
-                rb * v[0] + gb * v[1] + bb * v[2],
-            ];
-            largest = w.iter().map(|w: &f64| w * w).sum::<f64>().sqrt();
-            if largest <= 0.0 {
-                break;
+    /// 1 in segments that are blue, or bright and grey, and smooth: the sky behind branches, or under an arch.
+    fn of_sky_colour(&self) -> Plane {
+        let (width, height) = (self.edges.width, self.edges.height);
+        let [red, green, blue] = self.colour.each_ref().map(|plane| self.segments.means(plane));
+        let labels = &self.segments.labels;
+        let mut inner = vec![(0.0_f32, 0.0_f32); self.segments.count];
+        for y in 1..height - 1 {
+            for at in y * width + 1..(y + 1) * width - 1 {
+                let label = labels[at];
+                if [at - 1, at + 1, at - width, at + width]
+                    .iter()
+                    .all(|other| labels[*other] == label)
+                {
+                    let sums = &mut inner[label as usize];
+                    *sums = (sums.0 + self.edges.values[at], sums.1 + 1.0);
+                }
             }
-            v = w.map(|w| w / largest);
         }
-        (determinant.max(0.0), largest)
-    }
-}
-
-/// The sky's lower border in each column (Shen and Wang 2013): the first edge stronger than a threshold, of thresholds the
-/// one whose two regions vary least within themselves (equation 6).
-fn best_borders(colour: &Colour, edges: &Plane) -> Option<Vec<usize>> {
-    let (width, height) = (edges.width, edges.height);
-    let mut down = vec![Moments::default(); width * (height + 1)];
-    for y in 0..height {
-        for x in 0..width {
-            let mut moments = down[y * width + x];
-            moments.add([0, 1, 2].map(|c: usize| colour[c].values[y * width + x]));
-            down[(y + 1) * width + x] = moments;
+        let mut greens = self.colour[1].values.clone();
+        let place = greens.len() * 19 / 20;
+        let white = *greens.select_nth_unstable_by(place, f32::total_cmp).1;
+        let mut at_bottom = vec![false; self.segments.count];
+        for label in &labels[(height - 1) * width..] {
+            at_bottom[*label as usize] = true;
         }
-    }
-    let mut all = Moments::default();
-    down[height * width..]
-        .iter()
-        .for_each(|column| all.combine(column, 1.0));
-    let mut borders = vec![1; width];
-    let mut best = None;
-    let mut most = 0.0;
-    for step in 0..32 {
-        let threshold = 5.0 + 600.0 * (step as f32 / 31.0) * (step as f32 / 31.0);
-        let mut sky = Moments::default();
-        for (x, border) in borders.iter_mut().enumerate() {
-            while *border < height && edges.values[*border * width + x] <= threshold {
-                *border += 1;
-            }
-            let above = if *border > 1 { *border } else { 0 };
-            sky.combine(&down[above * width + x], 1.0);
-        }
-        let mut ground = all;
-        ground.combine(&sky, -1.0);
-        if sky.count < 0.01 * all.count || ground.count < 0.02 * all.count {
-            continue;
-        }
-        let ((sky_volume, sky_length), (ground_volume, ground_length)) = (sky.spread(), ground.spread());
-        let energy = 1.0 / (2.0 * sky_volume + ground_volume + 2.0 * sky_length + ground_length + 1e-9);
-        if energy > most {
-            most = energy;
-            best = Some(borders.clone());
-        }
-    }
-    best
-}
-
-/// Median over `2 reach + 1` columns.
-fn smoothed(borders: &[usize], reach: usize) -> Vec<usize> {
-    (0..borders.len())
-        .map(|x| {
-            let mut window = borders[x.saturating_sub(reach)..(x + reach + 1).min(borders.len())].to_vec();
-            window.sort_unstable();
-            window[window.len() / 2]
-        })
-        .collect()
-}
-
-/// Mean and variance of features around each pixel, of the pixels that `share` counts.
-fn statistics(features: &[Plane], share: &Plane, radius: usize) -> (Vec<(Plane, Plane)>, Plane) {
-    /// Weight of the whole picture's statistics beside the window's.
-    const PRIOR: f32 = 0.02;
-    let weight = box_mean(share, radius);
-    let all = f64::from(share.mean()).max(1e-6);
-    let statistics = features
-        .iter()
-        .map(|feature| {
-            let firsts = zip(feature, share, |f, s| f * s);
-            let seconds = zip(&firsts, feature, |fs, f| fs * f);
-            let (first, second) = (f64::from(firsts.mean()) / all, f64::from(seconds.mean()) / all);
-            let (mut means, squares) = (box_mean(&firsts, radius), box_mean(&seconds, radius));
-            let mut variances = squares;
-            for at in 0..means.values.len() {
-                let total = weight.values[at].max(0.0) + PRIOR;
-                let mean = (means.values[at] + PRIOR * first as f32) / total;
-                let square = (variances.values[at] + PRIOR * second as f32) / total;
-                means.values[at] = mean;
-                variances.values[at] = (square - mean * mean).max(0.0);
-            }
-            (means, variances)
-        })
-        .collect();
-    (statistics, weight)
-}
-
-/// How likely each pixel is sky, by the colours and texture of what is sky and what is not around it: two normal
-/// distributions per window and the window's share as the prior.
-fn like_sky(colour: &Colour, texture: &Plane, share: &Plane, radius: usize) -> Plane {
-    let rough = Plane {
-        values: texture.values.iter().map(|t| (t / 400.0).min(0.5)).collect(),
-        ..*texture
-    };
-    let mut features = colour.to_vec();
-    features.push(rough);
-    let rest = Plane {
-        values: share.values.iter().map(|s| 1.0 - s).collect(),
-        ..*share
-    };
-    let (sky, weight) = statistics(&features, share, radius);
-    let (ground, _) = statistics(&features, &rest, radius);
-    let mut out = share.clone();
-    for (at, out) in out.values.iter_mut().enumerate() {
-        let misfit = |statistics: &[(Plane, Plane)], floor: f32| {
-            let (mut distance, mut volume) = (0.0, 1.0);
-            for ((mean, variance), feature) in statistics.iter().zip(&features) {
-                let variance = variance.values[at] + floor * floor;
-                let difference = feature.values[at] - mean.values[at];
-                distance += difference * difference / variance;
-                volume *= variance;
-            }
-            distance + libm::logf(volume)
+        let is_sky = |s: usize| {
+            let (r, g, b) = (red[s], green[s], blue[s]);
+            let is_blue = b > r + 0.06 && b > g + 0.01 && b > 0.2;
+            let is_bright = g > 0.75 * white && r - b < 0.06 && g - b < 0.03;
+            (is_blue || (is_bright && !at_bottom[s])) && inner[s].1 > 4.0 && inner[s].0 < 50.0 * inner[s].1
         };
-        let prior = weight.values[at].clamp(0.02, 0.98);
-        let evidence = 0.5 * (misfit(&ground, 0.05) - misfit(&sky, 0.035)) + libm::logf(prior / (1.0 - prior));
-        *out = 1.0 / (1.0 + libm::expf(-evidence.clamp(-20.0, 20.0)));
+        let is_sky: Vec<f32> = (0..self.segments.count)
+            .map(|s| f32::from(u8::from(is_sky(s))))
+            .collect();
+        Plane {
+            values: labels.iter().map(|label| is_sky[*label as usize]).collect(),
+            ..*self.edges
+        }
     }
-    out
+
+    /// Keeps the sky that its seeds lie in and what is seen of it through holes above its lowest row, and adds clouds.
+    fn in_one(&self, mut share: Plane, seeds: &Plane) -> Plane {
+        let width = share.width;
+        let of_segment = self.segments.means(&share);
+        let is_sky: Vec<bool> = share.values.iter().map(|share| *share > 0.5).collect();
+        let skies: Vec<Vec<usize>> = groups(&is_sky, width)
+            .into_iter()
+            .filter(|group| is_sky[group[0]])
+            .collect();
+        let is_main = |group: &[usize]| mean(group, |at| seeds.values[at]) > 0.3;
+        let main: Vec<usize> = skies.iter().filter(|group| is_main(group)).flatten().copied().collect();
+        let Some(lowest) = main.iter().max().map(|at| at / width) else {
+            return Plane::filled(width, share.height, 0.0);
+        };
+        for group in skies.iter().filter(|group| !is_main(group)) {
+            let is_low = group.iter().any(|at| at / width > lowest);
+            if is_low || mean(group, |at| of_segment[self.segments.labels[at] as usize]) < 0.4 {
+                for at in group {
+                    share.values[*at] = 0.0;
+                }
+            }
+        }
+        self.add_clouds(&mut share, mean(&main, |at| self.luma(at)));
+        share
+    }
+
+    /// Adds what is pale, about as bright as the sky (`light`) or brighter, and mostly surrounded by it.
+    fn add_clouds(&self, share: &mut Plane, light: f32) {
+        let (width, height) = (share.width, share.height);
+        let is_cloud: Vec<bool> = (0..width * height)
+            .map(|at| {
+                let [red, green, blue] = self.colour.each_ref().map(|plane| plane.values[at]);
+                let is_pale = red.max(green) - blue < 0.1;
+                share.values[at] <= 0.5 && is_pale && self.luma(at) > light - 0.12
+            })
+            .collect();
+        for group in groups(&is_cloud, width).iter().filter(|group| is_cloud[group[0]]) {
+            let (mut sky, mut other) = (0, 0);
+            for near in group
+                .iter()
+                .flat_map(|at| neighbours(*at, width, height))
+                .filter(|near| !is_cloud[*near])
+            {
+                if share.values[near] > 0.5 {
+                    sky += 1;
+                } else {
+                    other += 1;
+                }
+            }
+            if sky > 3 * other {
+                for at in group {
+                    share.values[*at] = 1.0;
+                }
+            }
+        }
+    }
+
+    fn luma(&self, at: usize) -> f32 {
+        luma(self.colour.each_ref().map(|plane| plane.values[at]))
+    }
+
+    /// What tells a sky from other smooth parts of a photo.
+    fn traits(&self, share: &Plane) -> Traits {
+        let (width, height) = (share.width, share.height);
+        let with = |is: &dyn Fn(f32) -> bool| Plane {
+            values: share
+                .values
+                .iter()
+                .map(|share| f32::from(u8::from(is(*share))))
+                .collect(),
+            ..*share
+        };
+        let (inside, outside) = (with(&|share| share > 0.5), with(&|share| share <= 0.5));
+        let mean = |plane: &Plane, part: &Plane| {
+            let sum: f32 = plane
+                .values
+                .iter()
+                .zip(&part.values)
+                .map(|(value, share)| value * share)
+                .sum();
+            sum / part.values.iter().sum::<f32>().max(1.0)
+        };
+        let of = |part: &Plane| self.colour.each_ref().map(|plane| mean(plane, part));
+        let ([red, green, blue], rest) = (of(&inside), of(&outside));
+        let changes = inside.values[width..]
+            .iter()
+            .zip(&inside.values)
+            .filter(|(a, b)| (**a > 0.5) != (**b > 0.5))
+            .count();
+        let area = inside.mean();
+        Traits {
+            area,
+            blue_over_red: blue - red,
+            blue_over_green: blue - green,
+            brighter: libm::logf((luma([red, green, blue]) + 0.02) / (luma(rest) + 0.02)),
+            top: inside.row(0).iter().sum::<f32>() / width as f32,
+            bottom: inside.row(height - 1).iter().sum::<f32>() / width as f32,
+            rough: mean(self.edges, &box_min(&inside, 2)),
+            rough_rest: mean(self.edges, &outside),
+            unsure: with(&|share| share > 0.1 && share < 0.9).mean() / area.max(1e-6),
+            broken: changes as f32 / inside.row(0).iter().sum::<f32>().max(1.0),
+        }
+    }
 }
 
-/// Groups of neighbouring pixels that are alike: the label of each pixel, and for each label its pixels.
-fn groups(alike: &[bool], width: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
-    let mut labels = vec![u32::MAX; alike.len()];
-    let mut members = Vec::new();
+fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.3 * red + 0.59 * green + 0.11 * blue
+}
+
+fn mean(group: &[usize], of: impl Fn(usize) -> f32) -> f32 {
+    group.iter().map(|at| of(*at)).sum::<f32>() / group.len().max(1) as f32
+}
+
+/// The pixels beside, above and below a pixel.
+fn neighbours(at: usize, width: usize, height: usize) -> impl Iterator<Item = usize> {
+    let (x, y) = (at % width, at / width);
+    let others = [
+        (x > 0).then(|| at - 1),
+        (x + 1 < width).then_some(at + 1),
+        (y > 0).then(|| at - width),
+        (y + 1 < height).then_some(at + width),
+    ];
+    others.into_iter().flatten()
+}
+
+/// Groups of neighbouring pixels that are alike.
+fn groups(alike: &[bool], width: usize) -> Vec<Vec<usize>> {
+    let mut is_taken = vec![false; alike.len()];
+    let mut groups = Vec::new();
     for start in 0..alike.len() {
-        if labels[start] != u32::MAX {
+        if is_taken[start] {
             continue;
         }
-        let label = members.len() as u32;
-        let mut group = vec![start as u32];
-        labels[start] = label;
+        is_taken[start] = true;
+        let mut group = vec![start];
         let mut next = 0;
-        while next < group.len() {
-            let at = group[next] as usize;
+        while let Some(&at) = group.get(next) {
             next += 1;
-            let x = at % width;
-            let mut visit = |other: usize| {
-                if labels[other] == u32::MAX && alike[other] == alike[start] {
-                    labels[other] = label;
-                    group.push(other as u32);
+            for other in neighbours(at, width, alike.len() / width) {
+                if !is_taken[other] && alike[other] == alike[start] {
+                    is_taken[other] = true;
+                    group.push(other);
                 }
-            };
-            if x > 0 {
-                visit(at - 1);
-            }
-            if x + 1 < width {
-                visit(at + 1);
-            }
-            if at >= width {
-                visit(at - width);
-            }
-            if at + width < alike.len() {
-                visit(at + width);
             }
         }
-        members.push(group);
+        groups.push(group);
     }
-    (labels, members)
+    groups
 }
 
-/// Keeps the sky that reaches the top and what is seen of it through holes, and fills clouds in.
-fn connected(colour: &Colour, mut share: Plane) -> Plane {
-    let width = share.width;
-    let is_sky: Vec<bool> = share.values.iter().map(|s| *s > 0.5).collect();
-    let (_, members) = groups(&is_sky, width);
-    let luma = |at: u32| colour.iter().map(|plane| plane.values[at as usize]).sum::<f32>() / 3.0;
-    let reaches_top = |group: &[u32]| group.iter().any(|at| (*at as usize) < width);
-    let mut lowest = 0;
-    let (mut bright, mut count) = (0.0, 0.0);
-    for group in members.iter().filter(|g| is_sky[g[0] as usize] && reaches_top(g)) {
-        for at in group {
-            lowest = lowest.max(*at as usize / width);
-            bright += luma(*at);
-            count += 1.0;
-        }
-    }
-    let mean = bright / f32::max(count, 1.0);
-    for group in &members {
-        let sky = is_sky[group[0] as usize];
-        if sky && !reaches_top(group) {
-            let below = group.iter().any(|at| *at as usize / width > lowest);
-            if below {
-                for at in group {
-                    share.values[*at as usize] = 0.0;
-                }
-            }
-        } else if !sky {
-            let touches = group.iter().any(|at| {
-                let (x, y) = (*at as usize % width, *at as usize / width);
-                x == 0 || y == 0 || x + 1 == width || y + 1 == share.height
-            });
-            let group_mean = group.iter().map(|at| luma(*at)).sum::<f32>() / group.len() as f32;
-            if !touches && group_mean > mean - 0.12 {
-                for at in group {
-                    share.values[*at as usize] = 1.0;
-                }
-            }
-        }
-    }
-    share
+/// What tells a sky from other smooth parts of a photo.
+#[derive(Debug)]
+struct Traits {
+    /// Share of the photo.
+    area: f32,
+    blue_over_red: f32,
+    blue_over_green: f32,
+    /// Natural logarithm of its luma over that of the rest.
+    brighter: f32,
+    /// Share of the top row.
+    top: f32,
+    /// Share of the bottom row.
+    bottom: f32,
+    /// Mean of [`edges`] inside it, away from its border.
+    rough: f32,
+    /// Mean of [`edges`] in the rest.
+    rough_rest: f32,
+    /// Area that is neither sky nor not, over its own.
+    unsure: f32,
+    /// How often it begins and ends from top to bottom, per column at whose top it is.
+    broken: f32,
 }
 
-/// Whether what was found can be a sky at all: big enough, at the top, smooth, and of a colour that skies have.
-fn plausible(colour: &Colour, edges: &Plane, share: &Plane) -> bool {
-    let (width, height) = (share.width, share.height);
-    let area = share.mean();
-    if area < 0.01 {
-        return false;
+impl Traits {
+    /// How much it looks like a sky; more than 0 where it rather is one. Logistic regression on 127 photos of which 64 show a
+    /// sky; 4 of them end up on the wrong side.
+    fn score(&self) -> f32 {
+        if self.area < 0.01 || self.top < 0.1 {
+            return f32::NEG_INFINITY;
+        }
+        let blue = self.blue_over_red.clamp(-0.1, 0.2);
+        1.57 + 4.4 * blue + 10.4 * self.blue_over_green.clamp(-0.1, 0.1) + 1.6 * self.brighter.min(0.8)
+            - (1.95 - 9.75 * blue).max(0.0) * self.bottom
+            - 0.0147 * self.rough
+            - 2.0 * self.unsure.min(1.0)
+            - 0.38 * self.broken.min(6.0)
     }
-    let top = share.row(1).iter().sum::<f32>() / width as f32;
-    if top < 0.2 {
-        return false;
+
+    /// Whether it is out of focus behind a subject that is in focus.
+    fn may_be_backdrop(&self) -> bool {
+        self.area > 0.15
+            && self.area < 0.93
+            && self.broken < 4.0
+            && self.rough < 0.4 * self.rough_rest
+            && self.rough < 50.0
     }
-    let weighted = |plane: &Plane| {
-        let sum: f32 = plane.values.iter().zip(&share.values).map(|(v, s)| v * s).sum();
-        sum / (area * (width * height) as f32)
-    };
-    let [red, green, blue] = [0, 1, 2].map(|c: usize| weighted(&colour[c]));
-    let luma = 0.3 * red + 0.59 * green + 0.11 * blue;
-    let all = 0.3 * colour[0].mean() + 0.59 * colour[1].mean() + 0.11 * colour[2].mean();
-    let rest = (all - luma * area) / (1.0 - area).max(0.02);
-    let rough = weighted(edges);
-    let greenish = green > blue + 0.02 && green > red - 0.02;
-    let bluish = blue > red + 0.03 && blue > green - 0.03;
-    let bright = luma > rest + 0.05 && luma > 0.4;
-    let bottom = share.row(height - 1).iter().sum::<f32>() / width as f32;
-    rough < 60.0 && !greenish && (bluish || (bright && bottom < 0.3))
 }

@@ -8,8 +8,10 @@ use mdsd3_words::weather::Space;
 use crate::depth::SceneDepth;
 use crate::light::linear_from_encoded;
 
-/// Samples along the longer side from which a scene's light is judged: the same ones at every size of a photo.
-const SAMPLES: usize = 96;
+/// Cells along the longer side from which a scene's light is judged: the same ones at every size of a photo.
+const CELLS: usize = 48;
+/// Pixels along each side of a cell that its light is the mean of.
+const TAPS: usize = 3;
 /// Share of a scene that must be sky for its horizon alone to say how light the air is.
 const ENOUGH_SKY: f32 = 0.06;
 /// Height above the horizon at which the sky says half as much about its light, as a share of the image's height.
@@ -85,20 +87,28 @@ impl SceneLight {
 
 fn samples(image: &Rgb32FImage, space: Space, depth: &SceneDepth) -> Vec<Sample> {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let spacing = (width.max(height) as f32 / SAMPLES as f32).max(1.0);
+    let spacing = (width.max(height) as f32 / CELLS as f32).max(TAPS as f32);
     let along = |size: usize| (size as f32 / spacing).ceil() as usize;
-    let place = |i: usize, size: usize| (((i as f32 + 0.5) * spacing) as usize).min(size.max(1) - 1);
+    let place = |at: f32, size: usize| ((at * spacing) as usize).min(size - 1);
     let mut samples = Vec::with_capacity(along(width) * along(height));
     for row in 0..along(height) {
-        let y = place(row, height);
         for column in 0..along(width) {
-            let x = place(column, width);
-            let values = image.get_pixel(x as u32, y as u32).0;
+            let mut sum = [0.0; 3];
+            for tap in 0..TAPS * TAPS {
+                let within = |i: usize| (i as f32 + 0.5) / TAPS as f32;
+                let x = place(column as f32 + within(tap % TAPS), width);
+                let y = place(row as f32 + within(tap / TAPS), height);
+                let values = image.get_pixel(x as u32, y as u32).0;
+                for (sum, value) in sum.iter_mut().zip(values) {
+                    *sum += match space {
+                        Space::Srgb => linear_from_encoded(value),
+                        Space::Linear => value,
+                    };
+                }
+            }
+            let (x, y) = (place(column as f32 + 0.5, width), place(row as f32 + 0.5, height));
             samples.push(Sample {
-                rgb: match space {
-                    Space::Srgb => values.map(linear_from_encoded),
-                    Space::Linear => values,
-                },
+                rgb: sum.map(|sum| sum / (TAPS * TAPS) as f32),
                 metres: depth.metres.row(y)[x],
                 sky: depth.sky.row(y)[x].clamp(0.0, 1.0),
                 row: y as f32 + 0.5,
@@ -154,4 +164,37 @@ pub(crate) fn transmission(tau: f32) -> f32 {
     let at = tau.clamp(0.0, OPAQUE) * PER_UNIT;
     let index = at as usize;
     TABLE[index] + (TABLE[index + 1] - TABLE[index]) * (at - index as f32)
+}
+
+/// A smooth function of a number above 0 as a table: 16 values per doubling, linear between them, constant beyond its ends.
+pub(crate) struct ByDoublings {
+    first: f32,
+    last: f32,
+    values: Vec<f32>,
+}
+
+impl ByDoublings {
+    /// Bits of a number's mantissa that say its place in the table; the others say where between two places it is.
+    const BITS: u32 = 4;
+    const REST: u32 = 23 - Self::BITS;
+
+    /// From `first` over so many doublings.
+    pub(crate) fn of(first: f32, doublings: u32, value: impl Fn(f32) -> f32) -> Self {
+        let place = |i: u32| f32::from_bits(first.to_bits() + (i << Self::REST));
+        let count = doublings << Self::BITS;
+        Self {
+            first,
+            last: place(count),
+            values: (0..=count + 1).map(|i| value(place(i))).collect(),
+        }
+    }
+
+    /// The function's value.
+    pub(crate) fn at(&self, x: f32) -> f32 {
+        // As integers, the bits of positive numbers grow linearly between powers of two.
+        let bits = x.clamp(self.first, self.last).to_bits() - self.first.to_bits();
+        let index = (bits >> Self::REST) as usize;
+        let share = (bits & ((1 << Self::REST) - 1)) as f32 / (1 << Self::REST) as f32;
+        self.values[index] + (self.values[index + 1] - self.values[index]) * share
+    }
 }

@@ -11,6 +11,7 @@
 
 use std::sync::LazyLock;
 
+use crate::air::ByDoublings;
 use crate::shot::{Camera, Shot};
 use crate::stream::Stream;
 
@@ -54,14 +55,19 @@ impl Sizes {
         (-libm::logf(share) / self.lambda).max(0.0)
     }
 
+    /// Diameters in millimetres by rank.
+    pub(crate) fn diameters_mm(&self) -> ByDoublings {
+        by_rank(|rank| self.diameter_mm(rank))
+    }
+
     /// Diameter in millimetres of the flake of a rank.
-    pub(crate) fn diameter_mm(&self, rank: f32) -> f32 {
+    fn diameter_mm(&self, rank: f32) -> f32 {
         let melted = self.melted_mm(rank);
         libm::powf(melted * melted * melted / 0.178, 1.0 / 2.078)
     }
 
     /// The rank of flakes of a diameter in millimetres.
-    pub(crate) fn rank(&self, diameter_mm: f32) -> f32 {
+    fn rank(&self, diameter_mm: f32) -> f32 {
         let melted = libm::powf(0.178 * libm::powf(diameter_mm, 2.078), 1.0 / 3.0);
         self.per_cubic_metre * (libm::expf(-self.lambda * melted) - self.beyond).max(0.0)
     }
@@ -76,9 +82,18 @@ impl Sizes {
     }
 }
 
-/// Fall speed in metres per second of a flake of a diameter in millimetres.
-fn fall_speed(diameter_mm: f32) -> f32 {
-    0.79 * libm::powf(diameter_mm, 0.27)
+/// Fall speed in metres per second of the flake of a rank.
+fn fall_speed(rank: f32) -> f32 {
+    static BY_RANK: LazyLock<ByDoublings> = LazyLock::new(|| {
+        let sizes = Sizes::at(SPEEDS_AT_MM_PER_HOUR);
+        by_rank(|rank| 0.79 * libm::powf(sizes.diameter_mm(rank), 0.27))
+    });
+    BY_RANK.at(rank)
+}
+
+/// A table over all ranks of flakes that are drawn: from 1/4096 to 256 per cubic metre.
+fn by_rank(value: impl Fn(f32) -> f32) -> ByDoublings {
+    ByDoublings::of(1.0 / 4096.0, 20, value)
 }
 
 /// The lower incomplete gamma function of `1 + AREA_EXPONENT`, by the rule of trapezoids in steps of 1/64 up to 16.
@@ -148,8 +163,8 @@ pub(crate) struct Flake {
     pub(crate) radius_px: f32,
     /// Way in pixels during the exposure.
     pub(crate) way_px: (f32, f32),
-    /// A random number in `0..1` for its shape.
-    pub(crate) shape: f32,
+    /// Where its lobes point, a unit vector.
+    pub(crate) lobes: (f32, f32),
 }
 
 /// The layers for an image of `width` by `height` pixels.
@@ -183,21 +198,20 @@ pub(crate) fn layers(camera: Camera, (width, height): (f32, f32)) -> [AirLayer; 
 /// The flakes of a layer that an image of `width` by `height` pixels shows, at a distribution of sizes.
 pub(crate) fn flakes(
     layer: &AirLayer,
-    sizes: &Sizes,
+    diameters_mm: &ByDoublings,
     shot: &Shot<'_>,
     size: (f32, f32),
     mut stream: Stream,
 ) -> Vec<Flake> {
     let volume = layer.size.0 * layer.size.1 * (layer.far - layer.near);
     let count = (layer.drawn_per_cubic_metre * volume).ceil() as usize;
-    let at_speed = Sizes::at(SPEEDS_AT_MM_PER_HOUR);
     let mut flakes = Vec::with_capacity(count);
     for index in 0..count {
         let drawn = Drawn::draw(layer, index as f32 / volume, volume, &mut stream);
         if drawn.rank >= layer.drawn_per_cubic_metre {
             continue;
         }
-        if let Some(flake) = drawn.seen(layer, sizes, &at_speed, shot, size) {
+        if let Some(flake) = drawn.seen(layer, diameters_mm, shot, size) {
             flakes.push(flake);
         }
     }
@@ -213,7 +227,6 @@ struct Drawn {
     turns_per_sec: f32,
     phase: f32,
     speed: f32,
-    shape: f32,
 }
 
 impl Drawn {
@@ -226,7 +239,6 @@ impl Drawn {
             turns_per_sec: stream.between(FLUTTER_PER_SEC.0, FLUTTER_PER_SEC.1),
             phase: std::f32::consts::TAU * stream.unit(),
             speed: stream.between(SPEED_SPREAD.0, SPEED_SPREAD.1),
-            shape: stream.unit(),
         }
     }
 
@@ -234,15 +246,14 @@ impl Drawn {
     fn seen(
         &self,
         layer: &AirLayer,
-        sizes: &Sizes,
-        at_speed: &Sizes,
+        diameters_mm: &ByDoublings,
         shot: &Shot<'_>,
         (width, height): (f32, f32),
     ) -> Option<Flake> {
         let secs = shot.options.frame.0;
         let turn = std::f32::consts::TAU * self.turns_per_sec;
         let (sin, cos) = libm::sincosf(self.phase + turn * secs);
-        let fall = self.speed * fall_speed(at_speed.diameter_mm(self.rank));
+        let fall = self.speed * fall_speed(self.rank);
         let inside = |start: f32, moved: f32, size: f32| {
             let at = start + moved / size;
             (at - at.floor() - 0.5) * size
@@ -260,12 +271,12 @@ impl Drawn {
         Some(Flake {
             metres: self.metres,
             centre,
-            radius_px: 0.5e-3 * sizes.diameter_mm(self.rank) * px_per_metre,
+            radius_px: 0.5e-3 * diameters_mm.at(self.rank) * px_per_metre,
             way_px: (
                 (shot.wind_metres_per_sec + self.flutter_metres * turn * cos) * along,
                 fall * along,
             ),
-            shape: self.shape,
+            lobes: (sin, cos),
         })
     }
 }

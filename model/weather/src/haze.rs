@@ -33,7 +33,7 @@ const UNEVENNESS: (f32, f32) = (0.15, 0.35);
 /// The least density anywhere, as a share of the mean.
 const THINNEST: f32 = 0.2;
 /// Brightness of the airlight over that of the scene's horizon and bright parts.
-const BRIGHTNESS: (f32, f32) = (0.7, 1.0);
+const BRIGHTNESS: (f32, f32) = (0.75, 1.05);
 /// Luminance of the brightest airlight, linear: fog in the sun is no whiter on a photo.
 const WHITEST: f32 = 0.78;
 /// How much of the horizon's colour the airlight keeps: what light scatters on all sides loses colour.
@@ -113,10 +113,12 @@ fn airlight(light: &SceneLight, stream: &mut Stream) -> [f32; 3] {
     let tint = stream.within(TINT);
     let (red, blue) = TINT_RED_BLUE;
     let tinted = [1.0 + red * tint, 1.0, 1.0 + blue * tint];
-    let colour: [f32; 3] = std::array::from_fn(|c| {
+    let mut colour: [f32; 3] = std::array::from_fn(|c| {
         let share = light.horizon[c] / at_horizon.max(1e-4);
         tinted[c] * (1.0 + COLOUR_KEPT * (share.min(3.0) - 1.0))
     });
+    // Air is blue, grey, yellow or red; never green or purple, which yellow haze before a blue sky would come out as.
+    colour[1] = colour[1].clamp(colour[0].min(colour[2]), colour[0].max(colour[2]));
     let scale = bright.min(WHITEST) / luminance(colour);
     colour.map(|value| (value * scale).clamp(0.0, 1.0))
 }

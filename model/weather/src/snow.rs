@@ -10,7 +10,7 @@ use mdsd3_words::weather::Space;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::air::{SceneLight, luminance, transmission};
+use crate::air::{ByDoublings, SceneLight, luminance, transmission};
 use crate::canvas::Canvas;
 use crate::depth::SceneDepth;
 use crate::flakes::{AirLayer, Flake, LAYERS, Sizes, flakes, layers};
@@ -79,11 +79,12 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
     let layers = layers(shot.camera, size);
     let veil = veil_plane(shot.depth, &layers, &sizes);
     let mean_veil = 1.0 - veil.mean();
+    let diameters_mm = sizes.diameters_mm();
     let streams: Vec<Stream> = (0..LAYERS).map(|_| stream.fork()).collect();
     let drawn: Vec<Vec<Flake>> = layers
         .par_iter()
         .zip(streams)
-        .map(|(layer, stream)| flakes(layer, &sizes, shot, size, stream))
+        .map(|(layer, stream)| flakes(layer, &diameters_mm, shot, size, stream))
         .collect();
     let drawn = drawn.concat();
     let opacity = render(&drawn, &lens, shot.depth);
@@ -143,7 +144,7 @@ fn veil_plane(depth: &SceneDepth, layers: &[AirLayer; LAYERS], sizes: &Sizes) ->
         }
         tau + everything * (metres - layers[LAYERS - 1].far).max(0.0)
     };
-    let through = ByDistance::of(|metres| transmission(tau(metres)));
+    let through = ByDoublings::of(0.125, 14, |metres| transmission(tau(metres)));
     let through_sky = through.at(SKY_METRES);
     Plane::from_rows(depth.metres.width, depth.metres.height, |y, row| {
         let (metres, sky) = (depth.metres.row(y), depth.sky.row(y));
@@ -153,34 +154,6 @@ fn veil_plane(depth: &SceneDepth, layers: &[AirLayer; LAYERS], sizes: &Sizes) ->
             *keep = near + (through_sky - near) * share;
         }
     })
-}
-
-/// A function of distance as a table: 64 values per doubling from 1/8 m to 8192 m, linear between them.
-struct ByDistance(Vec<f32>);
-
-impl ByDistance {
-    const NEAREST: f32 = 0.125;
-    const DOUBLINGS: u32 = 16;
-    /// Bits of a number's mantissa that count.
-    const BITS: u32 = 6;
-
-    fn of(value: impl Fn(f32) -> f32) -> Self {
-        let step = |i: u32| f32::from_bits(Self::NEAREST.to_bits() + (i << (23 - Self::BITS)));
-        Self(
-            (0..=(Self::DOUBLINGS << Self::BITS) + 1)
-                .map(|i| value(step(i)))
-                .collect(),
-        )
-    }
-
-    fn at(&self, metres: f32) -> f32 {
-        let farthest = Self::NEAREST * (1 << Self::DOUBLINGS) as f32;
-        let bits = metres.clamp(Self::NEAREST, farthest).to_bits() - Self::NEAREST.to_bits();
-        let shift = 23 - Self::BITS;
-        let index = (bits >> shift) as usize;
-        let share = (bits & ((1 << shift) - 1)) as f32 / (1 << shift) as f32;
-        self.0[index] + (self.0[index + 1] - self.0[index]) * share
-    }
 }
 
 /// The lens that flakes are seen through.
@@ -245,6 +218,8 @@ struct Blot {
     peak: f32,
     full_px: f32,
     end_px: f32,
+    /// Cosine and sine of twice and of thrice the angle at which its rim stands out, times how much; `None` for a round one.
+    lobes: Option<[f32; 4]>,
 }
 
 impl Blot {
@@ -268,12 +243,19 @@ impl Blot {
             peak: (area / (spot + way * (full_px + end_px))).min(1.0),
             full_px,
             end_px,
+            lobes: (radius > LOBED_FROM_PX && radius > blur).then(|| lobes(flake.lobes, 1.0 - blur / radius)),
         }
     }
 
-    /// Pixels along one side of the image that the blot reaches.
+    /// Pixels along one side of the image that the blot reaches, lobes included.
     fn covered(&self, centre: f32, half_way: f32, size: usize) -> std::ops::Range<usize> {
-        let reach = half_way.abs() + self.end_px;
+        let reach = half_way.abs()
+            + self.end_px
+                * if self.lobes.is_some() {
+                    1.0 / (1.0 - 2.0 * LOBE)
+                } else {
+                    1.0
+                };
         let first = (centre - reach - 0.5).ceil().max(0.0) as usize;
         let end = ((centre + reach - 0.5).floor() + 1.0).max(0.0) as usize;
         first.min(size)..end.min(size)
@@ -293,8 +275,34 @@ impl Blot {
             let right = x as f32 + 0.5 - self.centre.0;
             let at = ((right * along_x + down * along_y) * per_square).clamp(-1.0, 1.0);
             let (dx, dy) = (right - at * along_x, down - at * along_y);
-            let fallen = (((dx * dx + dy * dy).sqrt() - self.full_px) * slope).clamp(0.0, 1.0);
+            let distance = (dx * dx + dy * dy).sqrt() * self.lobes.map_or(1.0, |lobes| rim(lobes, dx, dy));
+            let fallen = ((distance - self.full_px) * slope).clamp(0.0, 1.0);
             row[x] *= 1.0 - self.peak * (1.0 - fallen * fallen * (3.0 - 2.0 * fallen));
         }
     }
+}
+
+/// Radius in pixels from which the shape of a flake can be seen.
+const LOBED_FROM_PX: f32 = 1.2;
+/// How much a flake's rim departs from a circle, twice and thrice around: aggregates of crystals have no shape of their own.
+const LOBE: f32 = 0.16;
+
+/// The lobes of a flake that point along a unit vector; less of them out of focus.
+fn lobes((sin, cos): (f32, f32), focus: f32) -> [f32; 4] {
+    let amount = LOBE * focus;
+    // The lobes of both kinds turn against each other, so that no two flakes look alike.
+    [sin * amount, cos * amount, cos * amount, -sin * amount]
+}
+
+/// Distance to the middle over that of a circle, at a place that far right and down of the middle.
+fn rim(lobes: [f32; 4], right: f32, down: f32) -> f32 {
+    let square = right * right + down * down;
+    if square < 1e-6 {
+        return 1.0;
+    }
+    let length = square.sqrt();
+    let (x, y) = (right / length, down / length);
+    let (xx, yy) = (x * x, y * y);
+    let waves = [xx - yy, 2.0 * x * y, x * (xx - 3.0 * yy), y * (3.0 * xx - yy)];
+    1.0 + lobes.iter().zip(waves).map(|(amount, wave)| amount * wave).sum::<f32>()
 }

@@ -5,10 +5,13 @@ use mdsd3_words::weather::Space;
 use rayon::prelude::*;
 
 use crate::layers::{Light, Operation, Step};
-use crate::light::{encoded_from_linear, linear_from_encoded};
+use crate::light::convert;
 use crate::plane::Plane;
 use crate::sensor::{SensorParameters, add_noise};
 use crate::stream::Stream;
+
+/// Pixels that one task changes at a time.
+const CHUNK: usize = 4096;
 
 /// The image in work, in the space of the last operation, so that neighbouring operations in one space convert nothing.
 pub(crate) struct Canvas<'a> {
@@ -80,14 +83,10 @@ impl<'a> Canvas<'a> {
     /// The image as it is now, in `space`.
     pub(crate) fn image_in(&mut self, space: Space) -> &Rgb32FImage {
         if self.space != space {
-            let convert = match space {
-                Space::Linear => linear_from_encoded,
-                Space::Srgb => encoded_from_linear,
-            };
             self.image
                 .as_mut()
-                .par_iter_mut()
-                .for_each(|value| *value = convert(*value));
+                .par_chunks_mut(3 * CHUNK)
+                .for_each(|values| convert(values, space));
             self.space = space;
         }
         &self.image
@@ -187,7 +186,6 @@ pub(crate) fn blend(image: &mut Rgb32FImage, before: &Rgb32FImage, region: &Plan
 
 /// Changes each pixel by itself, on all cores; the function gets the pixel's place in a [`Plane`].
 fn for_each_pixel(image: &mut Rgb32FImage, change: impl Fn(usize, &mut [f32]) + Sync) {
-    const CHUNK: usize = 4096;
     image
         .as_mut()
         .par_chunks_mut(3 * CHUNK)

@@ -221,3 +221,6 @@ fn sky_metres(slope: f32) -> f32 {
     let sine = slope / (1.0 + slope * slope).sqrt();
     LAYER_METRES / sine.max(LAYER_METRES / SKY_METRES)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,6 @@ mod defocus;
 pub mod depth;
 mod downsample;
 mod field;
-mod flakes;
 mod haze;
 mod jpeg;
 mod kernel;

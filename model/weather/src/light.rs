@@ -2,19 +2,33 @@
 
 use std::sync::LazyLock;
 
+use mdsd3_words::weather::Space;
+
 /// Intervals of a table; between its points values are interpolated linearly, within 2e-5.
 const INTERVALS: usize = 4096;
 
+static LINEAR: LazyLock<Box<Table>> = LazyLock::new(|| table(exactly_linear));
+static ENCODED: LazyLock<Box<Table>> = LazyLock::new(|| table(exactly_encoded));
+
 /// Linear light of an encoded value. Values above 1 continue the curve, values below 0 are mirrored at 0.
 pub fn linear_from_encoded(value: f32) -> f32 {
-    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| table(exactly_linear));
-    through(&TABLE, value, exactly_linear)
+    through(&LINEAR, value, exactly_linear)
 }
 
 /// Encoded value of linear light; the inverse of [`linear_from_encoded`].
 pub fn encoded_from_linear(value: f32) -> f32 {
-    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| table(exactly_encoded));
-    through(&TABLE, value, exactly_encoded)
+    through(&ENCODED, value, exactly_encoded)
+}
+
+/// Takes many values from the other space to `to`.
+pub(crate) fn convert(values: &mut [f32], to: Space) {
+    let (table, exactly): (&Table, fn(f32) -> f32) = match to {
+        Space::Linear => (&LINEAR, exactly_linear),
+        Space::Srgb => (&ENCODED, exactly_encoded),
+    };
+    for value in values {
+        *value = through(table, *value, exactly);
+    }
 }
 
 fn exactly_linear(value: f32) -> f32 {
@@ -33,19 +47,26 @@ fn exactly_encoded(value: f32) -> f32 {
     }
 }
 
-fn table(function: fn(f32) -> f32) -> Vec<f32> {
-    (0..=INTERVALS + 1)
-        .map(|i| function(i as f32 / INTERVALS as f32))
-        .collect()
+/// Values at the ends of all intervals, and one more.
+type Table = [f32; INTERVALS + 2];
+
+fn table(function: fn(f32) -> f32) -> Box<Table> {
+    Box::new(std::array::from_fn(|i| function(i as f32 / INTERVALS as f32)))
 }
 
-fn through(table: &[f32], value: f32, exactly: fn(f32) -> f32) -> f32 {
+#[inline]
+fn through(table: &Table, value: f32, exactly: fn(f32) -> f32) -> f32 {
     if (0.0..=1.0).contains(&value) {
         let at = value * INTERVALS as f32;
-        let index = at as usize;
+        let index = (at as usize).min(INTERVALS);
         let (below, above) = (table[index], table[index + 1]);
         return below + (above - below) * (at - index as f32);
     }
+    beyond(table, value, exactly)
+}
+
+#[cold]
+fn beyond(table: &Table, value: f32, exactly: fn(f32) -> f32) -> f32 {
     if value < 0.0 {
         -through(table, -value, exactly)
     } else {

@@ -7,7 +7,7 @@ use mdsd3_words::weather::Space;
 
 use crate::canvas::{blend, carry_out};
 use crate::kernel::Kernel;
-use crate::light::{encoded_from_linear, linear_from_encoded};
+use crate::light::convert;
 use crate::plane::Plane;
 pub use files::files;
 
@@ -66,13 +66,6 @@ pub struct Step {
 pub fn put_together(scene: &Rgb32FImage, steps: &[Step]) -> Rgb32FImage {
     let mut image = scene.clone();
     let mut space = Space::Srgb;
-    let convert = |image: &mut Rgb32FImage, to: Space| {
-        let convert = match to {
-            Space::Linear => linear_from_encoded,
-            Space::Srgb => encoded_from_linear,
-        };
-        image.iter_mut().for_each(|value| *value = convert(*value));
-    };
     for step in steps {
         if step.space != space {
             convert(&mut image, step.space);

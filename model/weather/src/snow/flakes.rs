@@ -27,7 +27,7 @@ const AREA_EXPONENT: f32 = 6.0 / 2.078;
 
 /// The distribution of sizes at one snowfall rate.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sizes {
+pub(super) struct Sizes {
     /// Flakes per cubic metre.
     per_cubic_metre: f32,
     /// Per millimetre of melted diameter.
@@ -38,7 +38,7 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// At a rate in millimetres of melted snow per hour, above 0.
-    pub(crate) fn at(mm_per_hour: f32) -> Self {
+    pub(super) fn at(mm_per_hour: f32) -> Self {
         let measured = mm_per_hour.min(HEAVIEST_MEASURED_MM_PER_HOUR);
         let lambda = 2.55 * libm::powf(measured, -0.48);
         Self {
@@ -56,7 +56,7 @@ impl Sizes {
     }
 
     /// Diameters in millimetres by rank.
-    pub(crate) fn diameters_mm(&self) -> ByDoublings {
+    pub(super) fn diameters_mm(&self) -> ByDoublings {
         by_rank(|rank| self.diameter_mm(rank))
     }
 
@@ -74,7 +74,7 @@ impl Sizes {
 
     /// Cross-section of all flakes of at least a rank, in square metres per cubic metre: light that they take from a sight
     /// line, per metre of it.
-    pub(crate) fn cross_section_from(&self, rank: f32) -> f32 {
+    pub(super) fn cross_section_from(&self, rank: f32) -> f32 {
         // The integral of N(D) pi/4 (D^3 / 0.178)^(2 / 2.078) from 0 to the melted diameter of the rank.
         let up_to = incomplete_gamma(self.lambda * self.melted_mm(rank));
         let square = libm::powf(0.178, -2.0 / 2.078) * libm::powf(self.lambda, -AREA_EXPONENT);
@@ -122,7 +122,7 @@ const NEAREST_METRES: f32 = 0.3;
 /// The far end of a layer over its near end.
 const LAYER_RATIO: f32 = 1.45;
 /// Layers; what is farther is a veil.
-pub(crate) const LAYERS: usize = 14;
+pub(super) const LAYERS: usize = 14;
 /// Most flakes that are drawn one by one, per cubic metre: the rank up to which a flake of more snow is larger, so that
 /// neither flakes nor veil thin out anywhere when it snows more.
 const MOST_PER_CUBIC_METRE: f32 = 250.0;
@@ -141,34 +141,34 @@ const SPEED_SPREAD: (f32, f32) = (0.8, 1.2);
 
 /// A layer of air in front of the camera.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AirLayer {
+pub(super) struct AirLayer {
     /// Metres from the camera to its near end.
-    pub(crate) near: f32,
+    pub(super) near: f32,
     /// And to its far end.
-    pub(crate) far: f32,
+    pub(super) far: f32,
     /// Flakes per cubic metre that are drawn one by one: the largest ones. The others are a veil.
-    pub(crate) drawn_per_cubic_metre: f32,
+    pub(super) drawn_per_cubic_metre: f32,
     /// Width and height in metres of the box that flakes move in; what leaves it on one side comes in on the other.
     size: (f32, f32),
 }
 
 /// A flake as the camera sees it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flake {
+pub(super) struct Flake {
     /// Metres from the camera.
-    pub(crate) metres: f32,
+    pub(super) metres: f32,
     /// Centre in pixels from the image's top left corner, in the middle of the exposure.
-    pub(crate) centre: (f32, f32),
+    pub(super) centre: (f32, f32),
     /// Radius in pixels of the flake itself, sharp.
-    pub(crate) radius_px: f32,
+    pub(super) radius_px: f32,
     /// Way in pixels during the exposure.
-    pub(crate) way_px: (f32, f32),
+    pub(super) way_px: (f32, f32),
     /// Where its lobes point, a unit vector.
-    pub(crate) lobes: (f32, f32),
+    pub(super) lobes: (f32, f32),
 }
 
 /// The layers for an image of `width` by `height` pixels.
-pub(crate) fn layers(camera: Camera, (width, height): (f32, f32)) -> [AirLayer; LAYERS] {
+pub(super) fn layers(camera: Camera, (width, height): (f32, f32)) -> [AirLayer; LAYERS] {
     let judged = Sizes::at(JUDGED_AT_MM_PER_HOUR);
     let focal_px = camera.focal_px;
     let mut near = NEAREST_METRES;
@@ -196,7 +196,7 @@ pub(crate) fn layers(camera: Camera, (width, height): (f32, f32)) -> [AirLayer; 
 }
 
 /// The flakes of a layer that an image of `width` by `height` pixels shows, at a distribution of sizes.
-pub(crate) fn flakes(
+pub(super) fn flakes(
     layer: &AirLayer,
     diameters_mm: &ByDoublings,
     shot: &Shot<'_>,

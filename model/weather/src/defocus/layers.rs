@@ -9,6 +9,8 @@
 //!
 //! A wide disc is gathered at a reduced size, at which it is at least 3 pixels wide.
 
+use std::ops::Range;
+
 use image::Rgb32FImage;
 use rayon::prelude::*;
 
@@ -19,6 +21,8 @@ use crate::plane::{Plane, image_from_rows};
 const FIRST_RADII: [f32; 5] = [1.0, 2.0, 3.0, 4.5, 6.0];
 /// Smallest radius that is gathered at half the size.
 const HALVED_FROM: f32 = 6.0;
+/// Rows of the image that are worked on at once; a power of two, as reduced pixels are counted in.
+const STRIP: usize = 128;
 /// Values of a pixel of a layer: its colour times its share, its share, and the share of all that is as far or farther.
 const CHANNELS: usize = 5;
 
@@ -27,21 +31,17 @@ type Pixel = [f32; 4];
 
 /// The image, linear, with each pixel spread over the disc of its radius in `behind`, which is below 0 in front of the focus.
 pub(super) fn blurred(image: &Rgb32FImage, behind: &Plane) -> Rgb32FImage {
-    let farthest = behind.values.iter().copied().fold(0.0, f32::max);
-    let nearest = behind.values.iter().copied().fold(0.0, f32::min);
+    let scene = Scene::new(image, behind);
+    let farthest = scene.spans.iter().fold(0.0, |far: f32, span| far.max(span.1));
+    let nearest = scene.spans.iter().fold(0.0, |near: f32, span| near.min(span.0));
     let places = places(farthest, -nearest);
+    let shares: Vec<_> = (0..places.len()).map(|layer| Share::of(&places, layer)).collect();
+    let (up_to_focus, in_front) = shares.split_at(places.iter().filter(|place| **place >= 0.0).count());
     let mut picture = vec![[0.0; 4]; behind.values.len()];
-    let mut is_filled = false;
-    for layer in 0..places.len() {
-        let share = Share::of(&places, layer);
-        if !behind.values.par_iter().any(|place| share.at(*place).0 > 0.0) {
-            continue;
-        }
-        if places[layer] < 0.0 && !is_filled {
-            fill(&mut picture, (behind.width, behind.height));
-            is_filled = true;
-        }
-        Layer::gathered(image, behind, &share).lay_over(&mut picture, behind.width);
+    scene.lay(up_to_focus, &mut picture);
+    if !in_front.is_empty() {
+        fill(&mut picture, (behind.width, behind.height));
+        scene.lay(in_front, &mut picture);
     }
     image_from_rows(image.width(), image.height(), |y, row| {
         let pixels = &picture[y * behind.width..];
@@ -50,6 +50,102 @@ pub(super) fn blurred(image: &Rgb32FImage, behind: &Plane) -> Rgb32FImage {
             value.copy_from_slice(&[red / known, green / known, blue / known]);
         }
     })
+}
+
+/// What layers are made from.
+struct Scene<'a> {
+    image: &'a Rgb32FImage,
+    behind: &'a Plane,
+    /// The least and the largest of `behind` in each row.
+    spans: Vec<(f32, f32)>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(image: &'a Rgb32FImage, behind: &'a Plane) -> Self {
+        let span = |row: &[f32]| {
+            let ends = (f32::INFINITY, f32::NEG_INFINITY);
+            row.iter()
+                .fold(ends, |(least, most), place| (place.min(least), place.max(most)))
+        };
+        Self {
+            image,
+            behind,
+            spans: behind.values.par_chunks(behind.width.max(1)).map(span).collect(),
+        }
+    }
+
+    /// Lays the layers over the picture, strip by strip, so that they take little memory.
+    fn lay(&self, layers: &[Share], picture: &mut [Pixel]) {
+        let columns = self.behind.width.max(1);
+        picture
+            .par_chunks_mut(STRIP * columns)
+            .enumerate()
+            .for_each(|(strip, pixels)| {
+                let rows = strip * STRIP..strip * STRIP + pixels.len() / columns;
+                for share in layers {
+                    if let Some(layer) = self.gathered(share, &rows) {
+                        layer.lay_over(pixels, rows.start, columns);
+                    }
+                }
+            });
+    }
+
+    /// The part of a layer that these rows need, blurred; `None` where it has no share.
+    fn gathered(&self, share: &Share, rows: &Range<usize>) -> Option<Layer> {
+        let mut scale = 1;
+        while share.place.abs() / scale as f32 >= HALVED_FROM && scale < STRIP {
+            scale *= 2;
+        }
+        let radius = share.place.abs() / scale as f32;
+        let kernel = (radius > 0.0).then(|| Kernel::disc(radius));
+        // One more for what lies between two reduced rows.
+        let margin = kernel.as_ref().map_or(0, |kernel| kernel.height / 2) + 1;
+        let end = (rows.end.div_ceil(scale) + margin).min(self.behind.height.div_ceil(scale));
+        let reduced = (rows.start / scale).saturating_sub(margin)..end;
+        let full = reduced.start * scale..(end * scale).min(self.behind.height);
+        let is_in = |span: &(f32, f32)| span.1 > share.nearer && span.0 < share.farther;
+        if !self.spans[full].iter().any(is_in) {
+            return None;
+        }
+        let mut layer = self.reduced(share, scale, reduced);
+        if let Some(kernel) = kernel {
+            let size = (layer.width, layer.rows.len());
+            layer.values = kernel.convolve_values(&layer.values, size, CHANNELS);
+        }
+        Some(layer)
+    }
+
+    /// The layer before it is blurred: means over squares of `scale` pixels.
+    fn reduced(&self, share: &Share, scale: usize, rows: Range<usize>) -> Layer {
+        let (columns, width) = (self.behind.width, self.behind.width.div_ceil(scale));
+        let last_columns = columns - (width - 1) * scale;
+        let mut values = vec![0.0; width * rows.len() * CHANNELS];
+        for (y, row) in rows.clone().zip(values.chunks_exact_mut(width * CHANNELS)) {
+            let covered = scale * y..(scale * (y + 1)).min(self.behind.height);
+            for line in covered.clone() {
+                let pixels = self.image.as_raw()[3 * columns * line..].chunks_exact(3);
+                for (x, (place, pixel)) in self.behind.row(line).iter().zip(pixels).enumerate() {
+                    let (own, reached) = share.at(*place);
+                    let parts = [own * pixel[0], own * pixel[1], own * pixel[2], own, reached];
+                    let sums = &mut row[x / scale * CHANNELS..][..CHANNELS];
+                    sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+                }
+            }
+            for (x, sums) in row.chunks_exact_mut(CHANNELS).enumerate() {
+                let columns = if x + 1 == width { last_columns } else { scale };
+                for sum in sums {
+                    *sum /= (columns * covered.len()) as f32;
+                }
+            }
+        }
+        Layer {
+            width,
+            rows,
+            height: self.behind.height.div_ceil(scale),
+            scale,
+            values,
+        }
+    }
 }
 
 /// Radii of the layers from the farthest to the nearest, below 0 in front of the focus, which has a layer of its own.
@@ -96,75 +192,34 @@ impl Share {
     }
 }
 
-/// One layer, blurred, at its size.
+/// Some rows of a layer, blurred, at its size.
 struct Layer {
     width: usize,
+    rows: Range<usize>,
+    /// Rows of the whole layer.
     height: usize,
-    /// How often it would have to be doubled to have the image's size.
+    /// How many of the image's pixels are one of its pixels, along each side.
     scale: usize,
     values: Vec<f32>,
 }
 
 impl Layer {
-    fn gathered(image: &Rgb32FImage, behind: &Plane, share: &Share) -> Self {
-        let mut scale = 1;
-        while share.place.abs() / scale as f32 >= HALVED_FROM {
-            scale *= 2;
-        }
-        let mut layer = Self::reduced(image, behind, share, scale);
-        let radius = share.place.abs() / scale as f32;
-        if radius > 0.0 {
-            layer.values = Kernel::disc(radius).convolve_values(&layer.values, (layer.width, layer.height), CHANNELS);
-        }
-        layer
-    }
-
-    /// The layer before it is blurred: means over squares of `scale` pixels.
-    fn reduced(image: &Rgb32FImage, behind: &Plane, share: &Share, scale: usize) -> Self {
-        let (width, height) = (behind.width.div_ceil(scale), behind.height.div_ceil(scale));
-        let mut values = vec![0.0; width * height * CHANNELS];
-        let rows = values.par_chunks_mut((width * CHANNELS).max(1)).enumerate();
-        rows.for_each(|(y, row)| {
-            let covered = scale * y..(scale * (y + 1)).min(behind.height);
-            let last_columns = behind.width - (width - 1) * scale;
-            for line in covered.clone() {
-                let pixels = image.as_raw()[3 * behind.width * line..].chunks_exact(3);
-                for (x, (place, pixel)) in behind.row(line).iter().zip(pixels).enumerate() {
-                    let (own, reached) = share.at(*place);
-                    let sums = &mut row[x / scale * CHANNELS..][..CHANNELS];
-                    for (sum, value) in
-                        sums.iter_mut()
-                            .zip([own * pixel[0], own * pixel[1], own * pixel[2], own, reached])
-                    {
-                        *sum += value;
-                    }
-                }
-            }
-            for (x, sums) in row.chunks_exact_mut(CHANNELS).enumerate() {
-                let columns = if x + 1 == width { last_columns } else { scale };
-                for sum in sums {
-                    *sum /= (columns * covered.len()) as f32;
-                }
-            }
-        });
-        Self {
-            width,
-            height,
-            scale,
-            values,
-        }
-    }
-
-    /// Lays the layer over what is behind it.
-    fn lay_over(&self, picture: &mut [Pixel], columns: usize) {
-        picture.par_chunks_mut(columns.max(1)).enumerate().for_each(|(y, row)| {
-            let (above, below, down) = between(y, self.scale, self.height);
+    /// Lays the layer over what is behind it, on rows of the image from `first` on.
+    fn lay_over(&self, picture: &mut [Pixel], first: usize, columns: usize) {
+        for (y, row) in picture.chunks_exact_mut(columns).enumerate() {
+            let (above, below, down) = between(first + y, self.scale, self.height);
+            let line =
+                |y: usize| &self.values[(y - self.rows.start) * self.width * CHANNELS..][..self.width * CHANNELS];
+            let (above, below) = (line(above), line(below));
             for (x, pixel) in row.iter_mut().enumerate() {
                 let (left, right, along) = between(x, self.scale, self.width);
                 let value = |channel: usize| {
-                    let at = |column: usize, row: usize| self.values[(row * self.width + column) * CHANNELS + channel];
-                    let upper = mix(at(left, above), at(right, above), along);
-                    mix(upper, mix(at(left, below), at(right, below), along), down)
+                    let (left, right) = (left * CHANNELS + channel, right * CHANNELS + channel);
+                    mix(
+                        mix(above[left], above[right], along),
+                        mix(below[left], below[right], along),
+                        down,
+                    )
                 };
                 let own = value(3);
                 if own > 0.0 {
@@ -175,7 +230,7 @@ impl Layer {
                     pixel[3] = mix(pixel[3], 1.0, cover);
                 }
             }
-        });
+        }
     }
 }
 

@@ -247,7 +247,7 @@ impl<'a> Maps<'a> {
             Space::Linear => "linear light",
         };
         let mut terms = BTreeMap::new();
-        let (operation, formula) = self.add_terms(&step.operation, &named, unit, &mut terms);
+        let (operation, formula) = self.add_terms(step, &named, unit, &mut terms);
         let share = "share of the pixel";
         let region = step.region.as_ref();
         let region = region.map(|region| self.add(named("region"), Kind::Share, Numbers::plane(region), share));
@@ -270,7 +270,7 @@ impl<'a> Maps<'a> {
     /// Adds an operation's terms and says what it is and its formula.
     fn add_terms(
         &mut self,
-        operation: &'a Operation,
+        step: &'a Step,
         named: &impl Fn(&str) -> String,
         unit: &'static str,
         terms: &mut BTreeMap<&'static str, Term>,
@@ -279,11 +279,11 @@ impl<'a> Maps<'a> {
             let file = self.add(named(term), kind, values, unit);
             terms.insert(term, file);
         };
-        match operation {
+        match &step.operation {
             Operation::Blend {
                 keep,
                 light: Light::Uniform { colour, amount: None },
-            } => {
+            } if step.name == "veil" => {
                 add(
                     "transmission",
                     Kind::Share,
@@ -297,15 +297,20 @@ impl<'a> Maps<'a> {
                 add("opacity", Kind::Share, opacity(keep), "share of the light behind");
                 match light {
                     Light::Uniform { colour, amount } => {
+                        let is_own = amount.is_some();
                         if let Some(amount) = amount {
                             add("amount", Kind::Light, Numbers::plane(amount), "share of the colour");
                         }
                         terms.insert("colour", Term::Value { value: *colour, unit });
-                        ("particles", "v * (1 - opacity) + colour * amount")
+                        if is_own {
+                            ("shine", "v * (1 - opacity) + colour * amount")
+                        } else {
+                            ("cover", "v * (1 - opacity) + colour * opacity")
+                        }
                     }
                     Light::PerPixel(light) => {
                         add("light", Kind::Light, Numbers::image(light), unit);
-                        ("lit", "v * (1 - opacity) + light")
+                        ("light", "v * (1 - opacity) + light")
                     }
                 }
             }

@@ -87,14 +87,21 @@ impl Reader {
                     amount: None,
                 },
             },
-            "particles" => Operation::Blend {
+            "cover" => Operation::Blend {
+                keep: passed(),
+                light: Light::Uniform {
+                    colour: colour(&terms["colour"]),
+                    amount: None,
+                },
+            },
+            "shine" => Operation::Blend {
                 keep: passed(),
                 light: Light::Uniform {
                     colour: colour(&terms["colour"]),
                     amount: Some(self.plane(&terms["amount"])),
                 },
             },
-            "lit" => Operation::Blend {
+            "light" => Operation::Blend {
                 keep: passed(),
                 light: Light::PerPixel(self.image(&terms["light"])),
             },

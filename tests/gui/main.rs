@@ -21,3 +21,4 @@ mod soak;
 mod spectrum;
 mod support;
 mod training;
+mod weather;

@@ -3,7 +3,7 @@
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use mdsd3_gui::Studio;
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_words::RenderRequest;

@@ -208,3 +208,58 @@ fn a_photo_that_is_not_one_is_refused_in_words() {
     assert!(message.contains(".png"), "{message}");
     harness.get_by_label(&message);
 }
+
+/// Depth and layers of the demo photo come up from the worker; what is wrong with a depth map comes up in its words.
+#[test]
+fn depth_and_layers_are_computed_and_shown() {
+    let Some(mut harness) = studio() else {
+        return;
+    };
+    wait(&mut harness, "model and demo photo", |studio| {
+        studio.state().mix_blocker().is_none()
+    });
+    harness.key_press(egui::Key::D);
+    wait(&mut harness, "the depth", |studio| {
+        matches!(studio.state().scene_weather(), Some(Ok(_)))
+    });
+    harness.get_by_role_and_label(Role::Image, "Depth image");
+    let Some(Ok(view)) = harness.state().state().scene_weather() else {
+        panic!("it is known");
+    };
+    assert_eq!((view.depth.width, view.depth.height), (128, 128));
+    assert!(view.depth.metres.iter().all(|metres| *metres > 0.0));
+
+    let state = harness.state_mut().state_mut();
+    state.add_physical_lane();
+    state.remove_lane(0);
+    state.clear_mix();
+    state.set_ratio("haze", 0.5);
+    harness.step();
+    harness.get_by_role_and_label(Role::Button, "Mix").click();
+    harness.step();
+    wait(&mut harness, "the baseline", |studio| {
+        studio.state().finished_run().is_some()
+    });
+    harness.key_press(egui::Key::Y);
+    wait(&mut harness, "the layers", |studio| {
+        matches!(studio.state().layers(), Some(Ok(_)))
+    });
+    harness.step();
+    let Some(Ok(layers)) = harness.state().state().layers() else {
+        panic!("they are known");
+    };
+    let transmission = layers.iter().find(|layer| layer.name.contains("transmission"));
+    let transmission = transmission.expect("haze has one");
+    assert!(transmission.values.iter().all(|share| (0.0..=1.0).contains(share)));
+    harness.get_by_role_and_label(Role::Image, &format!("Layer {}", layers[0].name));
+
+    harness
+        .state_mut()
+        .state_mut()
+        .set_depth(Some("no/such/map.npy".into()));
+    wait(
+        &mut harness,
+        "the fault",
+        |studio| matches!(studio.state().scene_weather(), Some(Err(message)) if message.contains("no/such/map.npy")),
+    );
+}

@@ -44,6 +44,17 @@ pub enum Chore {
         /// Where such files are kept; made when it is missing.
         folder: PathBuf,
     },
+    /// Write a mask that is white in a rectangle, named after its contents; answered by [`ChoreEvent::MaskDrawn`].
+    DrawMask {
+        /// The class that it is for.
+        class: String,
+        /// Width and height in pixels.
+        size_px: (u32, u32),
+        /// Left, top, right and bottom in shares of width and height.
+        corners: [f32; 4],
+        /// Where such files are kept; made when it is missing.
+        folder: PathBuf,
+    },
     /// Write the images of a run's steps into a folder, with a table of them (`steps.csv`) and the run's settings
     /// (`settings.json`); answered by [`ChoreEvent::Progress`] and [`ChoreEvent::Written`].
     WriteSteps {
@@ -115,6 +126,13 @@ pub enum ChoreEvent {
     },
     /// An image from the clipboard is a file now.
     Kept {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A mask was drawn.
+    MaskDrawn {
+        /// The class that it is for.
+        class: String,
         /// The file.
         path: PathBuf,
     },

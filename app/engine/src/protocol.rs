@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use mdsd3_study::AnalyzeRequest;
 use mdsd3_study::formation::Formation;
-use mdsd3_words::image::{Rgba8, SpectrumFrame};
+use mdsd3_words::image::{DepthView, LayerView, Rgba8, SpectrumFrame};
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 
 use crate::chores::{Chore, ChoreEvent};
@@ -72,6 +73,26 @@ pub struct StepFrame {
     pub spectrum: SpectrumFrame,
 }
 
+/// What the depth and the regions of a scene depend on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeatherOf {
+    /// The photo; the bundled demo photo when `None`.
+    pub path: Option<PathBuf>,
+    /// Side in pixels that it is fitted to.
+    pub size: u32,
+    /// Depth and regions; the rest is of no account.
+    pub settings: WeatherSettings,
+}
+
+/// How far away everything in a scene is, and where classes act.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneWeatherView {
+    /// The depth.
+    pub depth: DepthView,
+    /// A mask for each region, named after its class: shares from 0 to 1.
+    pub regions: Vec<LayerView>,
+}
+
 /// Down the bounded channel to the worker, handled in order.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -97,6 +118,17 @@ pub enum Request {
         run: RunId,
         /// The lanes, at least one.
         lanes: Vec<LaneRequest>,
+    },
+    /// Tell how far away everything in a scene is, and where classes act; answered by `SceneWeather`.
+    SceneWeather(Box<WeatherOf>),
+    /// Make the maps of a physical baseline; answered by `Layers`.
+    Layers(Box<RenderRequest>),
+    /// Write the maps of a physical baseline into a folder, with a file that says what they are; answered by `Saved` or `Failed`.
+    SaveLayers {
+        /// The baseline.
+        request: Box<RenderRequest>,
+        /// The folder; made when it is missing.
+        folder: PathBuf,
     },
     /// Save the newest finished image of a lane (with its settings in the PNG).
     SaveResult {
@@ -159,6 +191,20 @@ pub enum Event {
         original_size: (u32, u32),
         /// What had to be converted or guessed when it was read, such as its colours; one sentence each.
         notes: Vec<String>,
+    },
+    /// Depth and regions of a scene.
+    SceneWeather {
+        /// What they are of.
+        of: Box<WeatherOf>,
+        /// They, or in one line why they can't be had.
+        outcome: Result<Arc<SceneWeatherView>, String>,
+    },
+    /// The maps of a physical baseline.
+    Layers {
+        /// What they are of.
+        of: Box<RenderRequest>,
+        /// They, or in one line why they can't be had.
+        outcome: Result<Arc<[LayerView]>, String>,
     },
     /// A run has begun; all sigmas are known.
     Started {

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod finished;
+mod weather;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,6 +127,15 @@ impl Worker {
             Request::LoadModel { key } => self.load_model(&key, ticket),
             Request::OpenScene { path, size } => self.open_scene(path, size),
             Request::Render { run, lanes } => self.render(run, &lanes, ticket),
+            Request::SceneWeather(of) => {
+                self.tell_scene_weather(of);
+                Ok(())
+            }
+            Request::Layers(of) => {
+                self.tell_layers(of);
+                Ok(())
+            }
+            Request::SaveLayers { request, folder } => self.save_layers(&request, folder),
             // The engine hands chores to their own thread.
             Request::Chore(_) => Ok(()),
             Request::Analyze { run, request } => self.analyze(run, &request, ticket),

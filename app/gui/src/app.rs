@@ -3,6 +3,8 @@
 mod carry_out;
 mod incoming;
 
+use incoming::kept_folder;
+
 use egui::{Area, CentralPanel, Frame, Id, Order, Panel, Popup, Pos2, Sense, Ui, ViewportCommand};
 use mdsd3_engine::protocol::Request;
 use mdsd3_words::image::Rgba8;
@@ -155,6 +157,13 @@ impl Studio {
             Some(Choice::Open(None)) => self.state.open_scene(None),
             Some(Choice::Save(path)) => self.save_seen(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
+            Some(Choice::Depth(path)) => self.state.set_depth(Some(path)),
+            Some(Choice::Mask(class, path)) => {
+                if let Some(class) = self.state.offered_classes().get(class) {
+                    self.state.set_region(class, Some(path));
+                }
+            }
+            Some(Choice::SaveLayers(folder)) => self.state.save_layers(folder),
             Some(Choice::Model(field, path)) => self.state.put_in_draft(field, &path),
             Some(Choice::SaveFigure(path)) => self.save_figure(&path),
             Some(Choice::Plan(path)) => self.state.queue_plan(path),
@@ -164,6 +173,9 @@ impl Studio {
         }
         if let Some(purpose) = self.looking.ask_for.take() {
             self.dialogs.open_native(ui.ctx(), purpose, "");
+        }
+        if let Some((class, corners)) = self.looking.weather.drawn.take() {
+            self.state.draw_region(&class, corners, kept_folder());
         }
         for command in commands {
             self.carry_out(ui.ctx(), command);

@@ -25,6 +25,8 @@ pub enum Command {
     SaveImage,
     /// Save the images of all steps.
     SaveSteps,
+    /// Save all layers of the physical lane into a folder.
+    SaveLayers,
     /// Save what the Spectrum shows as a figure or a table.
     SaveFigure,
     /// Put the shown image on the clipboard.
@@ -45,6 +47,8 @@ pub enum Command {
     CompareLanes,
     /// Add a lane with settings of its own.
     AddLane,
+    /// Add a lane that is made by formulas.
+    AddPhysicalLane,
     /// Take the selected lane away.
     RemoveLane,
     /// Select the next lane.
@@ -71,6 +75,18 @@ pub enum Command {
     NextCompare,
     /// Switch between the clean-data prediction and the noisy latents.
     ToggleView,
+    /// Show the scene's depth in place of the photo, or the photo again.
+    ToggleDepth,
+    /// Show a layer in place of the physical lane's image, or the image again.
+    ToggleLayers,
+    /// Show the next layer of the physical lane.
+    NextLayer,
+    /// Choose a depth map for the photo.
+    OpenDepth,
+    /// Estimate the depth from the photo again.
+    EstimateDepth,
+    /// Let every class act everywhere.
+    ClearRegions,
     /// Magnify the images.
     ZoomIn,
     /// Make the images smaller.
@@ -133,6 +149,7 @@ impl Command {
             Self::Paste => "Paste a photo or its path",
             Self::SaveImage => "Save image…",
             Self::SaveSteps => "Save all steps…",
+            Self::SaveLayers => "Save all layers…",
             Self::SaveFigure => "Save the spectrum's figure…",
             Self::CopyImage => "Copy image",
             Self::Undo => "Undo",
@@ -143,6 +160,7 @@ impl Command {
             Self::SingleLane => "One lane",
             Self::CompareLanes => "Each class, together, physical",
             Self::AddLane => "Add a lane",
+            Self::AddPhysicalLane => "Add a physical lane",
             Self::RemoveLane => "Remove the selected lane",
             Self::NextLane => "Select the next lane",
             Self::BranchHere => "Branch from this step",
@@ -156,6 +174,12 @@ impl Command {
             Self::PlaySteps => "Play the steps",
             Self::NextCompare => "Next way of comparing",
             Self::ToggleView => "Switch x̂0 and x_t",
+            Self::ToggleDepth => "Depth or photo",
+            Self::ToggleLayers => "Layers or image",
+            Self::NextLayer => "Next layer",
+            Self::OpenDepth => "Choose a depth map…",
+            Self::EstimateDepth => "Estimate the depth",
+            Self::ClearRegions => "Clear all regions",
             Self::ZoomIn => "Magnify images",
             Self::ZoomOut => "Shrink images",
             Self::ZoomFit => "Fit images",
@@ -190,7 +214,7 @@ impl Command {
             Self::Redo => Icon::REDO,
             Self::NewSeed => Icon::DICE,
             Self::ToggleSeedLock => Icon::LOCKED,
-            Self::AddLane => Icon::ADD,
+            Self::AddLane | Self::AddPhysicalLane => Icon::ADD,
             Self::PreviousStep => Icon::PREVIOUS,
             Self::NextStep => Icon::NEXT,
             Self::ToggleLook => Icon::LOOK,

@@ -1,10 +1,13 @@
 //! How lanes are compared: which images go into a lane's cell, and what is done with them. Nothing is drawn here.
 
+use std::sync::Arc;
+
 use mdsd3_words::image::Rgba8;
 use mdsd3_words::lane::{LaneId, LaneKind};
 
 use crate::colormap::difference_color;
 use crate::lane::Lane;
+use crate::picture::Picture;
 use crate::state::{LaneSlot, State};
 
 /// Seconds that each image of a flicker is shown at first: slow enough for eyes that tire, fast enough to see what moves.
@@ -115,6 +118,8 @@ pub enum Cell {
     Wipe(Rgba8, Rgba8),
     /// A signed map, and its formula in words.
     Map(WeightedSum, String),
+    /// A layer of a physical lane, with its scale.
+    Layer(Arc<Picture>),
     /// The lane has no image at this step yet.
     NoImage,
     /// What to compare with is not there, and what to do about it.

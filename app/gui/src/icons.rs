@@ -201,6 +201,16 @@ impl Icon {
         (0.12, 0.66),
         (0.12, 0.18),
     ])]);
+    /// A cloud with rain: the weather.
+    pub const WEATHER: Self = Self(&[
+        Arc((0.36, 0.46), 0.16, [0.5, 1.5]),
+        Arc((0.5, 0.36), 0.2, [1.0, 1.9]),
+        Arc((0.7, 0.46), 0.16, [1.45, 2.5]),
+        Line(&[(0.36, 0.62), (0.7, 0.62)]),
+        Line(&[(0.38, 0.72), (0.32, 0.88)]),
+        Line(&[(0.54, 0.72), (0.48, 0.88)]),
+        Line(&[(0.7, 0.72), (0.64, 0.88)]),
+    ]);
     /// Bars that become lower: a spectrum.
     pub const BARS: Self = Self(&[
         Block((0.12, 0.14), (0.26, 0.86)),

@@ -33,6 +33,7 @@ pub mod notice;
 pub mod overlays;
 pub mod pane_id;
 pub mod panes;
+pub mod picture;
 pub mod prefs;
 pub mod run;
 pub mod spectrum_gpu;

@@ -12,6 +12,7 @@ use crate::compare::{FLICKER_RANGE_SECS, FLICKER_SECS};
 use crate::layout::{Layout, StoredLayout};
 use crate::state::presets::Preset;
 use crate::state::queue::{MAX_SEEDS, QueueForm, Unfinished};
+use crate::state::weather::forget_files_of_photo;
 use crate::state::{CLEAN_LANE, LaneSetup};
 use crate::theme::Look;
 
@@ -113,6 +114,14 @@ impl Prefs {
         let texts = [(PREFS_KEY, ron::to_string(self)), (LAYOUT_KEY, ron::to_string(layout))];
         // Plain data: there is nothing in it that could not be written.
         texts.into_iter().filter_map(|(key, text)| Some((key, text.ok()?)))
+    }
+
+    /// Lets go of the depth map and the regions, which are those of one photo.
+    pub fn forget_weather_files(&mut self) {
+        let own = self.lanes.iter_mut().filter_map(|lane| lane.own.as_deref_mut());
+        for settings in own.chain([&mut self.settings]) {
+            forget_files_of_photo(&mut settings.weather);
+        }
     }
 
     /// A file that someone edited by hand must not lock the user out: settings that no run would accept are dropped.

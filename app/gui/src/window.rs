@@ -120,8 +120,12 @@ fn studio(
     let (model, missing) = model_to_open(&options, &prefs.settings.model);
     prefs.settings.model.clone_from(&model);
     // A photo that has been moved since the last session is not worth an error on start.
-    let last = prefs.settings.scene.path.take().filter(|path| path.is_file());
+    let before = prefs.settings.scene.path.take();
+    let last = before.clone().filter(|path| path.is_file());
     prefs.settings.scene.path = options.scene.or(last);
+    if prefs.settings.scene.path != before {
+        prefs.forget_weather_files();
+    }
     let ctx = cc.egui_ctx.clone();
     let engine = Engine::start(EngineOptions {
         model,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mdsd3_model::io::photo::scene_key;
 use mdsd3_weather::Degraded;
 use mdsd3_words::image::{DepthView, LayerView};
-use mdsd3_words::weather::WeatherSettings;
+use mdsd3_words::weather::{MapFormat, WeatherSettings};
 use mdsd3_words::{CheckedRequest, Fit, ModelSettings, ModelSummary, RenderRequest, SceneSettings};
 
 use crate::degrade;
@@ -16,6 +16,7 @@ use crate::frames::{self, Decoded};
 use crate::kept_steps::KeptSteps;
 use crate::lanes::{self, LanesOutput, RenderOutput};
 use crate::loaded::LoadedModel;
+use crate::metadata;
 use crate::run::RenderObserver;
 use crate::scene::{FittedScene, SceneLoader};
 use crate::weather::{self, SceneWeather, WeatherLoader};
@@ -128,12 +129,31 @@ impl Session {
         ))
     }
 
+    /// Writes them into a folder, with a file that says what they are and how they are put together.
+    ///
+    /// # Errors
+    /// As [`Self::physical_baseline`], and what the file system reports.
+    pub fn save_layers(&mut self, request: &RenderRequest, folder: &Path) -> Result<(), RenderError> {
+        let (scene, weather, degraded) = self.degraded(request, true)?;
+        let files = mdsd3_weather::layers::files(&scene.rgb, &weather.depth, &degraded, MapFormat::default())?;
+        std::fs::create_dir_all(folder).map_err(|source| RenderError::Io {
+            path: folder.to_owned(),
+            source,
+        })?;
+        for (name, bytes) in files {
+            metadata::write_file(&folder.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+
     fn degraded(
         &mut self,
         request: &RenderRequest,
         keeps_layers: bool,
     ) -> Result<(Arc<FittedScene>, SceneWeather, Degraded), RenderError> {
-        let (_, scene, _) = self.prepare(request)?;
+        let model = ensure_model(&mut self.model, &request.model)?;
+        let checked = request.check_by_formula(model.summary(), &degrade::CLASSES)?;
+        let scene = load_scene(&mut self.scenes, checked, model.summary())?;
         let weather = self
             .weather
             .load(&scene, request.scene.path.as_deref(), &request.weather)?;
@@ -142,17 +162,19 @@ impl Session {
         Ok((scene, weather, degraded))
     }
 
-    /// How far away everything in a scene of `photo` is (`None` for the demo photo), by the settings of its weather.
+    /// How far away everything in a scene of `photo` is (`None` for the demo photo), by the settings of its weather, and where
+    /// its classes act: a mask for each region.
     ///
     /// # Errors
     /// Bad input that names a file of these settings and what is wrong with it.
-    pub fn scene_depth(
+    pub fn scene_weather(
         &mut self,
         scene: &FittedScene,
         photo: Option<&Path>,
         settings: &WeatherSettings,
-    ) -> Result<DepthView, RenderError> {
-        Ok(weather::depth_view(&self.weather.load(scene, photo, settings)?))
+    ) -> Result<(DepthView, Vec<LayerView>), RenderError> {
+        let weather = self.weather.load(scene, photo, settings)?;
+        Ok((weather::depth_view(&weather), weather::region_views(&weather)))
     }
 
     /// Loads the model and the photo of a request, and checks it.

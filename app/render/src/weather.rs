@@ -263,6 +263,14 @@ pub fn depth_view(weather: &SceneWeather) -> DepthView {
     }
 }
 
+/// Where classes act, for a window: a mask for each region, named after its class.
+pub fn region_views(weather: &SceneWeather) -> Vec<LayerView> {
+    let regions = weather.regions.iter();
+    regions
+        .map(|region| of_plane(region.class.clone(), "share", &region.mask))
+        .collect()
+}
+
 /// The maps of a degraded image for a window: depth and sky, then what each operation did, in order.
 pub fn layer_views(depth: &SceneDepth, steps: &[Step]) -> Vec<LayerView> {
     let mut views = vec![

@@ -91,6 +91,17 @@ impl RenderRequest {
         Ok(CheckedRequest(self))
     }
 
+    /// The same of a physical baseline, whose classes are `formulas` whatever the checkpoint has.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_by_formula(&self, model: &ModelSummary, formulas: &[&str]) -> Result<CheckedRequest<'_>, WordsError> {
+        self.check_settings()?;
+        self.sampling.mix.check_classes(formulas)?;
+        self.scene.check_against(model)?;
+        Ok(CheckedRequest(self))
+    }
+
     /// The run whose initial latents this one begins with: itself, or the first of the runs that it branches from.
     pub fn start(&self) -> &Self {
         let mut start = self;

@@ -1,7 +1,9 @@
 //! What the engine of the tests answers.
 
+use std::sync::Arc;
+
 use mdsd3_engine::chores::Inspection;
-use mdsd3_engine::protocol::{LaneBatch, LaneRequest, StepFrame, StepView};
+use mdsd3_engine::protocol::{LaneBatch, LaneRequest, SceneWeatherView, StepFrame, StepView};
 use mdsd3_model::config::MmditConfig;
 use mdsd3_model::inspect::{MemoryReport, ModelReport, PartReport};
 use mdsd3_render::device::DeviceReport;
@@ -9,10 +11,12 @@ use mdsd3_study::figure::table::Kind;
 use mdsd3_study::figure::{self, Table};
 use mdsd3_study::formation::{BandFormation, Formation, Interval, LaneFormation};
 use mdsd3_words::calibration::{Calibration, Figure};
+use mdsd3_words::image::{DepthView, LayerView};
 use mdsd3_words::lane::{LaneKind, RunId};
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{ModelSettings, ModelSummary};
 
-use super::pictures::{picture, spectrum};
+use super::pictures::{SIDE_PX, picture, spectrum};
 
 /// Lanes with as many steps from the same one on share a batch.
 pub fn batches(lanes: &[LaneRequest]) -> Vec<LaneBatch> {
@@ -178,4 +182,58 @@ pub fn formation(lanes: &[&str], seeds: u64) -> Formation {
         elapsed_secs: 12.0,
         sigmas,
     }
+}
+
+/// Ground that comes nearer towards the bottom, from 200 m to 2 m, under a sky of 70 rows; regions act on the left.
+pub fn scene_weather(settings: &WeatherSettings) -> SceneWeatherView {
+    let rows = || (0..SIDE_PX).flat_map(|y| std::iter::repeat_n(y, SIDE_PX as usize));
+    let share = |y: u32| (y.max(70) - 70) as f32 / (SIDE_PX - 71) as f32;
+    let regions = settings.regions.iter().map(|region| LayerView {
+        name: region.class.clone(),
+        unit: "share",
+        width: SIDE_PX,
+        height: SIDE_PX,
+        channels: 1,
+        values: (0..SIDE_PX * SIDE_PX)
+            .map(|at| f32::from(u8::from(at % SIDE_PX < 128)))
+            .collect(),
+    });
+    let depth = DepthView {
+        width: SIDE_PX,
+        height: SIDE_PX,
+        metres: rows().map(|y| 200.0 * 0.01_f32.powf(share(y))).collect(),
+        sky: rows().map(|y| f32::from(u8::from(y < 70))).collect(),
+        source: match &settings.depth {
+            Some(path) => format!("from {}", path.display()),
+            None => "estimated from the photo".to_owned(),
+        },
+        notes: vec!["the horizon is at 27 % of the height".to_owned()],
+    };
+    SceneWeatherView {
+        depth,
+        regions: regions.collect(),
+    }
+}
+
+/// Three layers: shares, a signed image, and a small kernel.
+pub fn layers() -> Arc<[LayerView]> {
+    let layer = |name: &str, unit, side: u32, channels: u8, value: fn(u32, u32) -> f32| LayerView {
+        name: name.to_owned(),
+        unit,
+        width: side,
+        height: side,
+        channels,
+        values: (0..side * side)
+            .flat_map(|at| std::iter::repeat_n(value(at % side, at / side), usize::from(channels)))
+            .collect(),
+    };
+    Arc::from(vec![
+        layer("haze: transmission", "share", SIDE_PX, 1, |_, y| y as f32 / 255.0),
+        layer("noise: residual", "value", SIDE_PX, 3, |x, y| {
+            ((x * y) % 7) as f32 / 14.0 - 0.25
+        }),
+        layer("motion_blur: kernel", "weight", 9, 1, |x, y| {
+            f32::from(u8::from(x == y)) / 9.0
+        }),
+    ])
 }

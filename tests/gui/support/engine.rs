@@ -16,7 +16,7 @@ use mdsd3_study::formation::Formation;
 use mdsd3_words::lane::{LaneKind, RunId};
 use mdsd3_words::{ModelSettings, ModelSummary, RenderRequest};
 
-use super::answers::{batches, device, formation, frame, model, sigmas};
+use super::answers::{batches, device, formation, frame, layers, model, scene_weather, sigmas};
 use super::pictures::{picture, spectrum};
 
 /// What went down and what shall come up.
@@ -125,6 +125,21 @@ impl EngineLink for FakeEngine {
                 let lanes = request.lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>();
                 wire.measured = Some((*run, formation(&lanes, request.seeds)));
             }
+            Request::SceneWeather(of) => {
+                let outcome = match &of.settings.depth {
+                    Some(path) if !path.exists() => Err(format!("{}: no such file", path.display())),
+                    _ => Ok(Arc::new(scene_weather(&of.settings))),
+                };
+                wire.events.push_back(Event::SceneWeather {
+                    of: of.clone(),
+                    outcome,
+                });
+            }
+            Request::Layers(of) => wire.events.push_back(Event::Layers {
+                of: of.clone(),
+                outcome: Ok(layers()),
+            }),
+            Request::SaveLayers { folder, .. } => wire.events.push_back(Event::Saved { path: folder.clone() }),
             Request::SaveResult { path, .. } => wire.events.push_back(Event::Saved { path: path.clone() }),
             Request::PanicForTest => {
                 let run = wire.running.take().map(|(run, ..)| run);
@@ -241,6 +256,10 @@ impl Wire {
             },
             Chore::KeepImage { folder, .. } => ChoreEvent::Kept {
                 path: folder.join("pasted.png"),
+            },
+            Chore::DrawMask { class, folder, .. } => ChoreEvent::MaskDrawn {
+                class: class.clone(),
+                path: folder.join("mask.png"),
             },
             Chore::WriteSteps { folder, images, .. } => {
                 for image in images {

@@ -2,7 +2,7 @@
 use mdsd3_words::image::{Rgba8, SpectrumFrame};
 
 /// Side of the pictures, in pixels.
-const SIDE_PX: u32 = 256;
+pub const SIDE_PX: u32 = 256;
 
 /// A street of grey houses under a sky, veiled, noisy and rained on by shares from 0 to 1.
 pub fn picture(veil: f32, noise: f32, rain: f32) -> Rgba8 {

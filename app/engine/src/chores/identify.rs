@@ -25,6 +25,8 @@ pub enum FileKind {
     Plan,
     /// The recipe of a training.
     Recipe,
+    /// The depth map of a photo: an array, or an image that is named as one (`photo.depth.png`).
+    Depth,
     /// A checkpoint: its folder, or its file.
     Model,
     /// An adapter: its file, or the folder that PEFT or diffusers saved it in.
@@ -45,13 +47,21 @@ pub fn identify(path: &Path) -> Result<FileKind, EngineError> {
         // Only its header is read.
         Some("safetensors") if Adapter::open(path).is_ok() => Ok(FileKind::Adapter),
         Some("safetensors" | "gguf") => Ok(FileKind::Model),
+        Some("npy") => Ok(FileKind::Depth),
         // Opening it says so.
         _ if !path.exists() => Ok(FileKind::Photo),
+        _ if is_named_depth(path) => Ok(FileKind::Depth),
         _ => Ok(match metadata::find_settings(path)? {
             Some(settings) => FileKind::Mixed(Box::new(settings)),
             None => FileKind::Photo,
         }),
     }
+}
+
+/// Whether a name is what a depth map beside a photo is called.
+fn is_named_depth(path: &Path) -> bool {
+    let stem = Path::new(path.file_stem().unwrap_or_default());
+    stem.extension().is_some_and(|part| part.eq_ignore_ascii_case("depth"))
 }
 
 fn of_folder(folder: &Path) -> Result<FileKind, EngineError> {

@@ -103,7 +103,18 @@ impl ChoreThread {
                 let is_same = inspect::quick_sha256(&key).map(|here| here == sha256);
                 Ok(ChoreEvent::ModelCompared { image, is_same })
             }
-            Chore::KeepImage { image, folder } => keep(&image, &folder),
+            Chore::KeepImage { image, folder } => Ok(ChoreEvent::Kept {
+                path: keep("pasted", &image, &folder)?,
+            }),
+            Chore::DrawMask {
+                class,
+                size_px,
+                corners,
+                folder,
+            } => {
+                let path = keep("mask", &rectangle(size_px, corners), &folder)?;
+                Ok(ChoreEvent::MaskDrawn { class, path })
+            }
             Chore::WriteSteps {
                 folder,
                 images,
@@ -183,14 +194,36 @@ fn inspected(key: ModelSettings) -> ChoreEvent {
 }
 
 /// Writes the image under a name made of its pixels' hash: pasting it twice gives one file.
-fn keep(image: &Rgba8, folder: &Path) -> Result<ChoreEvent, EngineError> {
+fn keep(stem: &str, image: &Rgba8, folder: &Path) -> Result<PathBuf, EngineError> {
     make_folder(folder)?;
     let hash = sha256_hex(&image.pixels);
-    let path = folder.join(format!("pasted-{hash:.12}.png"));
+    let path = folder.join(format!("{stem}-{hash:.12}.png"));
     if !path.exists() {
         metadata::write_png(&path, image, None)?;
     }
-    Ok(ChoreEvent::Kept { path })
+    Ok(path)
+}
+
+/// Black, and white in a rectangle of at least one pixel; `corners` are left, top, right and bottom in shares of the sides.
+fn rectangle((width, height): (u32, u32), [left, top, right, bottom]: [f32; 4]) -> Rgba8 {
+    let range = |from: f32, to: f32, length: u32| {
+        let at = |share: f32| (f64::from(share.clamp(0.0, 1.0)) * f64::from(length)).round() as u32;
+        let first = at(from).min(length.saturating_sub(1));
+        first..at(to).max(first + 1)
+    };
+    let (columns, rows) = (range(left, right, width), range(top, bottom, height));
+    let pixels = (0..height).flat_map(|y| {
+        let (columns, is_row) = (columns.clone(), rows.contains(&y));
+        (0..width).flat_map(move |x| {
+            let level = if is_row && columns.contains(&x) { 255 } else { 0 };
+            [level, level, level, 255]
+        })
+    });
+    Rgba8 {
+        width,
+        height,
+        pixels: pixels.collect(),
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<(), EngineError> {

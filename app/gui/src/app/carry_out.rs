@@ -13,6 +13,7 @@ use crate::dialogs::Purpose;
 use crate::layout::Layout;
 use crate::notice::Level;
 use crate::overlays::Overlay;
+use crate::panes::viewport::chosen_layer;
 use crate::panes::{Looking, spectrum};
 use crate::state::palette::Palette;
 use crate::style;
@@ -38,6 +39,15 @@ impl Studio {
                 let looking = &mut self.looking;
                 looking.zoom = looking.zoom.stepped(looking.shown_scale, command == Command::ZoomIn);
             }
+            Command::ToggleDepth => {
+                let weather = &mut self.looking.weather;
+                weather.shows_depth = !weather.shows_depth;
+            }
+            Command::ToggleLayers => {
+                let weather = &mut self.looking.weather;
+                weather.shows_layers = !weather.shows_layers;
+            }
+            Command::NextLayer => self.next_layer(),
             Command::ZoomFit => self.looking.zoom = Zoom::default(),
             Command::ZoomOriginal => self.looking.zoom = Zoom::original(),
             Command::ToggleLook => {
@@ -58,6 +68,16 @@ impl Studio {
         }
     }
 
+    /// Shows the next layer; the first after the last, and the one that was chosen when none was shown.
+    fn next_layer(&mut self) {
+        let weather = &mut self.looking.weather;
+        let was_shown = std::mem::replace(&mut weather.shows_layers, true);
+        if let Some(Ok(layers)) = self.state.layers().filter(|_| was_shown) {
+            let next = (weather.layer_index(layers) + 1) % layers.len().max(1);
+            weather.layer = layers.get(next).map(|layer| layer.name.clone()).unwrap_or_default();
+        }
+    }
+
     /// The name that a file is suggested to get.
     fn suggested(&self, purpose: Purpose) -> String {
         match purpose {
@@ -69,7 +89,7 @@ impl Studio {
     /// Saves what is seen: a difference or an interaction as the map that is shown, anything else as the finished image with
     /// its settings.
     pub fn save_seen(&mut self, path: PathBuf) {
-        let Some((image, words)) = self.seen_map() else {
+        let Some((image, words)) = self.seen_layer().or_else(|| self.seen_map()) else {
             return self.state.save_result(path);
         };
         let (level, message) = match write_png_with_parameters(&path, &image, words) {
@@ -77,6 +97,20 @@ impl Studio {
             Err(error) => (Level::Error, error.one_line()),
         };
         self.state.messages.notify(level, message, None);
+    }
+
+    /// The layer that is shown in place of the physical lane's image, with what it is.
+    fn seen_layer(&mut self) -> Option<(Rgba8, String)> {
+        let (lane, picture) = chosen_layer(&self.state, &mut self.looking.weather, self.looking.color_map)?;
+        let request = self.state.request_of(lane);
+        let words = format!(
+            "{}\nMix: {}, Seed: {}, Size: {}",
+            picture.in_words(),
+            request.sampling.mix,
+            request.sampling.seed,
+            request.scene.size
+        );
+        Some((picture.image.clone(), words))
     }
 
     /// The signed map in the selected lane's cell, with what it is.
@@ -123,7 +157,7 @@ impl Studio {
 
     /// Puts what is seen on the clipboard: the signed map, the shown step's image, or the photo while there is no step.
     fn copy_image(&mut self, ctx: &egui::Context) {
-        let map = self.seen_map().map(|(image, _)| image);
+        let map = self.seen_layer().or_else(|| self.seen_map()).map(|(image, _)| image);
         let frame = self.state.shown_frame().map(|frame| &frame.image);
         let shown = map.as_ref().or(frame);
         let Some(image) = shown.or(self.state.scene.as_ref().map(|scene| &scene.image)) else {

@@ -16,7 +16,7 @@ const SHOW_PANES: [Command; panes::ALL.len()] = {
 
 impl Command {
     /// All of them, by menu heading.
-    pub const GROUPS: [Group; 8] = [
+    pub const GROUPS: [Group; 9] = [
         Group {
             title: "File",
             commands: &[
@@ -26,6 +26,7 @@ impl Command {
                 Self::Paste,
                 Self::SaveImage,
                 Self::SaveSteps,
+                Self::SaveLayers,
                 Self::SaveFigure,
                 Self::CopyImage,
                 Self::QueueMix,
@@ -74,6 +75,7 @@ impl Command {
                 Self::CompareLanes,
                 Self::SingleLane,
                 Self::AddLane,
+                Self::AddPhysicalLane,
                 Self::RemoveLane,
                 Self::NextLane,
                 Self::NextCompare,
@@ -89,6 +91,17 @@ impl Command {
                 Self::LatestStep,
                 Self::PlaySteps,
                 Self::ToggleView,
+            ],
+        },
+        Group {
+            title: "Weather",
+            commands: &[
+                Self::ToggleDepth,
+                Self::OpenDepth,
+                Self::EstimateDepth,
+                Self::ToggleLayers,
+                Self::NextLayer,
+                Self::ClearRegions,
             ],
         },
         Group {

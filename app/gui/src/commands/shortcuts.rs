@@ -52,6 +52,9 @@ impl Command {
             Self::PlaySteps => const { &[key(Key::P)] },
             Self::NextCompare => const { &[key(Key::C)] },
             Self::ToggleView => const { &[key(Key::X)] },
+            Self::ToggleDepth => const { &[key(Key::D)] },
+            Self::ToggleLayers => const { &[key(Key::Y)] },
+            Self::NextLayer => const { &[key(Key::N)] },
             Self::ZoomIn => const { &[key(Key::Plus), key(Key::Equals)] },
             Self::ZoomOut => const { &[key(Key::Minus)] },
             Self::ZoomFit => const { &[key(Key::F)] },
@@ -65,7 +68,12 @@ impl Command {
             Self::ShowPreferences => const { &[ctrl(Key::Comma)] },
             Self::ResetLayout => const { &[ctrl_shift(Key::R)] },
             Self::Quit => const { &[ctrl(Key::Q)] },
-            Self::ReleaseHeads
+            Self::AddPhysicalLane
+            | Self::OpenDepth
+            | Self::EstimateDepth
+            | Self::ClearRegions
+            | Self::SaveLayers
+            | Self::ReleaseHeads
             | Self::ClearCurves
             | Self::SaveFigure
             | Self::QueueOffered

@@ -14,6 +14,9 @@ use mdsd3_engine::figure;
 use path::{Outcome, PathDialog};
 pub use purpose::{Choice, Purpose};
 
+/// What depth maps are.
+pub(crate) const DEPTH_EXTENSIONS: [&str; 4] = ["png", "tif", "tiff", "npy"];
+
 /// A dialog that closes by itself sooner than this was never shown: nobody is that quick.
 const NEVER_SHOWN: Duration = Duration::from_millis(600);
 
@@ -101,11 +104,15 @@ impl Dialogs {
                 | Choice::SaveFigure(path)
                 | Choice::Plan(path)
                 | Choice::Recipe(path)
+                | Choice::Depth(path)
+                | Choice::Mask(_, path)
                 | Choice::Model(_, path),
             ) => {
                 self.last_folder = path.parent().map(Path::to_owned);
             }
-            Some(Choice::SaveSteps(folder) | Choice::QueueFolder(folder)) => self.last_folder = Some(folder.clone()),
+            Some(Choice::SaveSteps(folder) | Choice::SaveLayers(folder) | Choice::QueueFolder(folder)) => {
+                self.last_folder = Some(folder.clone());
+            }
             Some(Choice::Open(None)) | None => {}
         }
         choice
@@ -190,9 +197,11 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
             .add_filter("SVG, PNG, CSV or Parquet", &figure::EXTENSIONS)
             .set_file_name(suggestion)
             .save_file(),
+        Purpose::Depth => dialog.add_filter("Depth maps", &DEPTH_EXTENSIONS).pick_file(),
+        Purpose::Mask(_) => dialog.add_filter("Images", &PHOTO_EXTENSIONS).pick_file(),
         Purpose::OpenPlan => dialog.add_filter("Plans", &["toml"]).pick_file(),
         Purpose::Recipe => dialog.add_filter("Recipes", &["toml"]).pick_file(),
-        Purpose::SaveSteps | Purpose::ModelFolder | Purpose::QueueFolder => dialog.pick_folder(),
+        Purpose::SaveSteps | Purpose::SaveLayers | Purpose::ModelFolder | Purpose::QueueFolder => dialog.pick_folder(),
         Purpose::ModelFile | Purpose::ModelPart(_) => dialog
             .add_filter("Checkpoints", &["safetensors", "gguf", "json"])
             .pick_file(),

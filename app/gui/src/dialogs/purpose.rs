@@ -17,6 +17,12 @@ pub enum Purpose {
     SaveFigure,
     /// A folder for the images of all steps.
     SaveSteps,
+    /// A depth map of the photo.
+    Depth,
+    /// A mask of where a class acts: which of the classes that the Mixer offers, by its place.
+    Mask(usize),
+    /// A folder for all layers of the physical lane.
+    SaveLayers,
     /// A checkpoint's folder.
     ModelFolder,
     /// A checkpoint's file.
@@ -39,6 +45,8 @@ impl Purpose {
             Command::SaveImage => Self::SaveImage,
             Command::SaveSteps => Self::SaveSteps,
             Command::SaveFigure => Self::SaveFigure,
+            Command::OpenDepth => Self::Depth,
+            Command::SaveLayers => Self::SaveLayers,
             Command::OpenPlan => Self::OpenPlan,
             Command::ChooseModelFolder => Self::ModelFolder,
             Command::ChooseModelFile => Self::ModelFile,
@@ -53,6 +61,9 @@ impl Purpose {
             Self::SaveImage => ("Save image", "Save"),
             Self::SaveFigure => ("Save figure", "Save"),
             Self::SaveSteps => ("Save all steps in a folder", "Save"),
+            Self::Depth => ("Choose a depth map of the photo", "Choose"),
+            Self::Mask(_) => ("Choose a mask, white where the class acts", "Choose"),
+            Self::SaveLayers => ("Save all layers in a folder", "Save"),
             Self::ModelFolder => ("Choose a model folder", "Choose"),
             Self::ModelFile => ("Choose a model file", "Choose"),
             Self::ModelPart(_) => ("Choose a file of the model", "Choose"),
@@ -69,6 +80,9 @@ impl Purpose {
             Self::SaveImage => "~/mixes/street.png",
             Self::SaveFigure => "~/figures/spectra.svg",
             Self::SaveSteps => "~/mixes/street-steps",
+            Self::Depth => "~/photos/street.depth.png",
+            Self::Mask(_) => "~/photos/street-rain.png",
+            Self::SaveLayers => "~/mixes/street-layers",
             Self::ModelFolder => "~/models/stable-diffusion-3-medium",
             Self::ModelFile | Self::ModelPart(_) => "~/models/sd3_medium.safetensors",
             Self::OpenPlan => "~/datasets/rain.toml",
@@ -89,7 +103,7 @@ impl Purpose {
                 ))
             }
             // Made when they are missing.
-            Self::SaveSteps | Self::QueueFolder => None,
+            Self::SaveSteps | Self::SaveLayers | Self::QueueFolder => None,
             _ if path.exists() => None,
             Self::ModelFolder => Some(format!("There is no folder {shown}. Check the path.")),
             _ => Some(format!("There is no file {shown}. Check the path.")),
@@ -112,6 +126,9 @@ impl Purpose {
             Self::SaveImage => Choice::Save(path),
             Self::SaveFigure => Choice::SaveFigure(path),
             Self::SaveSteps => Choice::SaveSteps(path),
+            Self::Depth => Choice::Depth(path),
+            Self::Mask(class) => Choice::Mask(class, path),
+            Self::SaveLayers => Choice::SaveLayers(path),
             Self::ModelFolder | Self::ModelFile => Choice::Model(ModelPath::Model, path),
             Self::ModelPart(field) => Choice::Model(field, path),
             Self::OpenPlan => Choice::Plan(path),
@@ -132,6 +149,12 @@ pub enum Choice {
     SaveFigure(PathBuf),
     /// Save all steps into this folder.
     SaveSteps(PathBuf),
+    /// Take this as the photo's depth map.
+    Depth(PathBuf),
+    /// Take this as the mask of a class.
+    Mask(usize, PathBuf),
+    /// Save all layers into this folder.
+    SaveLayers(PathBuf),
     /// Write this into a field of the Model pane.
     Model(ModelPath, PathBuf),
     /// Make the dataset of this plan.

@@ -85,7 +85,7 @@ fn answers(ui: &mut Ui, index: usize, notice: &Notice) -> Option<Click> {
 }
 
 /// Says what a drop would do while a file is over the window.
-pub fn drop_hint(ui: &Ui, canvas: Rect) {
+pub fn drop_hint(ui: &Ui, canvas: Rect, shows_depth: bool) {
     if ui.input(|input| input.raw.hovered_files.is_empty()) {
         return;
     }
@@ -98,7 +98,11 @@ pub fn drop_hint(ui: &Ui, canvas: Rect) {
         Stroke::new(2.0, theme.accent_line),
         StrokeKind::Inside,
     );
-    let text = "Drop to open this photo";
+    let text = if shows_depth {
+        "Drop to take this as the photo's depth map"
+    } else {
+        "Drop to open this photo"
+    };
     painter.text(
         canvas.center(),
         Align2::CENTER_CENTER,

@@ -5,11 +5,12 @@ use crate::colormap::ColorMap;
 use crate::commands::Command;
 use crate::compare::Comparing;
 use crate::dialogs::Purpose;
+use crate::picture::Pictures;
 use crate::state::State;
 use crate::textures::Textures;
 use crate::zoom::Zoom;
 use egui::Ui;
-use mdsd3_words::image::Rgba8;
+use mdsd3_words::image::{LayerView, Rgba8};
 
 /// What a pane shows and how its tab looks. What is fixed about it is in its [`PaneFacts`](crate::pane_id::PaneFacts).
 pub trait Pane {
@@ -46,6 +47,34 @@ pub struct Looking {
     pub ask_for: Option<Purpose>,
     /// The name of a preset while it is typed.
     pub preset_name: Option<String>,
+    /// What is shown of the weather.
+    pub weather: WeatherLook,
+}
+
+/// What is shown of the weather.
+#[derive(Debug, Default)]
+pub struct WeatherLook {
+    /// Whether the scene's depth is shown in place of the photo.
+    pub shows_depth: bool,
+    /// Whether a layer is shown in place of the physical lane's image.
+    pub shows_layers: bool,
+    /// Name of the layer; the first one when there is none of that name.
+    pub layer: String,
+    /// The path of a depth map while it is typed.
+    pub depth_path: Option<String>,
+    /// The class whose region is being drawn, and its corners so far: left, top, right and bottom in shares of the scene.
+    pub drawing: Option<(String, [f32; 4])>,
+    /// A region that was drawn; its mask is written after the panes are drawn.
+    pub drawn: Option<(String, [f32; 4])>,
+    /// Maps as pictures.
+    pub pictures: Pictures,
+}
+
+impl WeatherLook {
+    /// The chosen layer's place.
+    pub fn layer_index(&self, layers: &[LayerView]) -> usize {
+        layers.iter().position(|layer| layer.name == self.layer).unwrap_or(0)
+    }
 }
 
 /// What a pane works with.

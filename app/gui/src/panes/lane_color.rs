@@ -23,7 +23,7 @@ fn base(theme: &Theme, state: &State, index: usize) -> Color32 {
     let request = state.request_of(index);
     let mut active = request.sampling.mix.active().map(|(class, _)| class);
     let class = match (active.next(), active.next()) {
-        (Some(class), None) if several => state.classes().iter().position(|known| known == class),
+        (Some(class), None) if several => state.class_place(class),
         _ => None,
     };
     class.map_or(theme.accent_line, |class| theme.class(class))

@@ -17,13 +17,14 @@ pub mod timeline;
 pub mod top_bar;
 pub mod training;
 pub mod viewport;
+pub mod weather;
 
-pub use context::{Looking, Pane, PaneContext};
+pub use context::{Looking, Pane, PaneContext, WeatherLook};
 
 use crate::pane_id::PaneId;
 
 /// All panes with what draws them, in the order of their tabs and in the menu.
-const PANES: [(PaneId, &dyn Pane); 8] = [
+const PANES: [(PaneId, &dyn Pane); 9] = [
     (mixer::PANE, &mixer::MixerPane),
     (model::PANE, &model::ModelPane),
     (viewport::PANE, &viewport::ViewportPane),
@@ -32,6 +33,7 @@ const PANES: [(PaneId, &dyn Pane); 8] = [
     (training::PANE, &training::TrainingPane),
     (log::PANE, &log::LogPane),
     (spectrum::PANE, &spectrum::SpectrumPane),
+    (weather::PANE, &weather::WeatherPane),
 ];
 
 /// All panes, in that order.

@@ -145,6 +145,7 @@ impl State {
         match effect {
             Effect::Send(Request::Render { run, .. }) if self.runs.get(*run).is_some() => self.runs.active = None,
             Effect::Send(Request::Chore(_)) => self.writing = None,
+            Effect::Send(Request::SceneWeather(_) | Request::Layers(_)) => self.weather_lost(&message),
             Effect::Send(Request::Analyze { run, .. }) => {
                 self.formation_ended(Some(*run));
             }

@@ -1,6 +1,7 @@
 //! Undo and redo, as the studio does them, and which commands can do anything now.
 
 use mdsd3_words::RenderRequest;
+use mdsd3_words::lane::LaneKind;
 
 use super::history::Undoable;
 use super::model::ModelDraft;
@@ -52,10 +53,13 @@ impl State {
     }
 
     /// Sets everything at once, in a single lane, as one change that can be taken back.
-    pub(super) fn replace_settings(&mut self, settings: RenderRequest) {
+    pub(super) fn replace_settings(&mut self, settings: RenderRequest, kind: LaneKind) {
         let before = self.undoable();
         self.history.complete(&before);
-        let lanes = before.lanes.first().map(|lane| LaneSetup::new(lane.id));
+        let lanes = before.lanes.first().map(|lane| LaneSetup {
+            kind,
+            ..LaneSetup::new(lane.id)
+        });
         self.restore(Undoable {
             settings,
             lanes: lanes.into_iter().collect(),
@@ -73,7 +77,7 @@ impl State {
         };
         settings.scene.path.clone_from(&self.settings.scene.path);
         self.seed_locked = true;
-        self.replace_settings(settings);
+        self.replace_settings(settings, LaneKind::Sampled);
     }
 
     fn restore(&mut self, to: Undoable) {
@@ -112,6 +116,9 @@ impl State {
             Command::SingleLane => self.apply_preset(LanePreset::Single),
             Command::CompareLanes => self.apply_preset(LanePreset::Compare),
             Command::AddLane => self.add_lane(),
+            Command::AddPhysicalLane => self.add_physical_lane(),
+            Command::EstimateDepth => self.set_depth(None),
+            Command::ClearRegions => self.edit(|settings| settings.weather.regions.clear()),
             Command::RemoveLane => self.remove_lane(self.selected_lane()),
             Command::NextLane => self.select_lane((self.selected_lane() + 1) % self.lanes().len()),
             Command::BranchHere => self.branch(),
@@ -132,8 +139,13 @@ impl State {
             | Command::Paste
             | Command::SaveImage
             | Command::SaveSteps
+            | Command::SaveLayers
             | Command::SaveFigure
             | Command::CopyImage
+            | Command::ToggleDepth
+            | Command::ToggleLayers
+            | Command::NextLayer
+            | Command::OpenDepth
             | Command::NextCompare
             | Command::ZoomIn
             | Command::ZoomOut
@@ -172,6 +184,10 @@ impl State {
             Command::BranchHere => self.branch_blocker().is_none(),
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::SaveSteps => has_images() && self.writing.is_none(),
+            Command::ToggleDepth | Command::OpenDepth => self.scene.is_some(),
+            Command::EstimateDepth => self.settings.weather.depth.is_some(),
+            Command::ClearRegions => !self.settings.weather.regions.is_empty(),
+            Command::ToggleLayers | Command::NextLayer | Command::SaveLayers => self.layered_result().is_some(),
             Command::QueueOffered => !self.queue.offered.is_empty(),
             Command::ForgetRecent => !self.recent.is_empty(),
             Command::ReleaseHeads => !self.settings.sampling.head_ratios.is_empty(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mdsd3_engine::data::FORMULA_CLASSES;
 use mdsd3_engine::protocol::{CancelReason, Event, LaneRequest, StepFrame};
 use mdsd3_engine::training::TrainingEvent;
 use mdsd3_words::lane::{LaneId, LaneKind, RunId};
@@ -38,6 +39,8 @@ impl State {
                 };
                 self.scene_loaded(scene, &notes);
             }
+            Event::SceneWeather { of, outcome } => self.scene_weather_told(*of, outcome),
+            Event::Layers { of, outcome } => self.layers_told(*of, outcome),
             Event::Started { run, batches } => self.with_active(run, |active| active.started(batches)),
             Event::StepDone {
                 run, lanes, step_secs, ..
@@ -161,6 +164,15 @@ impl State {
                 // A class name that a mix can't hold stays off rather than stopping the studio.
                 problems.extend(mix.set(class, settings.sampling.mix.ratio(class)).err());
             }
+            // Physical lanes have classes of their own.
+            for (class, ratio) in settings
+                .sampling
+                .mix
+                .active()
+                .filter(|(class, _)| FORMULA_CLASSES.contains(class))
+            {
+                problems.extend(mix.set(class, ratio).err());
+            }
             settings.sampling.mix = mix;
             settings.sampling.head_ratios.retain(|one| one.head() < summary.heads);
             let known = |class: &str| summary.classes.iter().any(|name| name == class);
@@ -188,6 +200,9 @@ impl State {
         }
         if let Some(path) = &scene.path {
             remember(&mut self.recent, path);
+        }
+        if self.settings.scene.path != scene.path {
+            self.put_weather_files_aside();
         }
         self.settings.scene.path.clone_from(&scene.path);
         let replaces = self.scene.as_ref().is_some_and(|old| old.path != scene.path);
@@ -312,6 +327,7 @@ impl State {
     fn worker_restarted(&mut self, run: Option<RunId>, message: &str) {
         self.outstanding.clear();
         self.formation_ended(None);
+        self.weather_lost(message);
         let was_running = self
             .runs
             .active

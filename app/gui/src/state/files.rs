@@ -6,6 +6,7 @@ use mdsd3_engine::chores::{Chore, ChoreEvent, FileKind, StepImage};
 use mdsd3_engine::data::PHOTO_EXTENSIONS;
 use mdsd3_engine::protocol::{Request, StepView};
 use mdsd3_words::image::Rgba8;
+use mdsd3_words::lane::LaneKind;
 use mdsd3_words::made::RunSettings;
 use mdsd3_words::model::ModelPath;
 use percent_encoding::percent_decode_str;
@@ -137,6 +138,7 @@ impl State {
                 }
             }
             ChoreEvent::Kept { path } => self.open_scene(Some(path)),
+            ChoreEvent::MaskDrawn { class, path } => self.set_region(&class, Some(path)),
             ChoreEvent::Progress { done, total } => {
                 if let Some(writing) = &mut self.writing {
                     (writing.done, writing.total) = (done, total);
@@ -167,6 +169,7 @@ impl State {
                 self.training.recipe = path.display().to_string();
                 self.effects.push(Effect::Show(pane_id::TRAINING));
             }
+            FileKind::Depth => self.set_depth(Some(path)),
             FileKind::Model => self.put_in_draft(ModelPath::Model, &path),
             FileKind::Adapter => self.put_in_draft(ModelPath::Adapter, &path),
         }
@@ -231,7 +234,12 @@ impl State {
                 sha256: settings.model.sha256,
             });
         }
-        self.replace_settings(request);
+        let kind = if is_by_model {
+            LaneKind::Sampled
+        } else {
+            LaneKind::Physical
+        };
+        self.replace_settings(request, kind);
         let name = super::file_name(Some(path));
         self.messages.notify(
             Level::Success,

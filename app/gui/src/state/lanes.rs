@@ -16,10 +16,12 @@ mod preset;
 use mdsd3_engine::data::FORMULA_CLASSES;
 use mdsd3_engine::protocol::LaneRequest;
 use mdsd3_words::lane::{LaneId, LaneKind};
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{Branch, Mix, RenderRequest, Sampling};
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::weather::depth_of;
 use crate::lane::{Cursor, Lane};
 pub use document::Document;
 pub use preset::LanePreset;
@@ -168,6 +170,15 @@ impl State {
 
     /// What Mix would ask of a lane.
     pub fn request_of(&self, index: usize) -> RenderRequest {
+        let mut request = self.whole_request_of(index);
+        if let Some(slot) = self.lanes.slots.get(index) {
+            self.limit(&mut request, &slot.setup);
+        }
+        request
+    }
+
+    /// The same with the classes that the lane leaves out.
+    pub(super) fn whole_request_of(&self, index: usize) -> RenderRequest {
         let mut request = match self.lanes.slots.get(index) {
             Some(_) if index == self.lanes.selected => with_own(&self.settings, &self.settings),
             Some(LaneSlot {
@@ -177,10 +188,38 @@ impl State {
             _ => self.shared(),
         };
         request.scene.path = self.scene.as_ref().and_then(|scene| scene.path.clone());
-        if let Some(slot) = self.lanes.slots.get(index) {
-            limit_mix(&mut request, &slot.setup);
-        }
         request
+    }
+
+    /// Turns off what a lane leaves out: classes it is not limited to, for a baseline those without a formula, and for a network
+    /// those that only formulas have. Of the weather a network knows regions alone.
+    fn limit(&self, request: &mut RenderRequest, setup: &LaneSetup) {
+        let physical = setup.kind == LaneKind::Physical;
+        let mut mix = Mix::new();
+        for (class, ratio) in request.sampling.mix.iter() {
+            let listed = setup
+                .classes
+                .as_ref()
+                .is_none_or(|classes| classes.iter().any(|listed| listed == class));
+            let is_made = if physical {
+                FORMULA_CLASSES.contains(&class)
+            } else {
+                !self.only_formula_has(class)
+            };
+            if is_made {
+                // What came from a mix is taken by a mix.
+                mix.set(class, if listed { ratio } else { 0.0 }).ok();
+            }
+        }
+        request.sampling.mix = mix;
+        if physical {
+            request.branch = None;
+        } else {
+            request.weather = WeatherSettings {
+                regions: std::mem::take(&mut request.weather.regions),
+                ..WeatherSettings::default()
+            };
+        }
     }
 
     /// Whether a lane shows something else than Mix would make of it now.
@@ -233,6 +272,7 @@ impl State {
         request.sampling.mix = Mix::new();
         request.sampling.curves.clear();
         request.sampling.head_ratios.clear();
+        request.weather = WeatherSettings::default();
         request.branch = None;
         request
     }
@@ -273,7 +313,8 @@ fn mix_name(request: &RenderRequest) -> String {
     }
 }
 
-/// A lane's own mix and sampling settings; seed, photo and model stay `common`'s, also in the runs that it branches from.
+/// A lane's own mix, sampling settings and weather; seed, photo with its depth and model stay `common`'s, also in the runs that it
+/// branches from.
 fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
     let from_own = |branch: &Branch| Branch {
         step: branch.step,
@@ -285,28 +326,14 @@ fn with_own(own: &RenderRequest, common: &RenderRequest) -> RenderRequest {
             adapter_strength: common.sampling.adapter_strength,
             ..own.sampling.clone()
         },
+        weather: WeatherSettings {
+            space: own.weather.space,
+            rain_composition: own.weather.rain_composition,
+            order: own.weather.order.clone(),
+            regions: own.weather.regions.clone(),
+            ..depth_of(&common.weather)
+        },
         branch: own.branch.as_deref().map(from_own).map(Box::new),
         ..common.clone()
-    }
-}
-
-/// Turns off what a lane leaves out: classes it is not limited to, and for a baseline those without a formula.
-fn limit_mix(request: &mut RenderRequest, setup: &LaneSetup) {
-    let physical = setup.kind == LaneKind::Physical;
-    let mut mix = Mix::new();
-    for (class, ratio) in request.sampling.mix.iter() {
-        let listed = setup
-            .classes
-            .as_ref()
-            .is_none_or(|classes| classes.iter().any(|listed| listed == class));
-        let has_formula = FORMULA_CLASSES.contains(&class);
-        if !physical || has_formula {
-            // What came from a mix is taken by a mix.
-            mix.set(class, if listed { ratio } else { 0.0 }).ok();
-        }
-    }
-    request.sampling.mix = mix;
-    if physical {
-        request.branch = None;
     }
 }

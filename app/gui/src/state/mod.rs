@@ -25,6 +25,7 @@ pub mod seeds;
 #[cfg(test)]
 mod tests;
 pub mod training;
+pub mod weather;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -110,6 +111,7 @@ pub struct State {
     pub writing: Option<files::Writing>,
     /// The training that runs beside the mixes.
     pub training: training::Training,
+    weather: weather::WeatherDesk,
     seeds: seeds::SeedStrip,
     history: history::History,
     outstanding: VecDeque<Outstanding>,

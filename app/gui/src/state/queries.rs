@@ -1,8 +1,9 @@
 //! What views ask.
 
+use mdsd3_engine::data::FORMULA_CLASSES;
 use mdsd3_engine::protocol::StepFrame;
 use mdsd3_words::RenderRequest;
-use mdsd3_words::lane::RunId;
+use mdsd3_words::lane::{LaneKind, RunId};
 
 use super::{Outstanding, State};
 use crate::lane::{Cursor, Lane};
@@ -125,8 +126,14 @@ impl State {
                 .to_owned(),
             );
         }
-        let mut requests = (0..self.lanes().len()).map(|index| self.request_of(index));
-        let refused = requests.find_map(|request| request.check(model).err());
+        let refused = self.lanes().iter().enumerate().find_map(|(index, slot)| {
+            let request = self.request_of(index);
+            let checked = match slot.setup.kind {
+                LaneKind::Sampled => request.check(model),
+                LaneKind::Physical => request.check_by_formula(model, &FORMULA_CLASSES),
+            };
+            checked.err()
+        });
         refused.map(|error| error.to_string())
     }
 

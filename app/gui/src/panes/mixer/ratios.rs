@@ -20,7 +20,7 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         presets::menu(ui, studio);
     });
     presets::name_field(ui, studio);
-    let classes = studio.state.classes().to_vec();
+    let classes = studio.state.offered_classes();
     if classes.is_empty() {
         caption(ui, without_classes(studio));
         return;
@@ -48,7 +48,7 @@ fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, class: &str) {
         help: "0 is off, 1 (the mark) is the strength of the training data",
         range: 0.0..=f64::from(MAX_RATIO),
         decimals: 2,
-        color: Some(theme::of(ui).class(index)),
+        color: studio.state.class_place(class).map(|place| theme::of(ui).class(place)),
         mark: Some(1.0),
     };
     if slider.show(ui, &mut ratio) {

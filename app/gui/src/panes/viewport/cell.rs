@@ -21,6 +21,7 @@ pub(super) fn draw(ui: &Ui, studio: &mut PaneContext<'_>, place: usize, placed: 
         Cell::Image(shown, _) => image(ui, studio, placed, shown),
         Cell::Wipe(left, right) => wipe(ui, studio, place, placed, (left, right)),
         Cell::Map(sum, _) => map(ui, studio, place, placed, sum),
+        Cell::Layer(picture) => image(ui, studio, placed, &picture.image),
         Cell::NoImage | Cell::Missing(_) => return,
     }
     let visible = placed.rect.intersect(placed.area);

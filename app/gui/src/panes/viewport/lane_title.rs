@@ -64,8 +64,7 @@ pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, stri
         _ => None,
     };
     let theme = theme::of(ui);
-    let note = note(ui, studio, index).map(|(words, color)| (words.to_owned(), color));
-    let note = note.or(figures.map(|figures| (in_words(figures), theme.canvas_text)));
+    let note = note(ui, studio, index).or(figures.map(|figures| (in_words(figures), theme.canvas_text)));
     let mut right = strip.right();
     if several {
         right -= MENU_SIDE + space::TIGHT;
@@ -79,6 +78,7 @@ pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, stri
     };
     let title = match cell {
         Cell::Map(_, formula) => formula.clone(),
+        Cell::Layer(picture) => picture.title.clone(),
         Cell::Image(_, Some(other)) => other.clone(),
         _ if several => studio.state.lane_name(index),
         _ => step_title(studio),
@@ -141,16 +141,21 @@ fn step_title(studio: &PaneContext<'_>) -> String {
 }
 
 /// Why a lane's image is not what the Mixer says.
-fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(&'static str, Color32)> {
+fn note(ui: &Ui, studio: &PaneContext<'_>, index: usize) -> Option<(String, Color32)> {
     let theme = theme::of(ui);
     let state = &studio.state;
+    let lacking = state.lacking_classes(index);
+    if !lacking.is_empty() {
+        let words = format!("Without {}, which the checkpoint lacks", lacking.join(" and "));
+        return Some((words, theme.canvas_note));
+    }
     let slot = state.lanes().get(index)?;
     let lane: &Lane = slot.result.as_ref()?;
     let replaced = |run: &crate::run::ActiveRun| run.run != lane.run && run.has_lane(slot.setup.id);
     if state.runs.active.as_ref().is_some_and(replaced) {
-        Some(("Mix before this one", theme.canvas_text))
+        Some(("Mix before this one".to_owned(), theme.canvas_text))
     } else if state.runs.active.is_none() && state.lane_is_stale(index) {
-        Some(("Made with other settings", theme.canvas_note))
+        Some(("Made with other settings".to_owned(), theme.canvas_note))
     } else {
         None
     }
@@ -206,7 +211,7 @@ fn in_words(figures: MapFigures) -> String {
 fn swatches(ui: &Ui, studio: &PaneContext<'_>, index: usize, strip: Rect) -> f32 {
     let request = studio.state.request_of(index);
     let mut left = strip.left();
-    for (place, class) in studio.state.classes().iter().enumerate() {
+    for (place, class) in studio.state.known_classes().enumerate() {
         if request.sampling.mix.ratio(class) > 0.0 {
             let center = pos2(left + 4.0, strip.center().y);
             ui.painter_at(strip)

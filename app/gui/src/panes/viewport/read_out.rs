@@ -4,6 +4,7 @@ use egui::{Align2, Rect, Stroke, Ui, Vec2, pos2, vec2};
 use mdsd3_words::image::Rgba8;
 
 use crate::compare::WeightedSum;
+use crate::picture::Picture;
 use crate::theme::{self, space};
 
 /// An image and where it is drawn.
@@ -43,16 +44,28 @@ pub(super) struct Item<'a> {
     pub name: String,
     /// The image and where it is.
     pub placed: Placed<'a>,
-    /// The signed map that is drawn in its place.
-    pub sum: Option<&'a WeightedSum>,
+    /// What its values are.
+    pub values: Values<'a>,
+}
+
+/// What the values of an image are.
+#[derive(Clone, Copy)]
+pub(super) enum Values<'a> {
+    /// Its own: levels of 255.
+    Levels,
+    /// Those of the signed map that is drawn in its place.
+    Sum(&'a WeightedSum),
+    /// Those of the map that it shows in colours.
+    Map(&'a Picture),
 }
 
 impl Item<'_> {
     /// Values of a pixel: 8-bit levels per channel, signed for a map.
     fn value_text(&self, (x, y): (u32, u32)) -> Option<String> {
-        let texts = match self.sum {
-            Some(sum) => sum.levels_at(x, y)?.map(|level| theme::padded(&signed(level), 4)),
-            None => self
+        let texts = match self.values {
+            Values::Map(picture) => return picture.value_at(x, y),
+            Values::Sum(sum) => sum.levels_at(x, y)?.map(|level| theme::padded(&signed(level), 4)),
+            Values::Levels => self
                 .placed
                 .value((x, y))?
                 .map(|level| theme::padded(&level.to_string(), 3)),

@@ -1,6 +1,6 @@
 //! Selecting, adding, naming and removing lanes, and branching from a step.
 
-use mdsd3_words::lane::LaneId;
+use mdsd3_words::lane::{LaneId, LaneKind};
 use mdsd3_words::{Branch, RenderRequest};
 
 use super::{LaneSetup, LaneSlot, with_own};
@@ -27,6 +27,20 @@ impl State {
         });
         let setup = LaneSetup {
             own: Some(own),
+            ..LaneSetup::new(self.new_lane_id())
+        };
+        self.insert_lane(setup, None);
+    }
+
+    /// Adds a lane that formulas make, with the settings of the selected one as its own, and selects it.
+    pub fn add_physical_lane(&mut self) {
+        let own = RenderRequest {
+            branch: None,
+            ..self.whole_request_of(self.lanes.selected)
+        };
+        let setup = LaneSetup {
+            kind: LaneKind::Physical,
+            own: Some(Box::new(own)),
             ..LaneSetup::new(self.new_lane_id())
         };
         self.insert_lane(setup, None);

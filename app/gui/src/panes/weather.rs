@@ -1,0 +1,356 @@
+//! The Weather: the scene's depth, how the formulas put weather together, where classes act, and the layers of a physical lane.
+
+use egui::{DragValue, Key, Role, ScrollArea, Ui, WidgetInfo};
+use mdsd3_words::RenderRequest;
+use mdsd3_words::weather::{Composition, DepthKind, Space};
+
+use crate::commands::Command;
+use crate::dialogs::Purpose;
+use crate::icons::Icon;
+use crate::pane_id::{PaneFacts, PaneId, Place};
+use crate::panes::context::{Pane, PaneContext};
+use crate::state::{State, file_name, typed_path};
+use crate::theme::{self, space};
+use crate::widgets::{
+    caption, drop_down, focus_ring, icon_button, row_label, section, section_with, segmented, text_button, text_field,
+};
+
+/// Width of the labels, in points.
+const LABEL: f32 = 76.0;
+
+/// Depth, composition, regions, layers.
+pub const PANE: PaneId = PaneId::new(&PaneFacts {
+    key: "Weather",
+    icon: Icon::WEATHER,
+    command: "Show the weather",
+    shortcuts: &[],
+    place: Place::Right,
+});
+
+pub(super) struct WeatherPane;
+
+impl Pane for WeatherPane {
+    fn title(&self, _state: &State) -> String {
+        "Weather".to_owned()
+    }
+
+    fn show(&self, ui: &mut Ui, studio: &mut PaneContext<'_>) {
+        studio.state.want_scene_weather();
+        ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+            depth(ui, studio);
+            ui.add_space(space::SECTION);
+            composition(ui, studio);
+            ui.add_space(space::SECTION);
+            regions(ui, studio);
+            ui.add_space(space::SECTION);
+            layers(ui, studio);
+        });
+    }
+}
+
+/// A button for a command, greyed while it can do nothing.
+fn command_button(ui: &mut Ui, studio: &mut PaneContext<'_>, command: Command, text: &str) {
+    let enabled = studio.state.can(command);
+    let button = ui.add_enabled_ui(enabled, |ui| text_button(ui, text, command.label()));
+    if button.inner.clicked() {
+        studio.commands.push(command);
+    }
+}
+
+fn depth(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    section_with(ui, "Depth of the scene", |ui| {
+        let mut shows = studio.looking.weather.shows_depth;
+        let choices = [
+            (
+                true,
+                "Depth",
+                "In the viewport, in colours with their scale in metres (D)",
+            ),
+            (false, "Photo", "In the viewport (D)"),
+        ];
+        if segmented(ui, "scene", &mut shows, &choices) {
+            studio.commands.push(Command::ToggleDepth);
+        }
+    });
+    source(ui, studio);
+    depth_file(ui, studio);
+    ui.horizontal(|ui| {
+        row_label(ui, "Its numbers", LABEL);
+        let kinds = [
+            (DepthKind::Distance, "Distance", "Larger is farther"),
+            (
+                DepthKind::Disparity,
+                "Disparity",
+                "Larger is nearer: inverse distance, as stereo rigs and depth networks give",
+            ),
+        ];
+        let has_file = studio.state.settings().weather.depth.is_some();
+        ui.add_enabled_ui(has_file, |ui| {
+            let edit = |settings: &mut RenderRequest| {
+                segmented(ui, "numbers of the depth map", &mut settings.weather.depth_kind, &kinds)
+            };
+            studio.state.edit(edit);
+        });
+    });
+    unit(ui, studio);
+}
+
+/// Where the depth comes from, and what is to be known of it.
+fn source(ui: &mut Ui, studio: &PaneContext<'_>) {
+    let theme = theme::of(ui);
+    match studio.state.scene_weather() {
+        None if studio.state.scene.is_none() => {
+            caption(ui, "Open a photo to see its depth.");
+        }
+        None => {
+            caption(ui, "It is being computed.");
+        }
+        Some(Ok(view)) => {
+            let source = crate::state::sentence_case(&view.depth.source);
+            let label = ui.add(egui::Label::new(format!("{source}.")).wrap());
+            label.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("depth: {source}")));
+            for note in &view.depth.notes {
+                let is_warning = note.starts_with("warning");
+                let color = if is_warning { theme.warning } else { theme.text_weak };
+                let text = egui::RichText::new(crate::state::sentence_case(note))
+                    .small()
+                    .color(color);
+                ui.add(egui::Label::new(text).wrap());
+            }
+        }
+        Some(Err(message)) => {
+            let text = egui::RichText::new(crate::state::sentence_case(message)).color(theme.error);
+            ui.add(egui::Label::new(text).wrap().selectable(true));
+        }
+    }
+}
+
+/// The field for a depth map's path, which counts when it is left.
+fn depth_file(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        row_label(ui, "Depth map", LABEL);
+        let set = studio.state.settings().weather.depth.clone();
+        let shown = set.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut text = studio.looking.weather.depth_path.clone().unwrap_or(shown.clone());
+        let room = 2.0 * (space::ROW + ui.spacing().item_spacing.x);
+        let width = (ui.available_width() - room).max(60.0);
+        let field = text_field(ui, "depth map path", width, &mut text, "Estimated from the photo");
+        studio.looking.weather.depth_path = field.has_focus().then(|| text.clone());
+        if field.lost_focus() && text != shown && !ui.input(|input| input.key_pressed(Key::Escape)) {
+            let path = Some(typed_path(&text)).filter(|_| !text.trim().is_empty());
+            studio.state.set_depth(path);
+        }
+        if !shown.is_empty() {
+            field.on_hover_text(shown);
+        }
+        if icon_button(ui, Icon::FILE, Command::OpenDepth.label()).clicked() {
+            studio.commands.push(Command::OpenDepth);
+        }
+        let can = studio.state.can(Command::EstimateDepth);
+        let remove = ui.add_enabled_ui(can, |ui| icon_button(ui, Icon::CLOSE, Command::EstimateDepth.label()));
+        if remove.inner.clicked() {
+            studio.commands.push(Command::EstimateDepth);
+        }
+    });
+}
+
+/// Metres in one unit of the depth map; 0 for a map without a known scale.
+fn unit(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        row_label(ui, "Metres/unit", LABEL);
+        let weather = &studio.state.settings().weather;
+        let has_file = weather.depth.is_some();
+        let before = weather.depth_metres_per_unit.unwrap_or(0.0);
+        let mut value = before;
+        let field = DragValue::new(&mut value)
+            .range(0.0..=f32::MAX)
+            .speed(0.001)
+            .max_decimals(6);
+        let response = ui.add_enabled(has_file, field);
+        let shown = f64::from(value);
+        response.widget_info(|| WidgetInfo {
+            label: Some("metres per unit of the depth map".to_owned()),
+            ..WidgetInfo::drag_value(has_file, shown)
+        });
+        focus_ring(ui, &response);
+        if value.to_bits() != before.to_bits() {
+            let scale = Some(value).filter(|value| *value > 0.0);
+            studio
+                .state
+                .edit(|settings| settings.weather.depth_metres_per_unit = scale);
+        }
+        caption(ui, "0 puts the middle of the scene at 18 m.");
+    });
+}
+
+fn composition(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    section(ui, "Composition of physical lanes");
+    let spaces = [
+        (
+            Space::Srgb,
+            "sRGB",
+            "Haze in encoded values, as the dehazing benchmarks compose it",
+        ),
+        (Space::Linear, "Linear light", "Haze in linear light, as air does it"),
+    ];
+    let rains = [
+        (
+            Composition::Alpha,
+            "Covers",
+            "Drops cover what is behind them, and shine",
+        ),
+        (Composition::Additive, "Adds light", "Drops only add light"),
+    ];
+    ui.horizontal(|ui| {
+        row_label(ui, "Haze in", LABEL);
+        let edit = |settings: &mut RenderRequest| segmented(ui, "haze in", &mut settings.weather.space, &spaces);
+        studio.state.edit(edit);
+    });
+    ui.horizontal(|ui| {
+        row_label(ui, "Rain", LABEL);
+        let edit = |settings: &mut RenderRequest| segmented(ui, "rain", &mut settings.weather.rain_composition, &rains);
+        studio.state.edit(edit);
+    });
+    if studio.state.layered_lane().is_none() {
+        caption(ui, "There is no physical lane yet.");
+        command_button(ui, studio, Command::AddPhysicalLane, "Add one");
+    }
+}
+
+fn regions(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    section_with(ui, "Where classes act", |ui| {
+        command_button(ui, studio, Command::ClearRegions, "All everywhere");
+    });
+    let offered = studio.state.offered_classes();
+    let settings = studio.state.settings();
+    let mask_of = |class: &String| {
+        let mut regions = settings.weather.regions.iter();
+        regions
+            .find(|region| region.class == *class)
+            .map(|region| region.mask.clone())
+    };
+    let rows: Vec<_> = offered
+        .iter()
+        .enumerate()
+        .map(|(place, class)| (place, class, mask_of(class)))
+        .filter(|(_, class, mask)| mask.is_some() || settings.sampling.mix.ratio(class) > 0.0)
+        .collect();
+    if rows.is_empty() {
+        caption(ui, "No class is on: raise one in the Mixer.");
+    }
+    for (place, class, mask) in rows {
+        ui.horizontal(|ui| {
+            row_label(ui, class, LABEL);
+            let named = |ui: &mut Ui, text: &str, help: &str| {
+                let button = text_button(ui, text, help);
+                button.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{text} region of {class}")));
+                button.clicked()
+            };
+            if named(ui, "Draw", "Drag a rectangle on the photo") {
+                studio.looking.weather.drawing = Some((class.clone(), [0.25, 0.25, 0.75, 0.75]));
+            }
+            if named(ui, "Load…", "Choose an image that is white where the class acts") {
+                studio.looking.ask_for = Some(Purpose::Mask(place));
+            }
+            if mask.is_some() && named(ui, "Clear", "Let it act everywhere") {
+                studio.state.set_region(class, None);
+            }
+            caption(
+                ui,
+                mask.as_deref()
+                    .map_or("everywhere".to_owned(), |mask| file_name(Some(mask))),
+            );
+        });
+    }
+    drawing(ui, studio);
+}
+
+/// The rectangle that is being drawn, in numbers for those who don't drag.
+fn drawing(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    let Some((class, corners)) = &mut studio.looking.weather.drawing else {
+        return;
+    };
+    caption(
+        ui,
+        format!("Drag a rectangle on the photo where {class} acts, or set its sides in % of the photo shown."),
+    );
+    let mut done = None;
+    ui.horizontal(|ui| {
+        for (name, corner) in ["left", "top", "right", "bottom"].into_iter().zip(corners) {
+            let mut percent = f64::from(*corner) * 100.0;
+            let response = ui.add(
+                DragValue::new(&mut percent)
+                    .range(0.0..=100.0)
+                    .max_decimals(0)
+                    .suffix(" %"),
+            );
+            response.widget_info(|| WidgetInfo {
+                label: Some(format!("{name} side of the region")),
+                ..WidgetInfo::drag_value(true, percent)
+            });
+            focus_ring(ui, &response);
+            if response.changed() {
+                *corner = (percent / 100.0) as f32;
+            }
+            response.on_hover_text(name);
+        }
+        if text_button(ui, "Set", "Let the class act in this rectangle alone").clicked() {
+            done = Some(true);
+        }
+        if text_button(ui, "Cancel", "Keep the region as it was").clicked() {
+            done = Some(false);
+        }
+    });
+    if let Some(is_kept) = done {
+        let drawn = studio.looking.weather.drawing.take();
+        studio.looking.weather.drawn = drawn.filter(|_| is_kept);
+    }
+}
+
+fn layers(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    section_with(ui, "Layers of the physical lane", |ui| {
+        let mut shows = studio.looking.weather.shows_layers;
+        let choices = [
+            (true, "Layer", "In place of the lane's image (Y)"),
+            (false, "Image", "The lane's image (Y)"),
+        ];
+        if segmented(ui, "physical lane", &mut shows, &choices) {
+            studio.commands.push(Command::ToggleLayers);
+        }
+    });
+    if !studio.state.can(Command::ToggleLayers) {
+        caption(
+            ui,
+            "Depth, transmission, opacity, residual and kernels, once a physical lane is mixed.",
+        );
+        return;
+    }
+    if !studio.looking.weather.shows_layers {
+        caption(ui, "Choose Layer to see what each class did.");
+    } else if let Some(answer) = studio.state.layers() {
+        match answer {
+            Ok(layers) => {
+                let layers = std::sync::Arc::clone(layers);
+                let mut index = studio.looking.weather.layer_index(&layers);
+                let choices = layers
+                    .iter()
+                    .enumerate()
+                    .map(|(index, layer)| (index, layer.name.clone(), ""));
+                if drop_down(ui, "layer", ui.available_width(), &mut index, choices) {
+                    studio.looking.weather.layer.clone_from(&layers[index].name);
+                }
+            }
+            Err(message) => {
+                let text = egui::RichText::new(crate::state::sentence_case(message)).color(theme::of(ui).error);
+                ui.add(egui::Label::new(text).wrap());
+            }
+        }
+    } else {
+        caption(ui, "They are being computed.");
+    }
+    ui.horizontal(|ui| {
+        command_button(ui, studio, Command::NextLayer, "Next");
+        command_button(ui, studio, Command::SaveImage, "Save as seen…");
+        command_button(ui, studio, Command::SaveLayers, "Save all…");
+    });
+}

@@ -10,7 +10,7 @@ use crate::stream::Stream;
 /// longer side in pixels.
 const FOCAL_OVER_LONGER_SIDE: f32 = 0.87;
 /// Exposure times in seconds: what daylight in bad weather asks for.
-const EXPOSURE_SECS: (f32, f32) = (1.0 / 500.0, 1.0 / 200.0);
+const EXPOSURE_SECS: (f32, f32) = (1.0 / 250.0, 1.0 / 100.0);
 /// Horizontal wind across the picture, in metres per second.
 const WIND_METRES_PER_SEC: (f32, f32) = (-2.5, 2.5);
 

@@ -26,11 +26,11 @@ const REFERENCE_FOCAL_PX: f32 = 0.87 * 1024.0;
 const TYPICAL_EXPOSURE_SECS: f32 = 1.0 / 250.0;
 /// How many times as opaque as physics has it drops are drawn: what is seen at once in moving pictures is faint in a single
 /// one, and a photographer who wants rain in it waits for light from behind.
-pub(super) const OPACITY_GAIN: f32 = 1.5;
+pub(super) const OPACITY_GAIN: f32 = 2.0;
 /// Extinction cross-section over geometric cross-section of what is much larger than light waves (van de Hulst 1957).
 const EXTINCTION_EFFICIENCY: f32 = 2.0;
 /// Turbulence: the largest speed by which a drop's differs from wind and fall, in metres per second.
-pub(super) const TURBULENCE_METRES_PER_SEC: f32 = 0.4;
+pub(super) const TURBULENCE_METRES_PER_SEC: f32 = 0.8;
 
 /// The drops of rain of one rate: `N(D) = N0 exp(-slope D)` per cubic metre and millimetre (Marshall and Palmer 1948).
 #[derive(Debug, Clone, Copy)]

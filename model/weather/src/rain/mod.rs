@@ -36,6 +36,9 @@ const RATE_AT_ONE: f32 = 150.0;
 /// A rainy sky is greyer than a blue one by this share.
 const GREYER: f32 = 0.7;
 
+/// Drops are at most this much brighter than the veil, whatever lamps there are in the scene.
+const MOST_OVER_VEIL: f32 = 3.0;
+
 /// The rate in mm/h at a severity: 12.5 at 0.25 (heavy rain), 35 at 0.5, 100 at 1, 184 at 1.5.
 fn rate_mm_per_h(severity: f32) -> f32 {
     RATE_AT_ONE * severity * severity.sqrt()
@@ -121,15 +124,15 @@ fn veil_light(scene: &SceneLight) -> [f32; 3] {
 
 /// Light of a drop over that of the veil. A drop shows nearly all of the half space behind it: above the horizon an overcast
 /// sky, which is twice as bright on average as at the horizon (`1 + 2 sin(elevation)`, Moon and Spencer 1942), and as much of
-/// the ground.
+/// the ground. Where the horizon is hidden, the sky is at least as bright as the scene's bright parts, which it lights.
 fn drop_over_veil(scene: &SceneLight) -> f32 {
-    let (horizon, ground) = (luminance(scene.horizon), luminance(scene.mean));
-    let ground = if horizon > 0.0 {
-        (ground / horizon).min(1.0)
+    let veil = luminance(scene.horizon);
+    let (sky, ground) = (veil.max(scene.bright), luminance(scene.mean));
+    if veil > 0.0 {
+        ((sky + 0.5 * ground) / veil).min(MOST_OVER_VEIL)
     } else {
-        0.0
-    };
-    0.5 * 2.0 + 0.5 * ground
+        1.0
+    }
 }
 
 /// All drops in view, from the nearest shell; each shell has random numbers of its own.

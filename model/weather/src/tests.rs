@@ -75,6 +75,25 @@ fn residual_grows_in_proportion_to_severity() {
 }
 
 #[test]
+fn a_stronger_class_changes_more_on_any_number_of_cores_alike() {
+    let scene = scene(96, 80);
+    let severities = [0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5];
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads");
+        pool.install(|| CLASSES.map(|class| severities.map(|severity| run(&scene, &format!("{class}={severity}"), 2))))
+    };
+    let (alone, together) = (on(1), on(3));
+    assert!(alone == together, "the number of cores shows");
+    for (class, images) in CLASSES.iter().zip(&alone) {
+        let levels = images.each_ref().map(|image| difference_rms(&scene, image));
+        assert!(levels.is_sorted() && levels[0] > 0.0, "{class}: {levels:?}");
+    }
+}
+
+#[test]
 fn the_layers_put_together_are_the_image() {
     let scene = scene(64, 48);
     let depth = depth::estimate(&scene);

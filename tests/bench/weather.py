@@ -3,6 +3,7 @@
   python tests/bench/weather.py near-far [--binary MDSD3]            haze over the scene's depth, on the demo photos
   python tests/bench/weather.py strengths PHOTO...                   whether more severity is always more change
   python tests/bench/weather.py calibration PHOTO...                 what each class does, by measure_mix.py
+  python tests/bench/weather.py streaks PHOTO...                     how much rain's streaks cover
   python tests/bench/weather.py sheet OUT.jpg PHOTO... [--mixes M]   every photo by every mix, to be looked at
   python tests/bench/weather.py speed EXAMPLE PHOTO                  beside albumentations and imagecorruptions
 
@@ -34,6 +35,22 @@ def degrade(photo, mix, *options):
         if done.returncode:
             sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
         return np.asarray(Image.open(made).convert("RGB"), float), json.loads(done.stdout)["parameters"]
+
+
+def layers(photo, mix, *options):
+    """The folder of layers of a degraded photo, read: depth in metres, share of sky, and every map of a step by `class name`."""
+    with tempfile.TemporaryDirectory() as folder:
+        degrade(photo, mix, "--layers", folder, *options)
+        folder = pathlib.Path(folder)
+        said = json.loads((folder / "layers.json").read_text())
+
+        def read(entry):
+            path = folder / entry["file"]
+            values = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path), float)
+            return values * entry["scale"]
+
+        maps = {f"{step['class']} {name}": read(entry) for step in said["steps"] for name, entry in {**step["terms"], **step.get("maps", {})}.items() if "file" in entry}
+        return {"depth": read(said["depth"]), "sky": read(said["sky"]), **maps}
 
 
 def at_once(function, *of):
@@ -88,16 +105,35 @@ def calibration():
         print(f"| `{mix}` | {mean('veil'):.3f} | {mean('streak'):.1f} | {mean('anisotropy'):.2f} | {brightening:.3f} |", flush=True)
 
 
+def streaks():
+    """The opacity of rain's streaks, without its veil, at the photos' own size; how far it lies along one direction as in measure_mix.py."""
+    bounds = [0.02, 0.05, 0.1, 0.2, 0.4]
+    print("| mix | " + " | ".join(f"pixels above {b}" for b in bounds) + " | mean opacity | anisotropy |\n|---|" + "---|" * (len(bounds) + 2))
+    for mix in ("rain=0.25", "rain=0.5", "rain=1"):
+        maps = at_once(lambda photo: layers(photo, mix)["rain streaks"], args.photos)
+        shares = [f"{100 * np.mean([(m > b).mean() for m in maps]):.1f} %" for b in bounds]
+        along = np.mean([measure(np.zeros((*m.shape, 3)), np.dstack([m] * 3))["anisotropy"] for m in maps])
+        print(f"| `{mix}` | {' | '.join(shares)} | {np.mean([m.mean() for m in maps]):.3f} | {along:.2f} |", flush=True)
+
+
+def depth_picture(photo):
+    """Near black, far white, by the logarithm; sky blue."""
+    found = layers(photo, "haze=0")
+    grey = 255 * np.clip(np.log2(found["depth"]) / 10, 0, 1)[..., None]
+    return (grey + found["sky"][..., None] * (np.array([70, 130, 230]) - grey)).astype(np.uint8)
+
+
 def sheet():
-    """A row per photo, a column per mix; photos are made as large as they are shown before they are degraded."""
+    """A row per photo, a column per mix, `depth` being its map; photos are made as large as they are shown before they are degraded."""
     mixes = args.mixes.split(" ")
+    show = lambda photo, mix: depth_picture(photo) if mix == "depth" else degrade(photo, mix)[0].astype(np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for photo in args.photos:
             image = Image.open(photo).convert("RGB")
             small = pathlib.Path(folder) / f"{photo.stem}.png"
             image.resize((args.width, round(args.width * image.height / image.width)), Image.LANCZOS).save(small)
-            rows.append(at_once(lambda mix: degrade(small, mix)[0].astype(np.uint8), mixes))
+            rows.append(at_once(lambda mix: show(small, mix), mixes))
     label = 16
     made = Image.new("RGB", (args.width * len(mixes), label + sum(row[0].shape[0] for row in rows)), "white")
     for column, mix in enumerate(mixes):
@@ -149,12 +185,12 @@ def speed():
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--binary", default=ROOT / "target/release/mdsd3")
 commands = ap.add_subparsers(required=True)
-for function in (near_far, strengths, calibration, sheet, speed):
+for function in (near_far, strengths, calibration, streaks, sheet, speed):
     command = commands.add_parser(function.__name__.replace("_", "-"), description=function.__doc__)
     command.set_defaults(run=function)
     if function is sheet:
         command.add_argument("out")
-        command.add_argument("--mixes", default=" ".join(["haze=0", *(f"{c}={s}" for c in CLASSES for s in (0.5, 1))]), help="separated by spaces")
+        command.add_argument("--mixes", default=" ".join(["haze=0", "depth", *(f"{c}={s}" for c in CLASSES for s in (0.5, 1))]), help="separated by spaces")
         command.add_argument("--width", type=int, default=256, help="of a photo, in pixels")
         command.add_argument("--quality", type=int, default=85)
     if function is speed:
@@ -163,7 +199,7 @@ for function in (near_far, strengths, calibration, sheet, speed):
         command.add_argument("--rounds", type=int, default=5)
     if function in (strengths, calibration, speed):
         command.add_argument("--classes", default=",".join(CLASSES))
-    if function in (strengths, calibration, sheet):
+    if function in (strengths, calibration, streaks, sheet):
         command.add_argument("photos", nargs="+", type=pathlib.Path)
 args = ap.parse_args()
 args.run()

@@ -6,7 +6,12 @@
 //! developed as the signal is: demosaicked (Malvar et al. 2004), white balance, colours. All of that is linear, so that what
 //! development makes of the noise alone is the noisy picture less the clean one developed alike, and the scene keeps the
 //! sharpness that demosaicking would take. Grain is therefore correlated over pixels and channels, and per pixel whatever the
-//! image's size.
+//! image's size. It has no bias in light; in encoded values it has that of their curve, -0.004 at mid grey and severity 1.
+//!
+//! | severity | 0.25 | 0.5 | 1 | 1.5 |
+//! |---|---|---|---|---|
+//! | ISO | 156 | 625 | 2500 | 5625 |
+//! | root mean square at mid grey, 255ths | 3 | 6.5 | 14 | 22 |
 
 use image::Rgb32FImage;
 use mdsd3_words::weather::Space;

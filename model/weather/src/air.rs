@@ -11,9 +11,11 @@ use crate::light::linear_from_encoded;
 /// Cells along the longer side from which a scene's light is judged: the same ones at every size of a photo.
 const CELLS: usize = 48;
 /// Pixels along each side of a cell that its light is the mean of.
-const TAPS: usize = 3;
+const TAPS: usize = 2;
 /// Share of a scene that must be sky for its horizon alone to say how light the air is.
 const ENOUGH_SKY: f32 = 0.06;
+/// Luminance of a sky that isn't in the picture over that of the scene's bright parts, which send back less than they get.
+const SKY_OVER_BRIGHT: f32 = 1.3;
 /// Height above the horizon at which the sky says half as much about its light, as a share of the image's height.
 const HORIZON_HEIGHT: f32 = 0.12;
 /// Share of the sky that lies above the horizon: the rest shows below it, as between branches.
@@ -24,6 +26,8 @@ const HORIZON_ROW: f32 = 0.9;
 pub(crate) struct SceneLight {
     /// Of the sky near the horizon or, without sky, of the brighter ones of the farthest parts.
     pub(crate) horizon: [f32; 3],
+    /// That horizon with sky; without, what a sky would have to be to light the scene's bright parts.
+    pub(crate) air: [f32; 3],
     /// Luminance that 95 % of the scene stay below.
     pub(crate) bright: f32,
     /// Mean of the scene.
@@ -74,11 +78,15 @@ impl SceneLight {
             nearness * nearness * (luminance(sample.rgb) + 1e-3) * (1.0 - sample.sky)
         });
         let by_sky = (sky_share / ENOUGH_SKY).min(1.0);
-        let horizon =
-            std::array::from_fn(|c| by_sky * sky[c] / sky[3].max(1e-9) + (1.0 - by_sky) * far[c] / far[3].max(1e-9));
+        let bright = percentile(&samples, 0.95);
+        let grey = luminance([far[0], far[1], far[2]]).max(1e-9);
+        let over = |seen: f32, unseen: f32| by_sky * seen + (1.0 - by_sky) * unseen;
+        let at_horizon = |c: usize| sky[c] / sky[3].max(1e-9);
         Self {
-            horizon,
-            bright: percentile(&samples, 0.95),
+            horizon: std::array::from_fn(|c| over(at_horizon(c), far[c] / far[3].max(1e-9))),
+            // Half of the colour, since it is as much that of the things there as that of the air before them.
+            air: std::array::from_fn(|c| over(at_horizon(c), SKY_OVER_BRIGHT * bright * (0.5 + 0.5 * far[c] / grey))),
+            bright,
             mean: std::array::from_fn(|c| mean[c] / count),
             horizon_row,
         }
@@ -153,17 +161,18 @@ const OPAQUE: f32 = 12.0;
 /// Intervals of the table per unit of optical depth.
 const PER_UNIT: f32 = 128.0;
 
+/// Intervals of the table.
+const INTERVALS: usize = (OPAQUE * PER_UNIT) as usize;
+
 /// Share of light that passes an optical depth of at least 0: `exp(-tau)` (Bouguer 1729), by a table within 1e-5.
+#[inline]
 pub(crate) fn transmission(tau: f32) -> f32 {
-    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| {
-        let intervals = (OPAQUE * PER_UNIT) as usize;
-        (0..=intervals + 1)
-            .map(|i| libm::expf(-(i as f32) / PER_UNIT))
-            .collect()
-    });
+    static TABLE: LazyLock<Box<[f32; INTERVALS + 2]>> =
+        LazyLock::new(|| Box::new(std::array::from_fn(|i| libm::expf(-(i as f32) / PER_UNIT))));
+    let table: &[f32; INTERVALS + 2] = &TABLE;
     let at = tau.clamp(0.0, OPAQUE) * PER_UNIT;
-    let index = at as usize;
-    TABLE[index] + (TABLE[index + 1] - TABLE[index]) * (at - index as f32)
+    let index = (at as usize).min(INTERVALS);
+    table[index] + (table[index + 1] - table[index]) * (at - index as f32)
 }
 
 /// A smooth function of a number above 0 as a table: 16 values per doubling, linear between them, constant beyond its ends.

@@ -126,10 +126,11 @@ impl<'a> Canvas<'a> {
     pub(crate) fn finish(mut self) -> (Rgb32FImage, Option<Vec<Step>>) {
         self.read();
         self.image_in(Space::Srgb);
-        self.image
-            .as_mut()
-            .par_iter_mut()
-            .for_each(|value| *value = value.clamp(0.0, 1.0));
+        self.image.as_mut().par_chunks_mut(3 * CHUNK).for_each(|values| {
+            for value in values {
+                *value = value.clamp(0.0, 1.0);
+            }
+        });
         (self.image, self.steps)
     }
 }

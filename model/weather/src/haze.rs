@@ -6,8 +6,8 @@
 //!
 //! | severity | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|
-//! | beta, per metre | 0.0125 | 0.025 | 0.05 | 0.075 |
-//! | visibility, metres | 313 | 156 | 78 | 52 |
+//! | beta, per metre | 0.014 | 0.028 | 0.055 | 0.083 |
+//! | visibility, metres | 285 | 142 | 71 | 47 |
 
 use mdsd3_words::weather::Space;
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::shot::Shot;
 use crate::stream::Stream;
 
 /// Scattering coefficient at severity 1, per metre.
-const BETA_AT_ONE: f32 = 0.05;
+const BETA_AT_ONE: f32 = 0.055;
 /// What visibility times scattering coefficient is: the logarithm of 1 / 0.02.
 const VISIBILITY_TIMES_BETA: f32 = 3.912;
 /// How high haze reaches, in metres: a sight line into the sky leaves it.
@@ -36,6 +36,8 @@ const THINNEST: f32 = 0.2;
 const BRIGHTNESS: (f32, f32) = (0.75, 1.05);
 /// Luminance of the brightest airlight, linear: fog in the sun is no whiter on a photo.
 const WHITEST: f32 = 0.78;
+/// Luminance of the brightest airlight over the scene's mean: a scene that is dark but for a sunset or lamps has dark air.
+const MOST_OVER_MEAN: f32 = 3.2;
 /// How much of the horizon's colour the airlight keeps: what light scatters on all sides loses colour.
 const COLOUR_KEPT: f32 = 0.35;
 /// Tint of the air from blue (-1) to yellow (1).
@@ -53,7 +55,7 @@ const BANKS: [(f32, f32, f32); 4] = [
 /// Height of a cloud of air over its width: air mixes sideways more easily than upwards.
 const FLATNESS: f32 = 0.5;
 /// Spacing of the grid that density is computed on, in focal lengths; between its points it is interpolated.
-const GRID_IN_FOCAL_LENGTHS: f32 = 0.02;
+const GRID_IN_FOCAL_LENGTHS: f32 = 0.026;
 
 /// What was drawn for one image.
 #[derive(Debug, Clone, Serialize)]
@@ -108,18 +110,19 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
 /// The light of the air, linear: the horizon's, which is air already, paler and as bright as what the scene's light can make
 /// it. A dark scene has dark air.
 fn airlight(light: &SceneLight, stream: &mut Stream) -> [f32; 3] {
-    let at_horizon = luminance(light.horizon);
+    let at_horizon = luminance(light.air);
     let bright = 0.5 * (at_horizon + at_horizon.max(light.bright)) * stream.within(BRIGHTNESS);
     let tint = stream.within(TINT);
     let (red, blue) = TINT_RED_BLUE;
     let tinted = [1.0 + red * tint, 1.0, 1.0 + blue * tint];
     let mut colour: [f32; 3] = std::array::from_fn(|c| {
-        let share = light.horizon[c] / at_horizon.max(1e-4);
+        let share = light.air[c] / at_horizon.max(1e-4);
         tinted[c] * (1.0 + COLOUR_KEPT * (share.min(3.0) - 1.0))
     });
     // Air is blue, grey, yellow or red; never green or purple, which yellow haze before a blue sky would come out as.
     colour[1] = colour[1].clamp(colour[0].min(colour[2]), colour[0].max(colour[2]));
-    let scale = bright.min(WHITEST) / luminance(colour);
+    let most = WHITEST.min(MOST_OVER_MEAN * luminance(light.mean));
+    let scale = bright.min(most) / luminance(colour);
     colour.map(|value| (value * scale).clamp(0.0, 1.0))
 }
 
@@ -167,7 +170,8 @@ impl Banks {
     /// The grid between its rows, at row `y` of the image.
     fn row(&self, y: usize, line: &mut Vec<[f32; BANKS.len()]>) {
         let at = (y as f32 + 0.5) / self.spacing_px;
-        let (row, share) = (at as usize, at.fract());
+        let row = at as usize;
+        let share = at - row as f32;
         let above = &self.excess[row * self.columns..(row + 1) * self.columns];
         let below = &self.excess[(row + 1) * self.columns..(row + 2) * self.columns];
         line.clear();
@@ -200,7 +204,7 @@ fn transmission_plane(shot: &Shot<'_>, banks: &Banks, beta_per_metre: f32, horiz
         for (x, t) in row.iter_mut().enumerate() {
             let at = (x as f32 + 0.5) / banks.spacing_px;
             let column = at as usize;
-            let excess = mixed(&line[column], &line[column + 1], at.fract());
+            let excess = mixed(&line[column], &line[column + 1], at - column as f32);
             let through = |metres: f32| transmission(beta_per_metre * air_metres(metres, &excess));
             // A pixel that is partly sky has the light of both.
             let share = sky[x].clamp(0.0, 1.0);

@@ -116,7 +116,7 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "haze",
         stage: Stage::Haze,
-        formula: "v t + airlight (1 - t), t = exp(-0.05 s metres) through uneven air",
+        formula: "v t + airlight (1 - t), t = exp(-0.055 s metres) through uneven air",
         source: "Koschmieder 1924; Narasimhan and Nayar 2002, equation 1",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Haze(haze::apply(canvas, shot, severity, stream)),

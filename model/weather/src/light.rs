@@ -11,11 +11,13 @@ static LINEAR: LazyLock<Box<Table>> = LazyLock::new(|| table(exactly_linear));
 static ENCODED: LazyLock<Box<Table>> = LazyLock::new(|| table(exactly_encoded));
 
 /// Linear light of an encoded value. Values above 1 continue the curve, values below 0 are mirrored at 0.
+#[inline]
 pub fn linear_from_encoded(value: f32) -> f32 {
     through(&LINEAR, value, exactly_linear)
 }
 
 /// Encoded value of linear light; the inverse of [`linear_from_encoded`].
+#[inline]
 pub fn encoded_from_linear(value: f32) -> f32 {
     through(&ENCODED, value, exactly_encoded)
 }

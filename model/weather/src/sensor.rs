@@ -138,7 +138,7 @@ fn raw_noise(image: &Rgb32FImage, sensor: &SensorParameters, frame: u32, stream:
     let (width, height) = (image.width() as usize, image.height() as usize);
     let gains = sensor.gains();
     Plane::from_rows(width, height, |y, row| {
-        let mut stream = stream.of_row(frame, y as u32);
+        let mut stream = stream.of_part(frame, y as u32);
         let pixels = image.as_raw()[3 * width * y..].chunks_exact(3);
         let mut spare = None;
         for (x, (noise, pixel)) in row.iter_mut().zip(pixels).enumerate() {

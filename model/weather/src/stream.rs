@@ -27,23 +27,11 @@ impl Stream {
         }
     }
 
-    /// A stream of its own, keyed by the next numbers of this one: what is drawn from it moves nothing that is drawn later.
-    pub(super) fn fork(&mut self) -> Self {
-        let mut key = [0; 32];
-        for part in key.chunks_exact_mut(4) {
-            part.copy_from_slice(&self.bits.next_u32().to_le_bytes());
-        }
-        Self {
-            bits: ChaCha8Rng::from_seed(key),
-            variety: self.variety,
-        }
-    }
-
-    /// Numbers for one row of one frame that no other row and no draw of this stream shares, so that rows can be computed in any
-    /// order and on all cores.
-    pub(super) fn of_row(&self, frame: u32, row: u32) -> Self {
+    /// Numbers for one part of one frame, such as a row, that no other part and no draw of this stream shares, so that parts can
+    /// be computed in any order and on all cores.
+    pub(super) fn of_part(&self, frame: u32, part: u32) -> Self {
         let mut bits = self.bits.clone();
-        bits.set_stream(((u64::from(frame) + 1) << 32) | u64::from(row));
+        bits.set_stream(((u64::from(frame) + 1) << 32) | u64::from(part));
         bits.set_word_pos(0);
         Self {
             bits,

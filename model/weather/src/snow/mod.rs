@@ -36,6 +36,8 @@ const FOCUS_METRES: (f32, f32) = (5.0, 30.0);
 const APERTURE_METRES: (f32, f32) = (0.002, 0.007);
 /// Light of white over that of a scene's bright parts, which are pale stone and the like.
 const WHITE_OVER_BRIGHT: f32 = 1.6;
+/// Luminance of the brightest flakes over the scene's mean: a scene that is dark but for a sunset or lamps has dark flakes.
+const MOST_OVER_MEAN: f32 = 4.5;
 /// What of that light a flake shows: it is lit from above and seen from the side.
 const WHITENESS: (f32, f32) = (0.85, 1.0);
 /// How much of the surroundings' colour flakes and veil show.
@@ -84,11 +86,10 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
     let veil = veil_plane(shot.depth, &layers, &sizes);
     let mean_veil = 1.0 - veil.mean();
     let diameters_mm = sizes.diameters_mm();
-    let streams: Vec<Stream> = (0..LAYERS).map(|_| stream.fork()).collect();
     let drawn: Vec<Vec<Flake>> = layers
         .par_iter()
-        .zip(streams)
-        .map(|(layer, stream)| flakes(layer, &diameters_mm, shot, size, stream))
+        .enumerate()
+        .map(|(place, layer)| flakes(layer, &diameters_mm, shot, size, stream.of_part(0, place as u32)))
         .collect();
     let drawn = drawn.concat();
     let opacity = render(&drawn, &lens, shot.depth);
@@ -118,17 +119,18 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
 /// which is where their light comes from.
 fn flake_light(light: &SceneLight, whiteness: f32) -> [f32; 3] {
     let lit = WHITE_OVER_BRIGHT * (0.8 * light.bright + 0.2 * luminance(light.mean));
-    let sky = luminance(light.horizon).clamp(0.7, 0.85);
-    paled(light.mean, whiteness * lit.min(sky))
+    let sky = luminance(light.air).clamp(0.7, 0.85);
+    let most = MOST_OVER_MEAN * luminance(light.mean);
+    paled(light.mean, whiteness * lit.min(sky).min(most))
 }
 
 /// The light of far snow, that of the horizon; flakes in front of it look darker or alike, never brighter.
 fn veil_light(light: &SceneLight, flakes: [f32; 3]) -> [f32; 3] {
-    let horizon = luminance(light.horizon);
+    let horizon = luminance(light.air);
     let level = (0.5 * (horizon + horizon.max(light.bright)))
         .max(luminance(flakes))
         .min(0.85);
-    paled(light.horizon, level)
+    paled(light.air, level)
 }
 
 /// A pale version of a colour, of a luminance.

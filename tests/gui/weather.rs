@@ -86,7 +86,7 @@ fn another_depth_map_is_typed_and_removed_and_told_when_it_can_not_be_read() {
 
     type_path(&mut harness, "no/such/map.npy");
     assert!(!labels(&harness, "no such file").is_empty());
-    harness.click_on(Role::Button, "Estimate the depth");
+    harness.click_on(Role::Button, "Remove the depth map");
     assert_eq!(weather_of(&harness).depth, None);
     assert_eq!(labels(&harness, "depth: Estimated").len(), 1);
 }

@@ -158,9 +158,11 @@ impl Studio {
             Some(Choice::Save(path)) => self.save_seen(path),
             Some(Choice::SaveSteps(folder)) => self.state.save_steps(folder),
             Some(Choice::Depth(path)) => self.state.set_depth(Some(path)),
+            Some(Choice::DepthNetwork(path)) => self.state.edit(|settings| settings.weather.depth_model = Some(path)),
             Some(Choice::Mask(class, path)) => {
-                if let Some(class) = self.state.offered_classes().get(class) {
-                    self.state.set_region(class, Some(path));
+                let class = self.state.known_classes().nth(class).map(str::to_owned);
+                if let Some(class) = class {
+                    self.state.set_region(&class, Some(path));
                 }
             }
             Some(Choice::SaveLayers(folder)) => self.state.save_layers(folder),

@@ -83,8 +83,12 @@ pub enum Command {
     NextLayer,
     /// Choose a depth map for the photo.
     OpenDepth,
-    /// Estimate the depth from the photo again.
-    EstimateDepth,
+    /// Do without the depth map.
+    RemoveDepth,
+    /// Choose a network that computes depth.
+    OpenDepthNetwork,
+    /// Do without that network.
+    RemoveDepthNetwork,
     /// Let every class act everywhere.
     ClearRegions,
     /// Magnify the images.
@@ -178,7 +182,9 @@ impl Command {
             Self::ToggleLayers => "Layers or image",
             Self::NextLayer => "Next layer",
             Self::OpenDepth => "Choose a depth map…",
-            Self::EstimateDepth => "Estimate the depth",
+            Self::RemoveDepth => "Remove the depth map",
+            Self::OpenDepthNetwork => "Choose a depth network…",
+            Self::RemoveDepthNetwork => "Remove the depth network",
             Self::ClearRegions => "Clear all regions",
             Self::ZoomIn => "Magnify images",
             Self::ZoomOut => "Shrink images",

@@ -98,7 +98,9 @@ impl Command {
             commands: &[
                 Self::ToggleDepth,
                 Self::OpenDepth,
-                Self::EstimateDepth,
+                Self::RemoveDepth,
+                Self::OpenDepthNetwork,
+                Self::RemoveDepthNetwork,
                 Self::ToggleLayers,
                 Self::NextLayer,
                 Self::ClearRegions,

@@ -70,7 +70,9 @@ impl Command {
             Self::Quit => const { &[ctrl(Key::Q)] },
             Self::AddPhysicalLane
             | Self::OpenDepth
-            | Self::EstimateDepth
+            | Self::RemoveDepth
+            | Self::OpenDepthNetwork
+            | Self::RemoveDepthNetwork
             | Self::ClearRegions
             | Self::SaveLayers
             | Self::ReleaseHeads

@@ -105,6 +105,7 @@ impl Dialogs {
                 | Choice::Plan(path)
                 | Choice::Recipe(path)
                 | Choice::Depth(path)
+                | Choice::DepthNetwork(path)
                 | Choice::Mask(_, path)
                 | Choice::Model(_, path),
             ) => {
@@ -198,6 +199,7 @@ fn ask_desktop(purpose: Purpose, folder: Option<PathBuf>, suggestion: &str) -> A
             .set_file_name(suggestion)
             .save_file(),
         Purpose::Depth => dialog.add_filter("Depth maps", &DEPTH_EXTENSIONS).pick_file(),
+        Purpose::DepthNetwork => dialog.add_filter("Networks", &["safetensors"]).pick_file(),
         Purpose::Mask(_) => dialog.add_filter("Images", &PHOTO_EXTENSIONS).pick_file(),
         Purpose::OpenPlan => dialog.add_filter("Plans", &["toml"]).pick_file(),
         Purpose::Recipe => dialog.add_filter("Recipes", &["toml"]).pick_file(),

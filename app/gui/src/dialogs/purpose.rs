@@ -19,7 +19,9 @@ pub enum Purpose {
     SaveSteps,
     /// A depth map of the photo.
     Depth,
-    /// A mask of where a class acts: which of the classes that the Mixer offers, by its place.
+    /// A network that computes depth.
+    DepthNetwork,
+    /// A mask of where a class acts: which of all known classes, by its place.
     Mask(usize),
     /// A folder for all layers of the physical lane.
     SaveLayers,
@@ -46,6 +48,7 @@ impl Purpose {
             Command::SaveSteps => Self::SaveSteps,
             Command::SaveFigure => Self::SaveFigure,
             Command::OpenDepth => Self::Depth,
+            Command::OpenDepthNetwork => Self::DepthNetwork,
             Command::SaveLayers => Self::SaveLayers,
             Command::OpenPlan => Self::OpenPlan,
             Command::ChooseModelFolder => Self::ModelFolder,
@@ -62,6 +65,7 @@ impl Purpose {
             Self::SaveFigure => ("Save figure", "Save"),
             Self::SaveSteps => ("Save all steps in a folder", "Save"),
             Self::Depth => ("Choose a depth map of the photo", "Choose"),
+            Self::DepthNetwork => ("Choose a depth network", "Choose"),
             Self::Mask(_) => ("Choose a mask, white where the class acts", "Choose"),
             Self::SaveLayers => ("Save all layers in a folder", "Save"),
             Self::ModelFolder => ("Choose a model folder", "Choose"),
@@ -81,6 +85,7 @@ impl Purpose {
             Self::SaveFigure => "~/figures/spectra.svg",
             Self::SaveSteps => "~/mixes/street-steps",
             Self::Depth => "~/photos/street.depth.png",
+            Self::DepthNetwork => "~/models/depth_anything_v2_vits.safetensors",
             Self::Mask(_) => "~/photos/street-rain.png",
             Self::SaveLayers => "~/mixes/street-layers",
             Self::ModelFolder => "~/models/stable-diffusion-3-medium",
@@ -127,6 +132,7 @@ impl Purpose {
             Self::SaveFigure => Choice::SaveFigure(path),
             Self::SaveSteps => Choice::SaveSteps(path),
             Self::Depth => Choice::Depth(path),
+            Self::DepthNetwork => Choice::DepthNetwork(path),
             Self::Mask(class) => Choice::Mask(class, path),
             Self::SaveLayers => Choice::SaveLayers(path),
             Self::ModelFolder | Self::ModelFile => Choice::Model(ModelPath::Model, path),
@@ -151,6 +157,8 @@ pub enum Choice {
     SaveSteps(PathBuf),
     /// Take this as the photo's depth map.
     Depth(PathBuf),
+    /// Let this network compute the depth.
+    DepthNetwork(PathBuf),
     /// Take this as the mask of a class.
     Mask(usize, PathBuf),
     /// Save all layers into this folder.

@@ -60,8 +60,8 @@ pub struct WeatherLook {
     pub shows_layers: bool,
     /// Name of the layer; the first one when there is none of that name.
     pub layer: String,
-    /// The path of a depth map while it is typed.
-    pub depth_path: Option<String>,
+    /// A path while it is typed: the field's name, and the text.
+    pub typing: Option<(&'static str, String)>,
     /// The class whose region is being drawn, and its corners so far: left, top, right and bottom in shares of the scene.
     pub drawing: Option<(String, [f32; 4])>,
     /// A region that was drawn; its mask is written after the panes are drawn.

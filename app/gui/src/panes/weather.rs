@@ -1,5 +1,7 @@
 //! The Weather: the scene's depth, how the formulas put weather together, where classes act, and the layers of a physical lane.
 
+use std::path::{Path, PathBuf};
+
 use egui::{DragValue, Key, Role, ScrollArea, Ui, WidgetInfo};
 use mdsd3_words::RenderRequest;
 use mdsd3_words::weather::{Composition, DepthKind, Space};
@@ -73,7 +75,7 @@ fn depth(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         }
     });
     source(ui, studio);
-    depth_file(ui, studio);
+    depth_map(ui, studio);
     ui.horizontal(|ui| {
         row_label(ui, "Its numbers", LABEL);
         let kinds = [
@@ -93,6 +95,7 @@ fn depth(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         });
     });
     unit(ui, studio);
+    network(ui, studio);
 }
 
 /// Where the depth comes from, and what is to be known of it.
@@ -125,33 +128,76 @@ fn source(ui: &mut Ui, studio: &PaneContext<'_>) {
     }
 }
 
-/// The field for a depth map's path, which counts when it is left.
-fn depth_file(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+/// The depth map's path.
+fn depth_map(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     ui.horizontal(|ui| {
         row_label(ui, "Depth map", LABEL);
-        let set = studio.state.settings().weather.depth.clone();
-        let shown = set.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        let mut text = studio.looking.weather.depth_path.clone().unwrap_or(shown.clone());
-        let room = 2.0 * (space::ROW + ui.spacing().item_spacing.x);
-        let width = (ui.available_width() - room).max(60.0);
-        let field = text_field(ui, "depth map path", width, &mut text, "Estimated from the photo");
-        studio.looking.weather.depth_path = field.has_focus().then(|| text.clone());
-        if field.lost_focus() && text != shown && !ui.input(|input| input.key_pressed(Key::Escape)) {
-            let path = Some(typed_path(&text)).filter(|_| !text.trim().is_empty());
-            studio.state.set_depth(path);
+        let path = studio.state.settings().weather.depth.clone();
+        let typed = path_field(ui, studio, ("depth map path", "None"), path.as_deref());
+        if let Some(text) = typed {
+            studio.state.set_depth(meant(&text));
         }
-        if !shown.is_empty() {
-            field.on_hover_text(shown);
-        }
-        if icon_button(ui, Icon::FILE, Command::OpenDepth.label()).clicked() {
-            studio.commands.push(Command::OpenDepth);
-        }
-        let can = studio.state.can(Command::EstimateDepth);
-        let remove = ui.add_enabled_ui(can, |ui| icon_button(ui, Icon::CLOSE, Command::EstimateDepth.label()));
-        if remove.inner.clicked() {
-            studio.commands.push(Command::EstimateDepth);
-        }
+        choose_or_clear(ui, studio, [Command::OpenDepth, Command::RemoveDepth]);
     });
+}
+
+/// The path of a network that computes the depth of photos without a depth map.
+fn network(ui: &mut Ui, studio: &mut PaneContext<'_>) {
+    ui.horizontal(|ui| {
+        row_label(ui, "Network", LABEL);
+        let path = studio.state.settings().weather.depth_model.clone();
+        let hint = "None: estimated by rules";
+        let typed = path_field(ui, studio, ("depth network path", hint), path.as_deref());
+        if let Some(text) = typed {
+            studio
+                .state
+                .edit(|settings| settings.weather.depth_model = meant(&text));
+        }
+        choose_or_clear(ui, studio, [Command::OpenDepthNetwork, Command::RemoveDepthNetwork]);
+    });
+}
+
+/// A field for a path, which counts when it is left; the text that it then has.
+fn path_field(
+    ui: &mut Ui,
+    studio: &mut PaneContext<'_>,
+    (name, hint): (&'static str, &str),
+    path: Option<&Path>,
+) -> Option<String> {
+    let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
+    let typing = &mut studio.looking.weather.typing;
+    let mut text = match typing {
+        Some((of, text)) if *of == name => text.clone(),
+        _ => shown.clone(),
+    };
+    let room = 2.0 * (space::ROW + ui.spacing().item_spacing.x);
+    let width = (ui.available_width() - room).max(60.0);
+    let field = text_field(ui, name, width, &mut text, hint);
+    if field.has_focus() {
+        *typing = Some((name, text.clone()));
+    } else {
+        typing.take_if(|(of, _)| *of == name);
+    }
+    let is_left = field.lost_focus() && text != shown && !ui.input(|input| input.key_pressed(Key::Escape));
+    if !shown.is_empty() {
+        field.on_hover_text(shown);
+    }
+    is_left.then_some(text)
+}
+
+/// The path that a text is; none when it is empty.
+fn meant(text: &str) -> Option<PathBuf> {
+    (!text.trim().is_empty()).then(|| typed_path(text))
+}
+
+fn choose_or_clear(ui: &mut Ui, studio: &mut PaneContext<'_>, commands: [Command; 2]) {
+    for (icon, command) in [Icon::FILE, Icon::CLOSE].into_iter().zip(commands) {
+        let can = studio.state.can(command);
+        let button = ui.add_enabled_ui(can, |ui| icon_button(ui, icon, command.label()));
+        if button.inner.clicked() {
+            studio.commands.push(command);
+        }
+    }
 }
 
 /// Metres in one unit of the depth map; 0 for a map without a known scale.
@@ -231,14 +277,13 @@ fn regions(ui: &mut Ui, studio: &mut PaneContext<'_>) {
     };
     let rows: Vec<_> = offered
         .iter()
-        .enumerate()
-        .map(|(place, class)| (place, class, mask_of(class)))
-        .filter(|(_, class, mask)| mask.is_some() || settings.sampling.mix.ratio(class) > 0.0)
+        .map(|class| (class, mask_of(class)))
+        .filter(|(class, mask)| mask.is_some() || settings.sampling.mix.ratio(class) > 0.0)
         .collect();
     if rows.is_empty() {
         caption(ui, "No class is on: raise one in the Mixer.");
     }
-    for (place, class, mask) in rows {
+    for (class, mask) in rows {
         ui.horizontal(|ui| {
             row_label(ui, class, LABEL);
             let named = |ui: &mut Ui, text: &str, help: &str| {
@@ -250,7 +295,7 @@ fn regions(ui: &mut Ui, studio: &mut PaneContext<'_>) {
                 studio.looking.weather.drawing = Some((class.clone(), [0.25, 0.25, 0.75, 0.75]));
             }
             if named(ui, "Load…", "Choose an image that is white where the class acts") {
-                studio.looking.ask_for = Some(Purpose::Mask(place));
+                studio.looking.ask_for = studio.state.class_place(class).map(Purpose::Mask);
             }
             if mask.is_some() && named(ui, "Clear", "Let it act everywhere") {
                 studio.state.set_region(class, None);

@@ -117,7 +117,8 @@ impl State {
             Command::CompareLanes => self.apply_preset(LanePreset::Compare),
             Command::AddLane => self.add_lane(),
             Command::AddPhysicalLane => self.add_physical_lane(),
-            Command::EstimateDepth => self.set_depth(None),
+            Command::RemoveDepth => self.set_depth(None),
+            Command::RemoveDepthNetwork => self.edit(|settings| settings.weather.depth_model = None),
             Command::ClearRegions => self.edit(|settings| settings.weather.regions.clear()),
             Command::RemoveLane => self.remove_lane(self.selected_lane()),
             Command::NextLane => self.select_lane((self.selected_lane() + 1) % self.lanes().len()),
@@ -146,6 +147,7 @@ impl State {
             | Command::ToggleLayers
             | Command::NextLayer
             | Command::OpenDepth
+            | Command::OpenDepthNetwork
             | Command::NextCompare
             | Command::ZoomIn
             | Command::ZoomOut
@@ -185,7 +187,8 @@ impl State {
             Command::RemoveLane | Command::NextLane => self.lanes().len() > 1,
             Command::SaveSteps => has_images() && self.writing.is_none(),
             Command::ToggleDepth | Command::OpenDepth => self.scene.is_some(),
-            Command::EstimateDepth => self.settings.weather.depth.is_some(),
+            Command::RemoveDepth => self.settings.weather.depth.is_some(),
+            Command::RemoveDepthNetwork => self.settings.weather.depth_model.is_some(),
             Command::ClearRegions => !self.settings.weather.regions.is_empty(),
             Command::ToggleLayers | Command::NextLayer | Command::SaveLayers => self.layered_result().is_some(),
             Command::QueueOffered => !self.queue.offered.is_empty(),

@@ -236,10 +236,25 @@ def tensorboard_after_kills():
     assert len(events.Tensors("validation/mean")) == 4
 
 
+def layers():
+    """A degraded image is put together from its layers by their description alone."""
+    from layers_reader import put_together
+
+    weather, camera = "rain=0.5,haze=0.6,snow=0.4,low_light=0.2", "noise=0.4,motion_blur=0.5,defocus=0.5,jpeg=0.2,downsample=0.2"
+    mix = f"{weather},{camera}"
+    for name, more in [("png", []), ("npy", ["--layers-format", "npy", "--seed", "5"])]:
+        image, folder = SCRATCH / f"layers-{name}.png", SCRATCH / f"layers-{name}"
+        mdsd3("degrade", "test.png", "--mix", mix, "-o", image, "--layers", folder, *more)
+        together, degraded = put_together(folder), np.asarray(Image.open(image).convert("RGB")) / 255
+        largest = 255 * np.abs(together - degraded).max()
+        # Half of that is the rounding of the image itself.
+        assert largest < 1.5, f"{folder.name}: {largest}/255"
+
+
 def main():
     photos()
     failed = 0
-    checks = [imagefolder, webdataset_tars, basicsr, tables, settings_after_a_rewrite, tensorboard_after_kills]
+    checks = [imagefolder, webdataset_tars, basicsr, layers, tables, settings_after_a_rewrite, tensorboard_after_kills]
     for check in checks:
         try:
             check()

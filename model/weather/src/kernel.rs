@@ -40,7 +40,7 @@ impl Kernel {
     pub fn convolve(&self, image: &Rgb32FImage) -> Rgb32FImage {
         let size = (image.width() as usize, image.height() as usize);
         let values = self.convolve_values(image.as_raw(), size, 3);
-        Rgb32FImage::from_raw(image.width(), image.height(), values).unwrap_or_default()
+        Rgb32FImage::from_raw(image.width(), image.height(), values).expect("as many values as before")
     }
 
     /// The same for any number of values per pixel; `size` is in columns and rows.

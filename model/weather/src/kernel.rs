@@ -38,16 +38,18 @@ impl Kernel {
 
     /// The image under the kernel; beyond the border its edge pixels continue. Weights of 0 cost nothing.
     pub fn convolve(&self, image: &Rgb32FImage) -> Rgb32FImage {
+        let mut out = Rgb32FImage::new(image.width(), image.height());
         let size = (image.width() as usize, image.height() as usize);
-        let values = self.convolve_values(image.as_raw(), size, 3);
-        Rgb32FImage::from_raw(image.width(), image.height(), values).expect("as many values as before")
+        self.convolve_values(image.as_raw(), size, &mut out);
+        out
     }
 
     /// The same for any number of values per pixel; `size` is in columns and rows.
-    pub(crate) fn convolve_values(&self, values: &[f32], size: (usize, usize), channels: usize) -> Vec<f32> {
+    pub(crate) fn convolve_values(&self, values: &[f32], size: (usize, usize), out: &mut [f32]) {
         if values.is_empty() {
-            return Vec::new();
+            return;
         }
+        let channels = values.len() / (size.0 * size.1);
         let (padded, stride) = self.padded(values, size, channels);
         // A kernel is applied turned round, as the mathematics has it: its last weight meets the first source.
         let taps: Vec<(usize, f32)> = (0..self.weights.len())
@@ -58,13 +60,11 @@ impl Kernel {
                 (y * stride + channels * x, self.weights[i])
             })
             .collect();
-        let mut out = vec![0.0; values.len()];
         out.par_chunks_mut(channels * size.0).enumerate().for_each(|(y, row)| {
             for (block, sums) in row.chunks_mut(BLOCK).enumerate() {
                 add_taps(sums, &padded[y * stride + block * BLOCK..], &taps);
             }
         });
-        out
     }
 
     /// Values with the edge pixels continued by half a kernel on every side, and how many of them are in a row.

@@ -110,7 +110,9 @@ impl<'a> Scene<'a> {
         let mut layer = self.reduced(share, scale, reduced);
         if let Some(kernel) = kernel {
             let size = (layer.width, layer.rows.len());
-            layer.values = kernel.convolve_values(&layer.values, size, CHANNELS);
+            let mut blurred = vec![0.0; layer.values.len()];
+            kernel.convolve_values(&layer.values, size, &mut blurred);
+            layer.values = blurred;
         }
         Some(layer)
     }

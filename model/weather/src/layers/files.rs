@@ -5,21 +5,17 @@
 //! and lights are 16-bit PNG unless NPY is asked for; what has a sign or no upper end (depth, radii, kernels, residuals) is
 //! always NPY, 32-bit floats, little-endian.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder, Rgb32FImage};
+use image::Rgb32FImage;
 use mdsd3_words::WordsError;
 use mdsd3_words::weather::{MapFormat, Space};
-use npyz::WriterBuilder;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::map::{Kind, Map, Numbers};
 use super::{Light, Operation, Step};
 use crate::depth::{DepthSource, SceneDepth};
-use crate::plane::Plane;
 use crate::{Degraded, Parameters};
 
 /// Version of `layers.json`; it changes when an older reader would put something else together.
@@ -39,9 +35,6 @@ const SPACES: [(&str, &str); 2] = [
         "v / 12.92 up to 0.04045, else ((v + 0.055) / 1.055)^2.4, of encoded v; mirrored below 0, and going on above 1",
     ),
 ];
-/// Largest stored value of a 16-bit PNG.
-const FULL: f32 = 65_535.0;
-
 /// All files of a degraded image's layers, by name, the description `layers.json` last.
 ///
 /// # Errors
@@ -164,55 +157,6 @@ enum Term {
     },
 }
 
-/// What is known of a map's values.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// 0 to 1.
-    Share,
-    /// 0 or more, rarely above 1.
-    Light,
-    /// Any number.
-    Any,
-}
-
-/// Numbers with their shape.
-#[derive(Clone)]
-struct Numbers<'a> {
-    rows: usize,
-    columns: usize,
-    /// 1 or 3.
-    channels: usize,
-    values: Cow<'a, [f32]>,
-}
-
-impl<'a> Numbers<'a> {
-    fn plane(plane: &'a Plane) -> Self {
-        Self {
-            rows: plane.height,
-            columns: plane.width,
-            channels: 1,
-            values: Cow::Borrowed(&plane.values),
-        }
-    }
-
-    fn image(image: &'a Rgb32FImage) -> Self {
-        Self {
-            rows: image.height() as usize,
-            columns: image.width() as usize,
-            channels: 3,
-            values: Cow::Borrowed(image.as_raw()),
-        }
-    }
-}
-
-/// One file that is to be written.
-struct Map<'a> {
-    file: String,
-    /// `None` for NPY.
-    png_scale: Option<f32>,
-    values: Numbers<'a>,
-}
-
 /// The files so far.
 struct Maps<'a> {
     format: MapFormat,
@@ -221,23 +165,14 @@ struct Maps<'a> {
 
 impl<'a> Maps<'a> {
     fn add(&mut self, name: String, kind: Kind, values: Numbers<'a>, unit: &'static str) -> Term {
-        let largest = || values.values.iter().copied().fold(1.0, f32::max);
-        let png_scale = match (self.format, kind) {
-            (MapFormat::Npy, _) | (_, Kind::Any) => None,
-            (MapFormat::Png, Kind::Share) => Some(1.0 / FULL),
-            (MapFormat::Png, Kind::Light) => Some(largest() / FULL),
-        };
-        let file = format!("{name}.{}", if png_scale.is_some() { "png" } else { "npy" });
-        self.all.push(Map {
-            file: file.clone(),
-            png_scale,
-            values,
-        });
-        Term::File {
-            file,
-            scale: png_scale.unwrap_or(1.0),
+        let map = Map::new(&name, kind, values, self.format);
+        let term = Term::File {
+            file: map.file.clone(),
+            scale: map.scale(),
             unit,
-        }
+        };
+        self.all.push(map);
+        term
     }
 
     fn add_step(&mut self, number: usize, step: &'a Step) -> StepEntry {
@@ -294,7 +229,12 @@ impl<'a> Maps<'a> {
                 ("veil", "v * transmission + airlight * (1 - transmission)")
             }
             Operation::Blend { keep, light } => {
-                add("opacity", Kind::Share, opacity(keep), "share of the light behind");
+                add(
+                    "opacity",
+                    Kind::Share,
+                    Numbers::opacity(keep),
+                    "share of the light behind",
+                );
                 match light {
                     Light::Uniform { colour, amount } => {
                         let is_own = amount.is_some();
@@ -324,13 +264,7 @@ impl<'a> Maps<'a> {
                 ("add", "v + residual")
             }
             Operation::Convolve(kernel) => {
-                let values = Numbers {
-                    rows: kernel.height,
-                    columns: kernel.width,
-                    channels: 1,
-                    values: Cow::Borrowed(&kernel.weights),
-                };
-                add("kernel", Kind::Any, values, "share of the light");
+                add("kernel", Kind::Any, Numbers::kernel(kernel), "share of the light");
                 (
                     "convolve",
                     "each channel of v convolved with kernel, about its middle; beyond the border edge pixels continue",
@@ -341,62 +275,5 @@ impl<'a> Maps<'a> {
                 ("replace", "image")
             }
         }
-    }
-}
-
-/// What hides the light behind: 1 less what passes.
-fn opacity(keep: &Plane) -> Numbers<'static> {
-    Numbers {
-        rows: keep.height,
-        columns: keep.width,
-        channels: 1,
-        values: keep.values.iter().map(|keep| 1.0 - keep).collect(),
-    }
-}
-
-impl Map<'_> {
-    fn encoded(&self) -> Result<(String, Vec<u8>), WordsError> {
-        let bytes = match self.png_scale {
-            Some(scale) => self.png(scale).map_err(|error| error.to_string()),
-            None => self.npy().map_err(|error| error.to_string()),
-        };
-        let bytes = bytes.map_err(|error| WordsError::BadInput(format!("{}: {error}", self.file)))?;
-        Ok((self.file.clone(), bytes))
-    }
-
-    fn png(&self, scale: f32) -> image::ImageResult<Vec<u8>> {
-        let stored = |value: &f32| ((value / scale).round().clamp(0.0, FULL) as u16).to_ne_bytes();
-        let values: Vec<u8> = self.values.values.iter().flat_map(stored).collect();
-        let colour = if self.values.channels == 3 {
-            ExtendedColorType::Rgb16
-        } else {
-            ExtendedColorType::L16
-        };
-        let mut bytes = Vec::new();
-        let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive);
-        encoder.write_image(&values, self.values.columns as u32, self.values.rows as u32, colour)?;
-        Ok(bytes)
-    }
-
-    fn npy(&self) -> std::io::Result<Vec<u8>> {
-        let Numbers {
-            rows,
-            columns,
-            channels,
-            values,
-        } = &self.values;
-        let mut shape = vec![*rows as u64, *columns as u64];
-        if *channels > 1 {
-            shape.push(*channels as u64);
-        }
-        let mut bytes = Cursor::new(Vec::new());
-        let mut writer = npyz::WriteOptions::<f32>::new()
-            .dtype(npyz::DType::Plain("<f4".parse().expect("a type that npyz knows")))
-            .shape(&shape)
-            .writer(&mut bytes)
-            .begin_nd()?;
-        writer.extend(values.iter().copied())?;
-        writer.finish()?;
-        Ok(bytes.into_inner())
     }
 }

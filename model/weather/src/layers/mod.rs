@@ -1,6 +1,7 @@
 //! The ground truth of a degraded image: every operation that led to it, with its maps.
 
 mod files;
+mod map;
 
 use image::Rgb32FImage;
 use mdsd3_words::weather::Space;

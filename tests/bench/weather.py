@@ -81,15 +81,16 @@ def near_far():
 
 def strengths():
     """Root mean square distance from the clean photo, of 255, at 256 px."""
-    print("| class | at 0.5 | at 1 | at 1.5 | photos on which it rises at every step of 0.1 |\n|---|---|---|---|---|")
+    print("| class | at 0.5 | at 1 | at 1.5 | photos on which it rises at every step of 0.1 | falls | same as the step before |\n|---|---|---|---|---|---|---|")
     clean = [degrade(photo, "haze=0", "--size", 256)[0] for photo in args.photos]
     for name in args.classes.split(","):
         rms = np.array([at_once(lambda s: np.sqrt(np.mean((degrade(photo, f"{name}={s}", "--size", 256)[0] - scene) ** 2)), SEVERITIES)
                         for photo, scene in zip(args.photos, clean)])
         rises = np.diff(rms, axis=1) > 0
         at = lambda severity: f"{rms[:, SEVERITIES.index(severity)].mean():.1f}"
-        where = [f"{args.photos[p].stem} at {SEVERITIES[s + 1]}" for p, s in zip(*np.nonzero(~rises))]
-        print(f"| {name} | {at(0.5)} | {at(1)} | {at(1.5)} | {rises.all(1).sum()} of {len(rms)}{': not ' if where else ''}{', '.join(where[:6])} |", flush=True)
+        falls = sorted({f"{args.photos[p].stem} at {SEVERITIES[s + 1]}" for p, s in zip(*np.nonzero(np.diff(rms, axis=1) < 0))})
+        same = sorted({SEVERITIES[s + 1] for s in np.nonzero(np.diff(rms, axis=1) == 0)[1]})
+        print(f"| {name} | {at(0.5)} | {at(1)} | {at(1.5)} | {rises.all(1).sum()} of {len(rms)} | {', '.join(falls) or 'nowhere'} | {', '.join(map(str, same)) or 'nowhere'} |", flush=True)
 
 
 def calibration():

@@ -36,6 +36,7 @@ mod motion_blur;
 mod particles;
 pub mod plane;
 mod rain;
+mod raindrop;
 mod sensor;
 mod shot;
 mod snow;
@@ -57,6 +58,7 @@ use layers::Step;
 pub use low_light::LowLightParameters;
 pub use motion_blur::MotionBlurParameters;
 pub use rain::RainParameters;
+pub use raindrop::RaindropParameters;
 pub use sensor::{NoiseParameters, SensorParameters};
 use shot::Shot;
 pub use shot::{Options, Region};
@@ -162,6 +164,14 @@ pub const TABLE: &[Degradation] = &[
         apply: |canvas, shot, severity, stream| Drawn::Defocus(defocus::apply(canvas, shot, severity, stream)),
     },
     Degradation {
+        name: "raindrop",
+        stage: Stage::Lens,
+        formula: "v (1 - cover) + what s * 420 drops refract, per square of the longer side",
+        source: "Qian et al. 2018, equation 1; von Bernuth et al. 2019; Quan et al. 2019",
+        max_severity: MAX_RATIO,
+        apply: |canvas, shot, severity, stream| Drawn::Raindrop(raindrop::apply(canvas, shot, severity, stream)),
+    },
+    Degradation {
         name: "jpeg",
         stage: Stage::Processing,
         formula: "JPEG 4:2:0 with quantisation steps of 5 s times the standard's: quality 10 at 1",
@@ -197,6 +207,8 @@ pub enum Drawn {
     MotionBlur(MotionBlurParameters),
     /// Blur by depth.
     Defocus(DefocusParameters),
+    /// Drops on the lens.
+    Raindrop(RaindropParameters),
     /// Compression.
     Jpeg(JpegParameters),
     /// Lost resolution.

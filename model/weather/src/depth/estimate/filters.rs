@@ -1,5 +1,7 @@
 //! Filters over planes: reduction by area, means over boxes, and the guided filter.
 
+use std::sync::LazyLock;
+
 use image::Rgb32FImage;
 use rayon::prelude::*;
 
@@ -88,6 +90,20 @@ pub(super) fn box_mean(plane: &Plane, radius: usize) -> Plane {
         }
     }
     mean
+}
+
+/// The exponential of `-12..=12`, and of the nearer end beyond: by a table, within 5e-6 of its value.
+pub(super) fn exp(exponent: f32) -> f32 {
+    const END: f32 = 12.0;
+    const INTERVALS: usize = 8192;
+    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        let step = 2.0 * END / INTERVALS as f32;
+        (0..=INTERVALS + 1).map(|i| libm::expf(i as f32 * step - END)).collect()
+    });
+    let place = (exponent.clamp(-END, END) + END) * (INTERVALS as f32 / (2.0 * END));
+    let index = place as usize;
+    let (below, above) = (TABLE[index], TABLE[index + 1]);
+    below + (above - below) * (place - index as f32)
 }
 
 /// Combines planes of one size pixel by pixel.
@@ -199,4 +215,63 @@ fn inverted([rr, rg, rb, gg, gb, bb]: [f32; 6], eps: f32) -> [f32; 6] {
     ];
     let determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2];
     cofactors.map(|cofactor| cofactor / determinant.max(eps * eps * eps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn plane(value: impl Fn(usize, usize) -> f32 + Sync) -> Plane {
+        Plane::from_rows(7, 6, |y, row| {
+            for (x, out) in row.iter_mut().enumerate() {
+                *out = value(x, y);
+            }
+        })
+    }
+
+    /// By numpy, with windows clipped at the border: per window `a = solve(cov(I) + eps, cov(I, p))`, `b = mean(p) - a mean(I)`,
+    /// then `mean(a) I + mean(b)`.
+    #[test]
+    fn the_guided_filter_is_that_of_the_paper() {
+        let guide = [0, 1, 2].map(|c| plane(|x, y| ((x * 7 + y * 3 + c * 5) % 11) as f32 / 10.0));
+        let input = plane(|x, y| ((x * y + 2 * x) % 5) as f32 / 4.0);
+        let linear = Guide::new(&guide, 1, 0.01).fit(&input);
+        for (y, x, expected) in [(0, 0, 0.04569), (2, 3, 0.43261), (5, 6, 0.21182), (3, 1, 0.27073)] {
+            let [a, b, c, offset] = linear.planes.each_ref().map(|plane| plane.row(y)[x]);
+            let [red, green, blue] = guide.each_ref().map(|plane| plane.row(y)[x]);
+            let value = a * red + b * green + c * blue + offset;
+            assert!((value - expected).abs() < 1e-4, "row {y}, column {x}: {value}");
+        }
+    }
+
+    /// By numpy: `np.exp([-12, -3.3, 0, 0.1234, 7.7, 12])`; it is held beyond 12.
+    #[test]
+    fn the_exponential_is_near_the_exact_one() {
+        for (exponent, expected) in [
+            (-13.0, 6.144_212e-6),
+            (-3.3, 0.036_883_17),
+            (0.0, 1.0),
+            (0.1234, 1.131_336_9),
+            (7.7, 2_208.348),
+            (20.0, 162_754.8),
+        ] {
+            let value = exp(exponent);
+            assert!((value / expected - 1.0).abs() < 5e-6, "{exponent}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_reduced_pixel_is_the_mean_of_what_it_covers() {
+        let image = Rgb32FImage::from_fn(3, 2, |x, y| Rgb([x as f32 / 2.0, y as f32, 0.5]));
+        let [red, green, blue] = reduced(&image, 2);
+        assert_eq!((red.width, red.height), (2, 1));
+        // The first column covers all of 0 and half of 1/2, the second half of 1/2 and all of 1.
+        let expected = [[1.0 / 6.0, 5.0 / 6.0], [0.5; 2], [0.5; 2]];
+        for (plane, expected) in [red, green, blue].iter().zip(expected) {
+            for (value, expected) in plane.values.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{value} and {expected}");
+            }
+        }
+    }
 }

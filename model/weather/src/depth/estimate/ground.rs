@@ -58,7 +58,7 @@ impl Ground {
 /// How much a photo without sky recedes towards its top, 0.4 to 1: little where its texture is as coarse at the top as at the
 /// bottom, or blurred there, and fully where it is finer (texture gradient, Gibson 1950).
 pub(super) fn receding(green: &Plane) -> f32 {
-    0.4 + 0.6 * smoothstep(0.9, 1.3, finer_at_top(green))
+    0.4 + 0.6 * smoothstep(1.0, 1.2, finer_at_top(green))
 }
 
 /// What [`Ground::nearest`] is over a plain.
@@ -120,43 +120,50 @@ fn smoothstep(from: f32, to: f32, value: f32) -> f32 {
 pub(super) fn standing(ground: &Ground, segments: &Segments, colour: &Colour, sky: &Plane) -> Plane {
     let (width, height) = (sky.width, sky.height);
     let v = |row: usize| (row as f32 + 0.5) / height as f32;
-    let spans = spans(segments, sky);
-    let stands: Vec<bool> = spans
+    let extents = extents(segments, sky);
+    let stands: Vec<bool> = extents
         .iter()
-        .map(|span| span.is_some_and(|(top, _)| v(top) < ground.horizon - 0.02))
-        .collect();
-    let mut depth: Vec<f32> = spans
-        .iter()
-        .map(|span| span.map_or(0.0, |(_, foot)| ground.at(v(foot))))
+        .map(|extent| extent.is_some_and(|extent| v(extent.top) < ground.horizon - 0.02))
         .collect();
     let borders = Borders::new(segments, colour, sky, &stands);
-    let own = depth.clone();
-    // What touches the ground right below the horizon says little: a row more or less is a big distance there.
-    let depth_of_foot = |s: usize| {
-        let foot = spans[s].map_or(0.0, |(_, foot)| v(foot));
-        ((foot - ground.horizon) / (1.0 - ground.horizon) / 0.2).clamp(0.02, 1.0)
-    };
-    let footing: Vec<f32> = (0..segments.count)
-        .map(|s| borders.on_ground[s] * depth_of_foot(s))
+    // Distance of the foot, and how sure it is: right below the horizon a row more or less is a big distance.
+    let feet: Vec<(f32, f32)> = extents
+        .iter()
+        .zip(&borders.on_ground)
+        .map(|(extent, border)| {
+            let foot = extent.map_or(0.0, |extent| v(extent.foot));
+            let below = (foot - ground.horizon) / (1.0 - ground.horizon);
+            (ground.at(foot), border * (below / 0.2).clamp(0.02, 1.0))
+        })
         .collect();
-    let loose = ground.at(0.5 + 0.5 * ground.horizon);
-    for _ in 0..40 {
+    let middle = ground.at(0.5 + 0.5 * ground.horizon);
+    let mut depth = vec![middle; segments.count];
+    for _ in 0..SWEEPS {
         for s in (0..segments.count).filter(|s| stands[*s]) {
-            let mut sum = footing[s] * own[s];
-            let mut weight = footing[s];
+            let (foot, sure) = feet[s];
+            let (mut sum, mut weight) = (sure * foot + LOOSE * middle, sure + LOOSE);
             for &(other, bond) in &borders.bonds[s] {
                 sum += bond * depth[other];
                 weight += bond;
             }
-            depth[s] = if weight > 0.0 { sum / weight } else { loose };
+            depth[s] = sum / weight;
         }
     }
+    let upright: Vec<f32> = extents
+        .iter()
+        .map(|extent| {
+            let slender = extent.map_or(0.0, |e| {
+                1.0 - smoothstep(1.5, 3.5, e.width as f32 / (e.foot - e.top + 1) as f32)
+            });
+            ground.upright.max(slender)
+        })
+        .collect();
     Plane::from_rows(width, height, |y, row| {
-        for (x, value) in row.iter_mut().enumerate() {
-            let segment = segments.labels[y * width + x] as usize;
-            let level = ground.at(v(y));
+        let level = ground.at(v(y));
+        for (value, label) in row.iter_mut().zip(&segments.labels[y * width..]) {
+            let segment = *label as usize;
             *value = if stands[segment] {
-                level + (depth[segment] - level) * ground.upright
+                level + (depth[segment] - level) * upright[segment]
             } else {
                 level
             };
@@ -164,26 +171,50 @@ pub(super) fn standing(ground: &Ground, segments: &Segments, colour: &Colour, sk
     })
 }
 
-/// The rows between which 90 % of each segment lies, of its pixels that aren't sky.
-fn spans(segments: &Segments, sky: &Plane) -> Vec<Option<(usize, usize)>> {
+/// How often the depths of segments are drawn towards each other.
+const SWEEPS: usize = 40;
+/// How strongly what touches neither ground nor anything else is drawn to the middle distance, beside a border's pixels.
+const LOOSE: f32 = 0.5;
+
+/// Where 90 % of a segment lies.
+#[derive(Clone, Copy)]
+struct Extent {
+    top: usize,
+    foot: usize,
+    width: usize,
+}
+
+/// The extent of each segment, of its pixels that aren't sky.
+fn extents(segments: &Segments, sky: &Plane) -> Vec<Option<Extent>> {
     let (width, height) = (sky.width, sky.height);
     let mut rows = vec![0_u32; segments.count * height];
+    let mut columns = vec![0_u32; segments.count * width];
     for (at, label) in segments.labels.iter().enumerate() {
         if sky.values[at] < 0.5 {
             rows[*label as usize * height + at / width] += 1;
+            columns[*label as usize * width + at % width] += 1;
         }
     }
+    let middle = |counts: &[u32]| {
+        let all: u32 = counts.iter().sum();
+        let place = |share: f32| {
+            let mut before = 0;
+            counts.iter().position(|count| {
+                before += count;
+                before as f32 > share * all as f32
+            })
+        };
+        Some((place(0.05)?, place(0.95)?))
+    };
     rows.chunks(height)
-        .map(|rows| {
-            let pixels: u32 = rows.iter().sum();
-            let row = |share: f32| {
-                let mut above = 0;
-                rows.iter().position(|row| {
-                    above += row;
-                    above as f32 > share * pixels as f32
-                })
-            };
-            Some((row(0.05)?, row(0.95)?))
+        .zip(columns.chunks(width))
+        .map(|(rows, columns)| {
+            let ((top, foot), (left, right)) = (middle(rows)?, middle(columns)?);
+            Some(Extent {
+                top,
+                foot,
+                width: right - left + 1,
+            })
         })
         .collect()
 }

@@ -1,6 +1,8 @@
 //! Which pixels are more like one region than like the rest, by what both look like around them.
 
-use super::filters::{Colour, box_mean};
+use rayon::prelude::*;
+
+use super::filters::{Colour, box_mean, exp};
 use super::segments::Segments;
 use crate::plane::Plane;
 
@@ -46,24 +48,74 @@ impl<'a> Likeness<'a> {
         let inside = Sums::new(&self.features, share, self.radius);
         let of_segment = self.segments.means(share);
         let columns = share.width.div_ceil(2);
+        let looks: Vec<[Look; 2]> = (0..inside.windows[0].values.len())
+            .into_par_iter()
+            .map(|half| {
+                let near = |k: usize| (inside.windows[k].values[half], inside.picture[k]);
+                let rest = |k: usize| {
+                    let (window, picture) = (self.all.windows[k].values[half], self.all.picture[k]);
+                    (window - near(k).0, picture - near(k).1)
+                };
+                [Look::new(near, 0.035), Look::new(rest, 0.05)]
+            })
+            .collect();
         Plane::from_rows(share.width, share.height, |y, row| {
             for (x, value) in row.iter_mut().enumerate() {
                 let (at, half) = (y * share.width + x, y / 2 * columns + x / 2);
-                let look = self.features.map(|feature| feature.values[at]);
-                let (near, volume) = misfit(&look, |k| (inside.windows[k].values[half], inside.picture[k]), 0.035);
-                let rest = |k: usize| {
-                    let window = self.all.windows[k].values[half] - inside.windows[k].values[half];
-                    (window, self.all.picture[k] - inside.picture[k])
-                };
-                let (far, rest_volume) = misfit(&look, rest, 0.05);
-                let window = inside.windows[0].values[half];
-                let prior = 0.3 * window + 0.7 * of_segment[self.segments.labels[at] as usize];
+                let pixel = self.features.map(|feature| feature.values[at]);
+                let [near, rest] = &looks[half];
+                let prior = 0.3 * inside.windows[0].values[half] + 0.7 * of_segment[self.segments.labels[at] as usize];
                 let prior = prior.clamp(0.01, 0.99);
-                let odds = (rest_volume / volume).sqrt() * prior / (1.0 - prior);
-                let odds = odds * libm::expf((0.5 * (far - near)).clamp(-40.0, 40.0));
+                let evidence = 0.5 * (rest.misfit(&pixel) - near.misfit(&pixel));
+                let odds = near.density / rest.density * prior / (1.0 - prior) * exp(evidence);
                 *value = odds / (1.0 + odds);
             }
         })
+    }
+}
+
+/// A normal distribution of the features, each by itself.
+struct Look {
+    mean: [f32; FEATURES],
+    /// 1 over each variance.
+    precision: [f32; FEATURES],
+    /// At the mean, up to a constant factor.
+    density: f32,
+}
+
+impl Look {
+    /// The distribution whose `sums(k)` of a window and of the picture are given; each spread is at least `floor`.
+    fn new(sums: impl Fn(usize) -> (f32, f32), floor: f32) -> Self {
+        let (weight, whole) = sums(0);
+        let total = 1.0 / (weight.max(0.0) + PRIOR);
+        let whole = PRIOR / whole.max(1e-6);
+        let moment = |k: usize| {
+            let (window, picture) = sums(k);
+            (window + whole * picture) * total
+        };
+        let mut look = Self {
+            mean: [0.0; FEATURES],
+            precision: [0.0; FEATURES],
+            density: 1.0,
+        };
+        for k in 0..FEATURES {
+            let (mean, square) = (moment(1 + k), moment(1 + FEATURES + k));
+            let variance = (square - mean * mean).max(0.0) + floor * floor;
+            look.mean[k] = mean;
+            look.precision[k] = 1.0 / variance;
+            look.density *= look.precision[k];
+        }
+        look.density = look.density.sqrt();
+        look
+    }
+
+    /// Squared distance in spreads.
+    fn misfit(&self, pixel: &[f32; FEATURES]) -> f32 {
+        let mut distance = 0.0;
+        for ((value, mean), precision) in pixel.iter().zip(&self.mean).zip(&self.precision) {
+            distance += (value - mean) * (value - mean) * precision;
+        }
+        distance
     }
 }
 
@@ -101,26 +153,7 @@ impl Sums {
             }
         }
         let picture = windows.iter().map(Plane::mean).collect();
-        let windows = windows.iter().map(|window| box_mean(window, radius)).collect();
+        let windows = windows.par_iter().map(|window| box_mean(window, radius)).collect();
         Self { windows, picture }
     }
-}
-
-/// How far `look` is from a normal distribution: the squared distance in its spreads, and the product of its variances, each
-/// at least `floor` squared. `sums(k)` gives the sums of the window and of the picture.
-fn misfit(look: &[f32; FEATURES], sums: impl Fn(usize) -> (f32, f32), floor: f32) -> (f32, f32) {
-    let (weight, whole) = sums(0);
-    let total = weight.max(0.0) + PRIOR;
-    let whole = PRIOR / whole.max(1e-6);
-    let (mut distance, mut volume) = (0.0, 1.0);
-    for (k, value) in look.iter().enumerate() {
-        let (first, all_first) = sums(1 + k);
-        let (second, all_second) = sums(1 + FEATURES + k);
-        let mean = (first + whole * all_first) / total;
-        let square = (second + whole * all_second) / total;
-        let variance = (square - mean * mean).max(0.0) + floor * floor;
-        distance += (value - mean) * (value - mean) / variance;
-        volume *= variance;
-    }
-    (distance, volume)
 }

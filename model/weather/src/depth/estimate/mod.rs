@@ -7,11 +7,13 @@
 //! 2. the ground: a plane up to the horizon, which lies no higher than the lowest sky ([`ground`]);
 //! 3. what stands on it: segments (Felzenszwalb and Huttenlocher 2004) that rise above the horizon are as far as their foot
 //!    (Hoiem et al. 2005);
-//! 4. edges: the guided filter (He et al. 2010) fits sky and depth to the photo's edges, and its linear functions are applied
+//! 4. haze that is in the photo already: in open land, what is veiled in blue is farther ([`aerial`]; He et al. 2009);
+//! 5. edges: the guided filter (He et al. 2010) fits sky and depth to the photo's edges, and its linear functions are applied
 //!    at full size (fast guided filter, He and Sun 2015).
 //!
 //! Distances are relative: the middle of what isn't sky is put at [`MEDIAN_METRES`].
 
+mod aerial;
 mod columns;
 mod filters;
 mod ground;
@@ -24,13 +26,14 @@ use rayon::prelude::*;
 
 use super::{DepthSource, MEDIAN_METRES, SceneDepth};
 use crate::plane::Plane;
-use filters::{Guide, Linear, reduced, zip};
+use aerial::farther_by_haze;
+use filters::{Guide, Linear, exp, reduced, zip};
 use ground::{Ground, standing};
 use segments::segments;
 use sky::{Behind, behind};
 
 /// Longer side of the reduced photo that the scene is understood in, in pixels.
-const WORKING_SIDE: usize = 160;
+const WORKING_SIDE: usize = 128;
 /// Nearest and farthest over the median distance, as natural logarithms: a quarter, and about nine times.
 const RANGE: (f32, f32) = (-1.4, 2.2);
 /// How much farther the blurred background of a close-up is than its subject, as a natural logarithm.
@@ -45,8 +48,8 @@ pub fn estimate(scene: &Rgb32FImage) -> SceneDepth {
         let (depth, share) = understood(&colour);
         let longer = depth.width.max(depth.height);
         let guide = Guide::new(&colour, (longer / 48).max(1), 3e-4);
-        let linear = [guide.fit(&depth), guide.fit(&share)];
-        full_size(scene, &linear, &mut metres, &mut sky);
+        let linear = rayon::join(|| guide.fit(&depth), || guide.fit(&share));
+        full_size(scene, &[linear.0, linear.1], &mut metres, &mut sky);
     }
     SceneDepth {
         metres,
@@ -64,7 +67,10 @@ fn understood(colour: &filters::Colour) -> (Plane, Plane) {
     let (mut depth, sky) = match behind(colour, &segments) {
         Behind::Sky(sky) => {
             let ground = Ground::below(&sky, &colour[1]);
-            (standing(&ground, &segments, colour, &sky), sky)
+            let standing = standing(&ground, &segments, colour, &sky);
+            let receding = 1.0 - ground.upright;
+            let hazy = farther_by_haze(colour, &segments, &sky);
+            (zip(&standing, &hazy, |depth, farther| depth + receding * farther), sky)
         }
         Behind::Backdrop(backdrop) => {
             let slope = Ground::without_sky().slope(width, height, 0.3);
@@ -122,8 +128,11 @@ fn full_size(scene: &Rgb32FImage, linear: &[Linear; 2], metres: &mut Plane, sky:
             let [red, green, blue] = [0, 1, 2].map(|c: usize| pixel[c].clamp(0.0, 1.0));
             let depth = at(0) * red + at(1) * green + at(2) * blue + at(3);
             let cover = at(4) * red + at(5) * green + at(6) * blue + at(7);
-            *metres = MEDIAN_METRES * libm::expf(depth.clamp(RANGE.0, RANGE.1));
+            *metres = MEDIAN_METRES * exp(depth.clamp(RANGE.0, RANGE.1));
             *sky = ((cover - 0.15) / 0.7).clamp(0.0, 1.0);
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

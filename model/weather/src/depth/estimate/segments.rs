@@ -66,19 +66,20 @@ pub(super) fn segments(colour: &Colour, scale: f32, smallest: u32) -> Segments {
     }
 }
 
-/// Neighbours with the distance of their colours, least first.
+/// Neighbours with the distance of their colours, least first: sorted by counting.
 fn sorted_edges(colour: &Colour) -> Vec<(u32, u32, f32)> {
     let (width, height) = (colour[0].width, colour[0].height);
-    let mut edges = Vec::with_capacity(2 * width * height);
     let [red, green, blue] = colour.each_ref().map(|plane| plane.values.as_slice());
+    let between = |a: usize, b: usize| {
+        let (r, g, l) = (red[a] - red[b], green[a] - green[b], blue[a] - blue[b]);
+        (a as u32, b as u32, (r * r + g * g + l * l).sqrt())
+    };
+    let mut edges = Vec::with_capacity(2 * width * height);
     for y in 0..height {
-        for x in 0..width {
-            let a = y * width + x;
-            for b in [(x + 1 < width).then_some(a + 1), (y + 1 < height).then_some(a + width)] {
-                let Some(b) = b else { continue };
-                let (r, g, l) = (red[a] - red[b], green[a] - green[b], blue[a] - blue[b]);
-                edges.push((a as u32, b as u32, (r * r + g * g + l * l).sqrt()));
-            }
+        let row = y * width;
+        edges.extend((row + 1..row + width).map(|at| between(at - 1, at)));
+        if y > 0 {
+            edges.extend((row..row + width).map(|at| between(at - width, at)));
         }
     }
     let level = |difference: f32| ((difference * LEVELS as f32) as usize).min(LEVELS - 1);

@@ -32,18 +32,22 @@ const LAYER_METRES: f32 = 70.0;
 const UNEVENNESS: (f32, f32) = (0.15, 0.35);
 /// The least density anywhere, as a share of the mean.
 const THINNEST: f32 = 0.2;
-/// Brightness of the airlight over that of the scene's horizon and bright parts.
-const BRIGHTNESS: (f32, f32) = (0.75, 1.05);
-/// Luminance of the brightest airlight, linear: fog in the sun is no whiter on a photo.
-const WHITEST: f32 = 0.78;
-/// Luminance of the brightest airlight over the scene's mean: a scene that is dark but for a sunset or lamps has dark air.
+/// How much of the airlight's brightness is that of the scene's bright parts, where they are brighter than the horizon: fog in
+/// front of a deep blue sky is whiter than the sky.
+const BY_BRIGHT_PARTS: f32 = 0.7;
+/// Brightness of one image's airlight over what its scene says.
+const BRIGHTNESS: (f32, f32) = (0.82, 1.12);
+/// Luminance of the brightest airlight on average, linear: fog in the sun is no whiter on a photo.
+const WHITEST: f32 = 0.74;
+/// Luminance of the brightest airlight over the scene's mean, where the horizon isn't brighter: a scene that is dark but for
+/// lamps has dark air.
 const MOST_OVER_MEAN: f32 = 3.2;
 /// How much of the horizon's colour the airlight keeps: what light scatters on all sides loses colour.
-const COLOUR_KEPT: f32 = 0.35;
+const COLOUR_KEPT: f32 = 0.3;
 /// Tint of the air from blue (-1) to yellow (1).
 const TINT: (f32, f32) = (-1.0, 1.0);
 /// What a tint of 1 does to red and blue, linear; green keeps its light.
-const TINT_RED_BLUE: (f32, f32) = (0.09, -0.17);
+const TINT_RED_BLUE: (f32, f32) = (0.08, -0.13);
 
 /// Distances between which air is drawn as one bank, in metres, and the size of its clouds.
 const BANKS: [(f32, f32, f32); 4] = [
@@ -111,7 +115,9 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
 /// it. A dark scene has dark air.
 fn airlight(light: &SceneLight, stream: &mut Stream) -> [f32; 3] {
     let at_horizon = luminance(light.air);
-    let bright = 0.5 * (at_horizon + at_horizon.max(light.bright)) * stream.within(BRIGHTNESS);
+    let bright = at_horizon + BY_BRIGHT_PARTS * (light.bright - at_horizon).max(0.0);
+    let most = WHITEST.min((MOST_OVER_MEAN * luminance(light.mean)).max(luminance(light.horizon)));
+    let level = bright.min(most) * stream.within(BRIGHTNESS);
     let tint = stream.within(TINT);
     let (red, blue) = TINT_RED_BLUE;
     let tinted = [1.0 + red * tint, 1.0, 1.0 + blue * tint];
@@ -121,8 +127,7 @@ fn airlight(light: &SceneLight, stream: &mut Stream) -> [f32; 3] {
     });
     // Air is blue, grey, yellow or red; never green or purple, which yellow haze before a blue sky would come out as.
     colour[1] = colour[1].clamp(colour[0].min(colour[2]), colour[0].max(colour[2]));
-    let most = WHITEST.min(MOST_OVER_MEAN * luminance(light.mean));
-    let scale = bright.min(most) / luminance(colour);
+    let scale = level / luminance(colour);
     colour.map(|value| (value * scale).clamp(0.0, 1.0))
 }
 

@@ -65,8 +65,9 @@ fn field(ui: &mut Ui, seed: u64, width: f32) -> Option<u64> {
     });
     focus_ring(ui, &response);
     let chosen = text.parse().ok().filter(|value| *value != seed);
+    let has_focus = response.has_focus();
     ui.data_mut(|data| {
-        if response.has_focus() {
+        if has_focus {
             data.insert_temp(id, text);
         } else {
             data.remove_temp::<String>(id);

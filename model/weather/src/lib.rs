@@ -142,7 +142,7 @@ pub const TABLE: &[Degradation] = &[
     Degradation {
         name: "low_light",
         stage: Stage::Light,
-        formula: "v 2^-(3 s) in linear light, then the sensor's noise at ISO 100 * 2^(3 s)",
+        formula: "v 2^-(2.5 s) in linear light, then the sensor's noise at ISO 200 * 2^(2.5 s)",
         source: "Brooks et al. 2019; Guo et al. 2024 for the class",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::LowLight(low_light::apply(canvas, shot, severity, stream)),

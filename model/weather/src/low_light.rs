@@ -1,18 +1,18 @@
 //! Low light: too little of it for the exposure, and a signal that is amplified.
 //!
 //! The scene's linear light is multiplied by `2^-stops`, everywhere alike: what less light or a shorter exposure does. CDD-11
-//! (Guo et al. 2024, section 4) darkens by Retinex instead, `v L^(gamma - 1)` with gamma of 2 to 3 on encoded
-//! values; three stops leave mid grey where a gamma of 2.5 does (0.178), and highlights darker. Colours keep their saturation:
-//! that eyes lose it in the dark is no property of cameras.
+//! (Guo et al. 2024, section 4) darkens by Retinex instead, `v L^(gamma - 1)` with gamma of 2 to 3 on encoded values; two and a
+//! half stops leave mid grey where a gamma of 2.2 does (0.214), and highlights darker. Colours keep their saturation: that eyes
+//! lose it in the dark is no property of cameras.
 //!
 //! A camera makes up for half of the light that is missing by its gain and underexposes by the rest, so the signal is read at
-//! ISO `100 * 2^stops` with the noise of that gain, less what a photo at ISO 100 has in it already. The
-//! noise comes in where the signal is read: behind air, rain and lens.
+//! ISO `200 * 2^stops` with the noise of that gain, less what a photo at ISO 200 has in it already. The noise comes in where the
+//! signal is read: behind air, rain and lens.
 //!
 //! | severity | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|
-//! | stops | 0.6 to 0.9 | 1.3 to 1.8 | 2.5 to 3.5 | 3.8 to 5.3 |
-//! | ISO | 150 to 180 | 240 to 340 | 570 to 1100 | 1300 to 3800 |
+//! | stops | 0.5 to 0.75 | 1 to 1.5 | 2 to 3 | 3 to 4.5 |
+//! | ISO | 280 to 340 | 400 to 570 | 800 to 1600 | 1600 to 4500 |
 
 use mdsd3_words::weather::Space;
 use serde::Serialize;
@@ -24,9 +24,9 @@ use crate::shot::Shot;
 use crate::stream::Stream;
 
 /// Stops of light that are missing at severity 1.
-const STOPS_AT_ONE: (f32, f32) = (2.5, 3.5);
+const STOPS_AT_ONE: (f32, f32) = (2.0, 3.0);
 /// Gain at which the photo is taken to have been made.
-const BASE_ISO: f32 = 100.0;
+const BASE_ISO: f32 = 200.0;
 
 /// What was drawn for one image.
 #[derive(Debug, Clone, Serialize)]
@@ -87,7 +87,7 @@ mod tests {
         let Some(Drawn::LowLight(drawn)) = degraded.parameters.classes.iter().flatten().next() else {
             panic!("low light comes first of these classes");
         };
-        assert!((-3.5..=-2.5).contains(&drawn.exposure_stops));
+        assert!((-3.0..=-2.0).contains(&drawn.exposure_stops));
         let noisy = layers::put_together(&grey, &steps[..3]);
         let light = noisy.iter().map(|v| f64::from(linear_from_encoded(*v))).sum::<f64>() / noisy.len() as f64;
         let expected = 0.214_041 * f64::from(drawn.exposure_stops).exp2();
@@ -96,6 +96,6 @@ mod tests {
             (0.995..1.03).contains(&(light / expected)),
             "{light}, expected {expected}"
         );
-        assert!((f64::from(drawn.sensor.iso) - 100.0 / f64::from(drawn.light)).abs() < 1.0);
+        assert!((f64::from(drawn.sensor.iso) - 200.0 / f64::from(drawn.light)).abs() < 1.0);
     }
 }

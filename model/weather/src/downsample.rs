@@ -1,9 +1,10 @@
-//! Downsampling: the image is made smaller and brought back to its size, as benchmarks of single-image super-resolution do.
+//! Downsampling: the image is made smaller and brought back to its size, as benchmarks of single-image super-resolution
+//! do.
 //!
-//! Both ways by cubic convolution (Keys 1981, equation 15), on encoded values and stretched over the pixels it skips when it
-//! reduces, which is what MATLAB's `imresize` does (Timofte et al. 2017, "NTIRE 2017 challenge", section 2). The factor is
-//! `4^severity`, to the nearest whole pixel: a stronger mix takes more, whatever the image's size. Nothing is drawn: the result
-//! is that of every seed.
+//! Both ways by cubic convolution (Keys 1981, equation 15), on encoded values and stretched over the pixels it skips
+//! when it reduces, which is what MATLAB's `imresize` does (Timofte et al. 2017, "NTIRE 2017 challenge").
+//! The factor is `4^severity`, to the nearest whole pixel: a stronger mix takes more, whatever the image's size.
+//! Nothing is drawn: the result is that of every seed.
 //!
 //! | severity | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|

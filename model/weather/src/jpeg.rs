@@ -1,15 +1,15 @@
 //! JPEG compression: the image is written as a JPEG file and read again.
 //!
 //! The quality is that of libjpeg (ITU-T T.81, annex K's tables scaled), chosen so that the quantisation steps grow in
-//! proportion to the severity: five times annex K's at severity 1. Chroma is sampled 4:2:0, as cameras and web sites do. Blocks
-//! are of 8 x 8 pixels (16 x 16 in chroma) whatever the image's size.
+//! proportion to the severity: five times annex K's at severity 1. Chroma is sampled 4:2:0, as cameras and web sites
+//! do. Blocks are of 8 x 8 pixels (16 x 16 in chroma) whatever the image's size.
 //!
 //! | severity | 0.05 | 0.1 | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|---|---|
 //! | quality | 88 | 75 | 40 | 20 | 10 | 7 |
 //!
-//! Encoder and decoder are built without the instructions of one processor, so that the same bits come out on every platform.
-//! Nothing is drawn: the result is that of every seed.
+//! Encoder and decoder are built without the instructions of one processor, so that the same bits come out on every
+//! platform. Nothing is drawn: the result is that of every seed.
 
 use image::Rgb32FImage;
 use jpeg_decoder::Decoder;
@@ -43,7 +43,8 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, severity: f32) -> JpegParameters {
     JpegParameters { severity, quality }
 }
 
-/// The quality whose steps are nearest to the severity's: `5000 / quality` % of annex K's below 50, `200 - 2 quality` % above.
+/// The quality whose steps are nearest to the severity's: `5000 / quality` % of annex K's below 50, `200 - 2 quality` %
+/// above.
 fn quality_at(severity: f32) -> u8 {
     let percent = 100.0 * SCALE_AT_ONE * severity;
     let quality = if percent > 100.0 {
@@ -107,8 +108,8 @@ mod tests {
         })
     }
 
-    /// Root mean square over 255 of what Pillow 13.0.0 (libjpeg-turbo) changes in `scene(64)` rounded to bytes at the same
-    /// qualities: `image.save(file, quality=q, subsampling=2)`, opened again.
+    /// Root mean square over 255 of what Pillow 13.0.0 (libjpeg-turbo) changes in `scene(64)` rounded to bytes at the
+    /// same qualities: `image.save(file, quality=q, subsampling=2)`, opened again.
     #[test]
     fn compression_loses_what_libjpeg_loses() {
         let scene = scene(64);

@@ -159,7 +159,7 @@ pub const TABLE: &[Degradation] = &[
         name: "defocus",
         stage: Stage::Lens,
         formula: "v over discs of radius r |1 / depth - 1 / focus|, s * 1.2 % of the longer side for 9 / 10 of the image",
-        source: "Potmesil and Chakravarty 1981, equation 3; Kraus and Strengert 2007",
+        source: "Potmesil and Chakravarty 1981; Kraus and Strengert 2007",
         max_severity: MAX_RATIO,
         apply: |canvas, shot, severity, stream| Drawn::Defocus(defocus::apply(canvas, shot, severity, stream)),
     },

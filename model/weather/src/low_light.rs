@@ -1,13 +1,13 @@
 //! Low light: too little of it for the exposure, and a signal that is amplified.
 //!
-//! The scene's linear light is multiplied by `2^-stops`, everywhere alike: what less light or a shorter exposure does. CDD-11
-//! (Guo et al. 2024, section 4) darkens by Retinex instead, `v L^(gamma - 1)` with gamma of 2 to 3 on encoded values; two and a
-//! half stops leave mid grey where a gamma of 2.2 does (0.214), and highlights darker. Colours keep their saturation: that eyes
-//! lose it in the dark is no property of cameras.
+//! The scene's linear light is multiplied by `2^-stops`, everywhere alike: what less light or a shorter exposure does.
+//! CDD-11 (Guo et al. 2024) darkens by Retinex instead, `v L^(gamma - 1)` with gamma of 2 to 3 on encoded
+//! values; two and a half stops leave mid grey where a gamma of 2.2 does (0.214), and highlights darker. Colours keep
+//! their saturation: that eyes lose it in the dark is no property of cameras.
 //!
-//! A camera makes up for half of the light that is missing by its gain and underexposes by the rest, so the signal is read at
-//! ISO `200 * 2^stops` with the noise of that gain, less what a photo at ISO 200 has in it already. The noise comes in where the
-//! signal is read: behind air, rain and lens.
+//! A camera makes up for half of the light that is missing by its gain and underexposes by the rest, so the signal is
+//! read at ISO `200 * 2^stops` with the noise of that gain, less what a photo at ISO 200 has in it already. The noise
+//! comes in where the signal is read: behind air, rain and lens.
 //!
 //! | severity | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|

@@ -24,8 +24,8 @@ impl Plane {
         }
     }
 
-    /// Computes each row by itself, on all cores: `row(y, values)` fills the values of row `y`, and may depend on nothing that
-    /// another row computes.
+    /// Computes each row by itself, on all cores: `row(y, values)` fills the values of row `y`, and may depend on
+    /// nothing that another row computes.
     pub fn from_rows(width: usize, height: usize, row: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let mut plane = Self::filled(width, height, 0.0);
         plane.change_rows(row);
@@ -52,8 +52,8 @@ impl Plane {
     }
 }
 
-/// Computes each row of an image by itself, on all cores: `row(y, values)` fills the values of row `y`, red, green, blue from
-/// left to right, and may depend on nothing that another row computes.
+/// Computes each row of an image by itself, on all cores: `row(y, values)` fills the values of row `y`, red, green,
+/// blue from left to right, and may depend on nothing that another row computes.
 pub(crate) fn image_from_rows(width: u32, height: u32, row: impl Fn(usize, &mut [f32]) + Sync) -> Rgb32FImage {
     let mut image = Rgb32FImage::new(width, height);
     image

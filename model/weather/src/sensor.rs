@@ -1,12 +1,13 @@
 //! Noise as a sensor makes it and a camera develops it: the class `noise`, and what `low_light` reads its signal by.
 //!
-//! The scene is taken back to raw values behind an RGGB mosaic (Brooks et al. 2019, "Unprocessing images for learned raw
-//! denoising", section 3): linear light, the camera's colours, its white balance and gain undone. There each photosite gets
-//! normal noise of variance `shot x + read` (their equation 1), and what it holds beyond saturation is lost. The noise is then
-//! developed as the signal is: demosaicked (Malvar et al. 2004), white balance, colours. All of that is linear, so that what
-//! development makes of the noise alone is the noisy picture less the clean one developed alike, and the scene keeps the
-//! sharpness that demosaicking would take. Grain is therefore correlated over pixels and channels, and per pixel whatever the
-//! image's size. It has no bias in light; in encoded values it has that of their curve, -0.004 at mid grey and severity 1.
+//! The scene is taken back to raw values behind an RGGB mosaic (Brooks et al. 2019, "Unprocessing images for learned
+//! raw denoising"): linear light, the camera's colours, its white balance and gain undone. There each
+//! photosite gets normal noise of variance `shot x + read`, and what it holds beyond saturation is
+//! lost. The noise is then developed as the signal is: demosaicked (Malvar et al. 2004), white balance, colours. All of
+//! that is linear, so that what development makes of the noise alone is the noisy picture less the clean one developed
+//! alike, and the scene keeps the sharpness that demosaicking would take. Grain is therefore correlated over pixels and
+//! channels, and per pixel whatever the image's size. It has no bias in light; in encoded values it has that of their
+//! curve, -0.004 at mid grey and severity 1.
 //!
 //! | severity | 0.25 | 0.5 | 1 | 1.5 |
 //! |---|---|---|---|---|
@@ -26,9 +27,10 @@ use crate::stream::Stream;
 /// Gain at severity 1. Its shot noise, 0.0025, is in the upper half of what Brooks et al. draw (0.0001 to 0.012, by its
 /// logarithm).
 const ISO_AT_ONE: f32 = 2500.0;
-/// Variance of the shot noise per raw value at ISO 100: that of a full well of 10 000 electrons, a phone's or a compact camera's.
+/// Variance of the shot noise per raw value at ISO 100: that of a full well of 10 000 electrons, a phone's or a compact
+/// camera's.
 const SHOT_AT_ISO_100: f32 = 1e-4;
-/// Gains of red and blue over green that balance daylight (Brooks et al. 2019, section 3.2).
+/// Gains of red and blue over green that balance daylight (Brooks et al. 2019, on digital gain and white balance).
 const RED_GAIN: (f32, f32) = (1.9, 2.4);
 const BLUE_GAIN: (f32, f32) = (1.5, 1.9);
 /// Raw value of green in white: the mean inverse gain of Brooks et al. 2019.
@@ -37,8 +39,8 @@ const EXPOSURE: f32 = 0.8;
 const HIGHLIGHT: f32 = 0.9;
 /// How much brighter than it shows a pixel at white is taken to have been.
 const BEYOND_WHITE: f32 = 4.0;
-/// The camera's colours of linear sRGB: the Sony DSC-RX100M4's matrix for daylight from Adobe's DNG converter, as the Darmstadt
-/// noise dataset has it, times that of sRGB to XYZ, rows brought to sum 1.
+/// The camera's colours of linear sRGB: the Sony DSC-RX100M4's matrix for daylight from Adobe's DNG converter, as the
+/// Darmstadt noise dataset has it, times that of sRGB to XYZ, rows brought to sum 1.
 const CAMERA_FROM_RGB: [[f32; 3]; 3] = [
     [0.6337, 0.2249, 0.1414],
     [0.0788, 0.7403, 0.1809],
@@ -113,13 +115,13 @@ impl SensorParameters {
     }
 }
 
-/// The middle of what cameras show beside that shot noise (Brooks et al. 2019, equation 3).
+/// The middle of what cameras show beside that shot noise (the log-linear fit of Brooks et al. 2019).
 fn read_variance(shot_variance: f32) -> f32 {
     libm::expf(2.18 * libm::logf(shot_variance) + 1.20)
 }
 
-/// Reads what is on the canvas by a sensor: its noise is added in linear light, where the result is held to what a sensor has.
-/// Each frame of a sequence gets noise of its own.
+/// Reads what is on the canvas by a sensor: its noise is added in linear light, where the result is held to what a
+/// sensor has. Each frame of a sequence gets noise of its own.
 pub(crate) fn add_noise(
     canvas: &mut Canvas<'_>,
     class: &'static str,
@@ -161,7 +163,8 @@ fn channel_at(x: usize, y: usize) -> usize {
     (x & 1) + (y & 1)
 }
 
-/// How much brighter than it shows a pixel was: photos show all that is overexposed as white (Brooks et al. 2019, section 3.3).
+/// How much brighter than it shows a pixel was: photos show all that is overexposed as white (Brooks et al. 2019,
+/// on white balance).
 fn beyond_white(pixel: &[f32]) -> f32 {
     let mean = (pixel[0] + pixel[1] + pixel[2]) / 3.0;
     let into = ((mean - HIGHLIGHT) / (1.0 - HIGHLIGHT)).clamp(0.0, 1.0);
@@ -187,8 +190,8 @@ fn developed(noise: &Plane, image: &Rgb32FImage, gains: [f32; 3]) -> Rgb32FImage
     })
 }
 
-/// Red, green and blue at a photosite by the linear filters of Malvar et al. 2004 (figure 2); `at` reads the 5 x 5 photosites
-/// around it, `(2, 2)` being itself.
+/// Red, green and blue at a photosite by the linear filters of Malvar et al. 2004 (figure 2); `at` reads the 5 x 5
+/// photosites around it, `(2, 2)` being itself.
 fn demosaicked(at: impl Fn(usize, usize) -> f32, x: usize, y: usize) -> [f32; 3] {
     let here = at(2, 2);
     let beside = at(1, 2) + at(3, 2);

@@ -15,7 +15,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// The stream of class number `class` for `seed`; `variety` is the share of a range that [`Self::within`] draws from.
+    /// The stream of class number `class` for `seed`; `variety` is the share of a range that [`Self::within`] draws
+    /// from.
     pub(super) fn new(seed: u64, class: u64, variety: f32) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&DOMAIN);
@@ -27,8 +28,8 @@ impl Stream {
         }
     }
 
-    /// Numbers for one part of one frame, such as a row, that no other part and no draw of this stream shares, so that parts can
-    /// be computed in any order and on all cores.
+    /// Numbers for one part of one frame, such as a row, that no other part and no draw of this stream shares, so that
+    /// parts can be computed in any order and on all cores.
     pub(super) fn of_part(&self, frame: u32, part: u32) -> Self {
         let mut bits = self.bits.clone();
         bits.set_stream(((u64::from(frame) + 1) << 32) | u64::from(part));
@@ -49,7 +50,8 @@ impl Stream {
         low + (high - low) * self.unit()
     }
 
-    /// Like [`between`](Self::between), in only the middle of the range where variety is below 1; the draw is used up alike.
+    /// Like [`between`](Self::between), in only the middle of the range where variety is below 1; the draw is used up
+    /// alike.
     pub(super) fn within(&mut self, (low, high): (f32, f32)) -> f32 {
         let (middle, share) = (0.5 * (low + high), self.variety);
         self.between(middle + share * (low - middle), middle + share * (high - middle))

@@ -1,11 +1,11 @@
 //! Blur by depth in layers.
 //!
 //! Pixels are shared out among layers by their disc's radius, each between the two next to it. From the farthest to the
-//! nearest, every layer is blurred by its disc and laid over what is behind it (Kraus and Strengert 2007, "Depth-of-field
-//! rendering by pyramidal image processing", section 3). Its colour is that of its own pixels alone, so nothing sharp leaks into
-//! the blur behind it. It covers what it holds of the disc among all that is as far or farther, so that neighbouring
-//! layers of one slope leave no gap. Before the layers in front of the focus come, what they hide is filled from around it
-//! (their section 3.2), as their blurred edges let it through.
+//! nearest, every layer is blurred by its disc and laid over what is behind it (Kraus and Strengert 2007,
+//! "Depth-of-field rendering by pyramidal image processing"). Its colour is that of its own pixels alone, so
+//! nothing sharp leaks into the blur behind it. It covers what it holds of the disc among all that is as far or
+//! farther, so that neighbouring layers of one slope leave no gap. Before the layers in front of the focus come, what
+//! they hide is filled from around it, as they do, since their blurred edges let it through.
 //!
 //! A wide disc is gathered at a reduced size, at which it is at least 3 pixels wide.
 
@@ -29,7 +29,8 @@ const CHANNELS: usize = 5;
 /// Red, green and blue times the share of the pixel that is known, and that share.
 type Pixel = [f32; 4];
 
-/// The image, linear, with each pixel spread over the disc of its radius in `behind`, which is below 0 in front of the focus.
+/// The image, linear, with each pixel spread over the disc of its radius in `behind`, which is below 0 in front of the
+/// focus.
 pub(super) fn blurred(image: &Rgb32FImage, behind: &Plane) -> Rgb32FImage {
     let scene = Scene::new(image, behind);
     let farthest = scene.spans.iter().fold(0.0, |far: f32, span| far.max(span.1));
@@ -240,7 +241,8 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
     a + (b - a) * share
 }
 
-/// Which two places of a reduced row a place of the full one is between, and how far it is from the first to the second.
+/// Which two places of a reduced row a place of the full one is between, and how far it is from the first to the
+/// second.
 fn between(at: usize, scale: usize, length: usize) -> (usize, usize, f32) {
     if scale == 1 {
         return (at, at, 0.0);

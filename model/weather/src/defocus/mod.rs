@@ -1,12 +1,14 @@
 //! Defocus: what isn't at the distance that the lens is focused on is blurred, the more the farther from it.
 //!
 //! A thin lens of aperture diameter `a` focused on distance `f` shows a point at distance `d` as a disc of radius
-//! `a / 2 * |1 / d - 1 / f|` focal lengths (the circle of confusion: Potmesil and Chakravarty 1981, equation 3, for distances
-//! that are long against the focal length). Focus is on one of the scene's own distances; what is nearer and farther is blurred.
+//! `a / 2 * |1 / d - 1 / f|` focal lengths (the circle of confusion: Potmesil and Chakravarty 1981, for
+//! distances that are long against the focal length). Focus is on one of the scene's own distances; what is nearer and
+//! farther is blurred.
 //!
-//! A scene's depth is often a guess whose scale is open, so severity sets the blur and the aperture follows from it: nine tenths
-//! of the image have a radius of at most 1.2 % of the longer side at severity 1. The rest, which is very near, is held to
-//! twice that. A scene whose depth says next to nothing is blurred as a whole, by a lens that is focused in front of it.
+//! A scene's depth is often a guess whose scale is open, so severity sets the blur and the aperture follows from it:
+//! nine tenths of the image have a radius of at most 1.2 % of the longer side at severity 1. The rest, which is very
+//! near, is held to twice that. A scene whose depth says next to nothing is blurred as a whole, by a lens that is
+//! focused in front of it.
 //!
 //! Discs are gathered in linear light from layers by depth ([`blurred`]).
 
@@ -80,13 +82,15 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
 struct Lens {
     /// Inverse distance that is sharp, per metre.
     focus: f32,
-    /// Radius in pixels over a difference of inverse distances: half the aperture in metres times the focal length in pixels.
+    /// Radius in pixels over a difference of inverse distances: half the aperture in metres times the focal length in
+    /// pixels.
     radius_px_metres: f32,
     largest_px: f32,
 }
 
 impl Lens {
-    /// The lens that focuses where a share `nearer` of the scene is nearer, with the aperture that `radius_px` asks for.
+    /// The lens that focuses where a share `nearer` of the scene is nearer, with the aperture that `radius_px` asks
+    /// for.
     fn focused(metres: &Plane, nearer: f32, radius_px: f32) -> Self {
         let step = metres.values.len().div_ceil(SAMPLES).max(1);
         let mut inverse: Vec<f32> = metres.values.iter().step_by(step).map(|metres| 1.0 / metres).collect();

@@ -8,7 +8,8 @@ fn plane(width: usize, height: usize, value: impl Fn(usize, usize) -> f32 + Sync
     })
 }
 
-/// By hand: focused on 10 m, 5 cm of aperture and 1000 px of focal length give discs of `25 * |1 / d - 0.1|` px in radius.
+/// By hand: focused on 10 m, 5 cm of aperture and 1000 px of focal length give discs of `25 * |1 / d - 0.1|` px in
+/// radius.
 #[test]
 fn discs_are_those_of_a_thin_lens() {
     let lens = Lens {
@@ -63,7 +64,8 @@ fn what_is_sharp_does_not_leak_into_the_blur_behind_it() {
     assert!(largest < 1e-3, "{largest}");
 }
 
-/// The other way round: the square is near and blurred, and lets the sharp green through on both sides of its edge alike.
+/// The other way round: the square is near and blurred, and lets the sharp green through on both sides of its edge
+/// alike.
 #[test]
 fn a_blurred_edge_in_front_lets_through_what_it_hides() {
     let is_near = |x: usize| x < 64;

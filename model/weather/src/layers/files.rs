@@ -1,9 +1,9 @@
 //! The layers as files: what a user of a dataset puts a degraded image together from, without this program.
 //!
-//! `layers.json` says for every step, in order, which formula it follows and in which space, and for every term of the formula
-//! the file that it is in or its value. A stored value times the term's `scale` is the value in the term's `unit`. Planes
-//! and lights are 16-bit PNG unless NPY is asked for; what has a sign or no upper end (depth, radii, kernels, residuals) is
-//! always NPY, 32-bit floats, little-endian.
+//! `layers.json` says for every step, in order, which formula it follows and in which space, and for every term of the
+//! formula the file that it is in or its value. A stored value times the term's `scale` is the value in the term's
+//! `unit`. Planes and lights are 16-bit PNG unless NPY is asked for; what has a sign or no upper end (depth, radii,
+//! kernels, residuals) is always NPY, 32-bit floats, little-endian.
 
 use std::collections::BTreeMap;
 

@@ -155,9 +155,6 @@ fn images_are_made_again() {
         "lane.png",
         "branch.png",
         "adapter.png",
-        "physical-lane.png",
-        "reside/hazy/photo_0.75_1.jpg",
-        "finished/train/lq/photo-b_1.png",
         "finished/val/gt/photo_0.png",
         "network/train/HazeRain/input/0001.png",
         "network/train/HazeRain/target/0001.png",
@@ -179,24 +176,42 @@ fn images_are_made_again() {
     }
 }
 
-/// The hash names datasets: another one would refuse to go on with those that were begun before.
+/// Version 1 of the weather's formulas made them, and none of today's images would be the same.
+#[test]
+fn images_by_earlier_formulas_say_so_instead_of_being_made_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for image in [
+        "physical-lane.png",
+        "reside/hazy/photo_0.75_1.jpg",
+        "finished/train/lq/photo-b_1.png",
+    ] {
+        let extension = Path::new(image).extension().unwrap_or_default();
+        let again = folder.path().join("again").with_extension(extension);
+        let line = at_fixtures(["render", "--from", image, "-o", &again.to_string_lossy()]).refused(2);
+        assert!(line.contains("version 1 of the weather's formulas"), "{image}: {line}");
+        assert!(!again.exists());
+    }
+}
+
+/// The hash names datasets: another one would refuse to go on with those that were begun before. Plans of the physical engine have
+/// another since the second version of the weather's formulas, and the same jobs but for their keys.
 #[test]
 fn plans_keep_their_hash_and_their_jobs() {
     for (plan, hash, job) in [
         (
             "finished",
-            "6cb65c0b968518916e4bfaa270b862a940cec885276f1ee40472a34e4058cc45",
-            "     5  photo.png  haze=0.852,rain=1  alpha 1 beta 0  seed 3  73d65f0d",
+            "597e2271f42291740500a1c2368cde79ea661dbe1ae3deadfa56416c9708bfe8",
+            "     5  photo.png  haze=0.852,rain=1  alpha 1 beta 0  seed 3  a9a17fd1",
         ),
         (
             "unfinished",
-            "36a0c886b1b43562f5ef753378be3597b0e93a23d6f347fc6da4d72a87a6b323",
-            "     2  photo b.png  rain=0.5,snow=0.5998  alpha 1 beta 0  seed 11  e702a967",
+            "a3a134a0f0692fd269b9610253ec9028f7d34c986fb7a9b8f5487dae9600201d",
+            "     2  photo b.png  rain=0.5,snow=0.5998  alpha 1 beta 0  seed 11  5b1d4624",
         ),
         (
             "webdataset",
-            "3e3e0cf379e8361aab70ed5c67d410fc4ef5c9df1508478bafad0f4ae5652c1a",
-            "     1  photo b.png  noise=1  alpha 1 beta 0  seed 0  dbf7ae56",
+            "7b42e8b0931c8d42db2ef9c7a4a0bfabbe207ebe34676e882224a051b5a466d1",
+            "     1  photo b.png  noise=1  alpha 1 beta 0  seed 0  3fe8dc19",
         ),
         (
             "network",
@@ -238,8 +253,14 @@ fn finished_datasets_verify_and_lack_nothing() {
             "{name}: {said}"
         );
         let before = tree(&dataset);
-        let said = at_fixtures(["sweep", &format!("{name}.toml"), "-o", &shown, "--resume"]).succeeded();
-        assert!(said.contains(&format!("made 0 of {pairs} pairs")), "{name}: {said}");
+        let ended = at_fixtures(["sweep", &format!("{name}.toml"), "-o", &shown, "--resume"]);
+        if name == "network" {
+            let said = ended.succeeded();
+            assert!(said.contains(&format!("made 0 of {pairs} pairs")), "{name}: {said}");
+        } else {
+            let line = ended.refused(2);
+            assert!(line.contains("version 1 of the weather's formulas"), "{name}: {line}");
+        }
         for (path, bytes) in before {
             assert!(
                 fs::read(dataset.join(&path)).expect("still there") == bytes,
@@ -250,32 +271,28 @@ fn finished_datasets_verify_and_lack_nothing() {
     }
 }
 
+/// Of a plan that was begun by version 1 of the formulas: nothing is added by another, and nothing is lost.
 #[test]
-fn a_killed_sweep_goes_on() {
+fn unfinished_datasets_of_earlier_formulas_are_left_as_they_are() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let dataset = copy("unfinished", folder.path());
-    let shown = dataset.to_string_lossy();
-    let before = tree(&dataset.join("lq"));
-    assert_eq!(before.len(), 2);
-    let said = at_fixtures(["sweep", "unfinished.toml", "-o", &shown, "--resume"]).succeeded();
-    assert!(said.contains("made 2 of 4 pairs"), "{said}");
-    for (path, bytes) in before {
-        assert!(fs::read(dataset.join("lq").join(path)).expect("still there") == bytes);
+    for (name, more) in [
+        ("unfinished", &["--resume"][..]),
+        ("parts", &["--shard", "1/2"]),
+        ("parts", &["--merge"]),
+    ] {
+        let dataset = folder.path().join(name);
+        if !dataset.exists() {
+            copy(name, folder.path());
+        }
+        let before = tree(&dataset);
+        let shown = dataset.to_string_lossy().into_owned();
+        let args = ["sweep", "unfinished.toml", "-o", &shown]
+            .into_iter()
+            .chain(more.iter().copied());
+        let line = mdsd3(&fixtures(), args).refused(2);
+        assert!(line.contains("version 1 of the weather's formulas"), "{name}: {line}");
+        assert_eq!(tree(&dataset), before);
     }
-    let said = at_fixtures(["sweep", "--verify", &shown]).succeeded();
-    assert!(said.contains("4 pairs in 13 files"), "{said}");
-}
-
-#[test]
-fn a_shard_is_joined_with_one_of_today() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let dataset = copy("parts", folder.path());
-    let shown = dataset.to_string_lossy();
-    let said = at_fixtures(["sweep", "unfinished.toml", "-o", &shown, "--shard", "1/2"]).succeeded();
-    assert!(said.contains("made 1 of 1 pairs"), "{said}");
-    let said = at_fixtures(["sweep", "unfinished.toml", "-o", &shown, "--merge"]).succeeded();
-    assert!(said.contains("merged 4 pairs"), "{said}");
-    at_fixtures(["sweep", "--verify", &shown]).succeeded();
 }
 
 #[test]
@@ -320,11 +337,12 @@ fn a_training_goes_on_from_its_saved_state() {
     assert!(said.contains("resumes at step 2"), "{said}");
     let after = fs::read_to_string(model.join("train.csv")).expect("a table");
     let rest = after.strip_prefix(&before).expect("the rows before stay");
-    // The values that the program of the fixtures went on with.
-    for (line, (step, loss)) in rest.lines().zip([("3", 1.013_378_9), ("4", 1.514_541_5)]) {
+    // The program of the fixtures went on with losses of 1.013 and 1.515, on pairs by version 1 of the weather's formulas. Pairs of
+    // today differ, so what is left to see is that it goes on; that a state is taken over exactly is tested in model/src/train/tests.rs.
+    for (line, step) in rest.lines().zip(["3", "4"]) {
         let cells: Vec<&str> = line.split(',').collect();
         let found: f64 = cells[1].parse().expect("a number");
-        assert!(cells[0] == step && (found - loss).abs() < 1e-3, "{line}");
+        assert!(cells[0] == step && found.is_finite() && found > 0.0, "{line}");
     }
     assert_eq!(rest.lines().count(), 2);
 }

@@ -13,6 +13,7 @@ mod skipped;
 mod studio;
 mod sweep;
 mod training;
+mod weather;
 
 use std::fs;
 use std::path::Path;

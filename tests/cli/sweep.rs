@@ -6,6 +6,7 @@ mod hostile;
 mod kills;
 mod repair;
 pub mod support;
+mod weather;
 
 use std::fs;
 use std::path::Path;

@@ -43,6 +43,18 @@ pub fn check_folder_target(folder: &Path) -> Result<(), RenderError> {
     }
 }
 
+/// Refuses a folder that holds files: those of an earlier run would be taken for this one's.
+pub fn check_empty(folder: &Path, what: &str) -> Result<(), RenderError> {
+    let mut entries = fs::read_dir(folder).into_iter().flatten();
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    Err(bad(format!(
+        "{}: a folder for {what} has to be empty; choose another",
+        folder.display()
+    )))
+}
+
 /// The default output in the working folder; a file of that name that mdsd3 didn't make is left alone.
 pub fn default_image_target(format: ImageFormat) -> Result<PathBuf, RenderError> {
     let path = Path::new(DEFAULT_OUTPUT).with_extension(format.extension());

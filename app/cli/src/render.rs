@@ -13,6 +13,7 @@ use mdsd3_render::session::Session;
 use mdsd3_words::balance::Regime;
 use mdsd3_words::made::{ImageFormat, RunSettings};
 use mdsd3_words::sampling::DEFAULT_MIX;
+use mdsd3_words::weather::ClassMask;
 use mdsd3_words::{Mix, RenderRequest};
 use serde_json::{Value, json};
 
@@ -30,10 +31,13 @@ pub struct RenderArgs {
     /// Class ratios, such as haze=0.8,rain=0.5 (0 off, 1 as trained, up to 1.5)
     #[arg(long, default_value = DEFAULT_MIX, value_name = "CLASS=RATIO,...")]
     mix: Mix,
+    /// Where a class acts: white in an image of the photo; again for each class. A second mask takes a second run
+    #[arg(long = "where", value_name = "CLASS=MASK")]
+    regions: Vec<ClassMask>,
     #[command(flatten)]
     options: RenderRequest,
     /// Make this image again, by the settings in it: a PNG, or a JPEG of a dataset
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["scene", "mix", "SceneSettings", "Sampling", "ModelSettings", "ModelParts", "steps_dir", "spectra", "json"])]
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["scene", "mix", "regions", "SceneSettings", "Sampling", "ModelSettings", "ModelParts", "steps_dir", "spectra", "json"])]
     from: Option<PathBuf>,
     /// Output PNG (a JPEG when --from is one) [default: mdsd3-mix.png in the working folder]
     #[arg(short, long, value_name = "FILE")]
@@ -54,6 +58,7 @@ impl RenderArgs {
         let mut request = self.options.clone();
         request.scene.path.clone_from(&self.scene);
         request.sampling.mix.clone_from(&self.mix);
+        request.weather.regions.clone_from(&self.regions);
         request
     }
 }
@@ -137,11 +142,13 @@ fn checked_output(args: &RenderArgs, format: ImageFormat) -> anyhow::Result<Path
 
 fn settings_of(session: &Session, request: &RenderRequest, rendered: &RenderOutput) -> anyhow::Result<RunSettings> {
     let model = session.model().context("the session lost its model")?;
-    Ok(RunSettings::new(
+    let mut settings = RunSettings::new(
         request.clone(),
         model.identity().resolve()?,
         rendered.scene_sha256.clone(),
-    ))
+    );
+    settings.weather_sha256.clone_from(&rendered.weather_sha256);
+    Ok(settings)
 }
 
 fn write_steps(

@@ -9,6 +9,7 @@ use mdsd3_render::weather::WeatherLoader;
 use mdsd3_words::RenderRequest;
 use mdsd3_words::made::{PairImage, PairSettings, RunSettings};
 
+use crate::layers;
 use crate::pair::{self, Made, Maker, SceneInWork};
 use crate::plan::{Extra, LqKind};
 use crate::sweep::{Job, Sweep};
@@ -47,7 +48,12 @@ pub fn measure(sweep: &Sweep, model: Option<LoadedModel>) -> Result<Option<Estim
             continue;
         };
         let jobs = first_batch(sweep, scene, maker.batch_size(plan))?;
-        return measure_pair(sweep, &mut maker, &SceneInWork::new(fitted, weather), &jobs);
+        return measure_pair(
+            sweep,
+            &mut maker,
+            &SceneInWork::new(fitted, weather, plan.wants_layers()),
+            &jobs,
+        );
     }
     Ok(None)
 }
@@ -128,25 +134,24 @@ fn encode_pair(
         format: plan.lq_format,
         batch: None,
         weather_version: None,
-        weather_sha256: None,
     });
-    let length =
-        |which| Ok::<_, RenderError>(pair::encode(&pair::image(which, scene, made, decoder)?, &settings)?.len());
+    let length = |which| {
+        Ok::<_, RenderError>(pair::encode(&pair::image(which, (scene, &job.mix), made, decoder)?, &settings)?.len())
+    };
     let start = Instant::now();
     let (gt_bytes, lq_bytes) = (length(PairImage::Gt)? as f64, length(lq)? as f64);
     let encode_secs = start.elapsed().as_secs_f64() / work::encoders() as f64;
-    let images = plan
-        .extras
-        .iter()
-        .map(|extra| {
-            if *extra == Extra::Steps {
-                plan.run.sampling.steps
-            } else {
-                1
-            }
-        })
-        .sum::<usize>();
+    let images = plan.extras.iter().map(|extra| match extra {
+        Extra::Steps => plan.run.sampling.steps,
+        Extra::Layers => 0,
+        _ => 1,
+    });
+    let layers = match plan.wants_layers() {
+        true => layers::files(scene, (&job.mix, made), decoder)?,
+        false => Vec::new(),
+    };
+    let layer_bytes = layers.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
     // A kilobyte or two of JSON beside them.
-    let bytes_per_pair = gt_bytes + lq_bytes * (1 + images) as f64 + 2048.0;
+    let bytes_per_pair = gt_bytes + lq_bytes * (1 + images.sum::<usize>()) as f64 + layer_bytes as f64 + 2048.0;
     Ok((encode_secs, bytes_per_pair))
 }

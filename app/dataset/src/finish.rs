@@ -141,6 +141,7 @@ pub(super) fn reopen(folder: &Path, shard: Shard, known: &Known, there: &Present
 pub fn merge(sweep: &Sweep, folder: &Path) -> Result<Merged, RenderError> {
     let hash = regular::read_text(&folder.join(PLAN_HASH)).unwrap_or_default();
     if hash.trim() != sweep.hash() {
+        sweep.check_weather_version(folder, hash.trim())?;
         return Err(bad(format!(
             "{}: holds no shards of this plan; run them first, with the same plan and model",
             folder.display()

@@ -29,6 +29,7 @@ mod check;
 mod files;
 mod hold;
 mod journal;
+mod layers;
 mod options;
 mod pack;
 mod pair;

@@ -7,19 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::Rgb32FImage;
 use mdsd3_model::io::photo::scene_key;
-use mdsd3_model::pipeline::{Batch, Latents};
+use mdsd3_model::pipeline::{Batch, Latents, Scene};
 use mdsd3_render::RenderError;
 use mdsd3_render::degrade;
 use mdsd3_render::loaded::{Decoder, LoadedModel};
 use mdsd3_render::metadata;
+use mdsd3_render::regions::{self, Parts};
 use mdsd3_render::run::{RenderStep, lane_of};
 use mdsd3_render::scene::FittedScene;
 use mdsd3_render::weather::SceneWeather;
 use mdsd3_render::{jpeg, picture};
-use mdsd3_weather::Parameters;
-use mdsd3_words::RenderRequest;
+use mdsd3_weather::{Degraded, Region};
 use mdsd3_words::made::ImageFormat;
 use mdsd3_words::made::{PairImage, RunSettings};
+use mdsd3_words::{Mix, RenderRequest, WordsError};
 
 use crate::check::bad;
 use crate::plan::Plan;
@@ -34,6 +35,8 @@ pub(super) struct SceneInWork {
     pub fitted: Arc<FittedScene>,
     /// Its depth and masks.
     pub weather: Option<SceneWeather>,
+    /// Whether what each class did is saved with its pairs.
+    pub wants_layers: bool,
     /// The scene's part of the noise key.
     pub key: u64,
     /// `decode(encode(gt))`, decoded when the first pair needs it.
@@ -44,12 +47,12 @@ pub(super) struct SceneInWork {
 
 /// What sampling or physics made of a scene.
 pub(super) enum Made {
-    Physical {
-        image: Rgb32FImage,
-        parameters: Parameters,
-    },
+    Physical(Degraded),
     Sampled {
         latents: Latents,
+        /// Latents of its other mixes: those that a pair with regions is put together from, then, for layers, the mix without each
+        /// class.
+        others: Vec<(Mix, Latents)>,
         /// Clean-data predictions, when they are wanted.
         steps: Vec<Latents>,
         /// The encoded scene.
@@ -64,14 +67,21 @@ pub(super) enum Maker {
 }
 
 impl SceneInWork {
-    pub fn new(fitted: Arc<FittedScene>, weather: Option<SceneWeather>) -> Self {
+    /// `wants_layers`: whether what each class did is saved with its pairs.
+    pub fn new(fitted: Arc<FittedScene>, weather: Option<SceneWeather>, wants_layers: bool) -> Self {
         Self {
+            wants_layers,
             key: scene_key(&fitted.rgb),
             weather,
             fitted,
             autoencoded: Mutex::default(),
             placed: Mutex::default(),
         }
+    }
+
+    /// Where classes act.
+    fn regions(&self) -> &[Region] {
+        self.weather.as_ref().map_or(&[], |weather| &weather.regions)
     }
 
     /// SHA-256 over its depth map and masks; `None` without any.
@@ -153,11 +163,8 @@ fn physical(request: &RenderRequest, scene: &SceneInWork) -> Result<Made, Render
     let weather = scene.weather.as_ref().ok_or_else(|| RenderError::Panicked {
         message: "a scene without weather was to be degraded".to_owned(),
     })?;
-    let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, drawn, weather, false)?;
-    Ok(Made::Physical {
-        image: degraded.image,
-        parameters: degraded.parameters,
-    })
+    let degraded = degrade::baseline(&scene.fitted.rgb, scene.key, drawn, weather, scene.wants_layers)?;
+    Ok(Made::Physical(degraded))
 }
 
 fn sampled(
@@ -184,20 +191,103 @@ fn sampled(
         ControlFlow::<Infallible>::Continue(())
     };
     let ControlFlow::Continue(latents) = model.pipeline().sample(&encoded, &batch, on_step)?;
+    let mut others = sampled_others(model, requests, scene, fill_to, &encoded)?;
     let made = latents.into_iter().zip(kept);
     Ok(made
         .map(|(latents, steps)| Made::Sampled {
             latents,
+            others: if others.is_empty() {
+                Vec::new()
+            } else {
+                others.remove(0)
+            },
             steps,
             scene: encoded.latents(),
         })
         .collect())
 }
 
-/// One image of a pair.
+/// The other mixes of each request, on its noise, in batches of `fill_to` like the pairs themselves.
+fn sampled_others(
+    model: &LoadedModel,
+    requests: &[RenderRequest],
+    scene: &SceneInWork,
+    fill_to: usize,
+    encoded: &Scene,
+) -> Result<Vec<Vec<(Mix, Latents)>>, RenderError> {
+    let mut others = Vec::with_capacity(requests.len());
+    for request in requests {
+        let mixes = other_mixes(&request.sampling.mix, scene)?;
+        let runs: Vec<RenderRequest> = mixes.iter().map(|mix| regions::run_of(request, mix)).collect();
+        let mut latents = Vec::with_capacity(runs.len());
+        for runs in runs.chunks(fill_to.max(1)) {
+            let batch = Batch {
+                fill_to,
+                ..Batch::of(runs.iter().map(lane_of).collect())
+            };
+            let ControlFlow::Continue(ended) = model
+                .pipeline()
+                .sample(encoded, &batch, |_| ControlFlow::<Infallible>::Continue(()))?;
+            latents.extend(ended);
+        }
+        others.push(mixes.into_iter().zip(latents).collect());
+    }
+    Ok(others)
+}
+
+/// The mixes that a pair needs beside its own, each once.
+fn other_mixes(mix: &Mix, scene: &SceneInWork) -> Result<Vec<Mix>, RenderError> {
+    let mut mixes: Vec<Mix> = match Parts::of(mix, scene.regions())? {
+        Some(parts) => parts.others().cloned().collect(),
+        None => Vec::new(),
+    };
+    if scene.wants_layers {
+        for (class, _) in mix.active() {
+            let rest = without(mix, class)?;
+            if !rest.is_clean() && !mixes.contains(&rest) {
+                mixes.push(rest);
+            }
+        }
+    }
+    Ok(mixes)
+}
+
+/// A mix without one of its classes.
+pub(super) fn without(mix: &Mix, class: &str) -> Result<Mix, RenderError> {
+    let mut rest = Mix::new();
+    for (name, ratio) in mix.active().filter(|(name, _)| *name != class) {
+        rest.set(name, ratio).map_err(WordsError::from)?;
+    }
+    Ok(rest)
+}
+
+/// `decode(z)` of a pair, put together from its parts where it has regions.
+fn decoded(
+    scene: &SceneInWork,
+    (mix, latents, others): (&Mix, &Latents, &[(Mix, Latents)]),
+    encoded: &Latents,
+    decoder: &Decoder,
+) -> Result<Rgb32FImage, RenderError> {
+    let whole = decoder.rgb_from_latents(latents)?;
+    let Some(parts) = Parts::of(mix, scene.regions())? else {
+        return Ok(whole);
+    };
+    let others = parts.others().map(|mix| {
+        let other = others.iter().find(|(other, _)| other == mix);
+        let (_, latents) = other.ok_or_else(|| RenderError::Panicked {
+            message: format!("the part {mix} of a pair was not made"),
+        })?;
+        decoder.rgb_from_latents(latents)
+    });
+    let others: Vec<Rgb32FImage> = others.collect::<Result<_, _>>()?;
+    let clean = scene.autoencoded(decoder, encoded)?;
+    Ok(parts.blend(Some(&clean), &others, &whole))
+}
+
+/// One image of a pair of `mix`.
 pub(super) fn image(
     which: PairImage,
-    scene: &SceneInWork,
+    (scene, mix): (&SceneInWork, &Mix),
     made: &Made,
     decoder: Option<&Decoder>,
 ) -> Result<Rgb32FImage, RenderError> {
@@ -205,22 +295,24 @@ pub(super) fn image(
     if which == PairImage::Gt {
         return Ok(gt.clone());
     }
-    let (latents, encoded, decoder) = match (made, decoder) {
-        (Made::Physical { image, .. }, _) => return Ok(image.clone()),
-        (Made::Sampled { latents, scene, .. }, Some(decoder)) => (latents, scene, decoder),
+    let (latents, others, encoded, decoder) = match (made, decoder) {
+        (Made::Physical(degraded), _) => return Ok(degraded.image.clone()),
+        (
+            Made::Sampled {
+                latents, others, scene, ..
+            },
+            Some(decoder),
+        ) => (latents, others.as_slice(), scene, decoder),
         (Made::Sampled { .. }, None) => return Err(bad("latents need a model to be decoded".to_owned())),
     };
     match which {
         PairImage::VaeGt => Ok((*scene.autoencoded(decoder, encoded)?).clone()),
         PairImage::Composited => {
             let autoencoded = scene.autoencoded(decoder, encoded)?;
-            Ok(picture::composited(
-                gt,
-                &decoder.rgb_from_latents(latents)?,
-                &autoencoded,
-            ))
+            let decoded = decoded(scene, (mix, latents, others), encoded, decoder)?;
+            Ok(picture::composited(gt, &decoded, &autoencoded))
         }
-        PairImage::Decoded | PairImage::Gt => decoder.rgb_from_latents(latents),
+        PairImage::Decoded | PairImage::Gt => decoded(scene, (mix, latents, others), encoded, decoder),
     }
 }
 

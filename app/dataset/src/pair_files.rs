@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::check::bad;
 use crate::files::{FileRecord, Writer};
 use crate::journal::PairRecord;
+use crate::layers;
 use crate::pair::{Made, SceneInWork, encode, image};
 use crate::plan::{Copies, Extra, LqKind};
 use crate::sweep::{Job, Sweep};
@@ -100,7 +101,7 @@ impl Files<'_> {
         };
         let mut files = vec![self.write_gt(job, scene)?];
         let format = self.sweep.plan.lq_format;
-        let lq = image(lq_image, scene, made, self.decoder.as_ref())?;
+        let lq = image(lq_image, (scene, &job.mix), made, self.decoder.as_ref())?;
         let settings = self.settings(job, scene, (lq_image, format));
         files.push(
             self.writer
@@ -163,10 +164,10 @@ impl Files<'_> {
             Extra::LqDecoded => ("lq_decoded", PairImage::Decoded),
             Extra::LqComposited => ("lq_composited", PairImage::Composited),
             Extra::Steps => return self.write_steps(job, made, files),
-            Extra::Layers => return Ok(()),
+            Extra::Layers => return self.write_layers(job, scene, made, files),
         };
         let path = layout.extra(self.sweep.dataset(), job, what);
-        let rgb = image(which, scene, made, self.decoder.as_ref())?;
+        let rgb = image(which, (scene, &job.mix), made, self.decoder.as_ref())?;
         let settings = self.settings(job, scene, (which, ImageFormat::Png));
         files.push(self.writer.write(&path, &encode(&rgb, &settings)?)?);
         Ok(())
@@ -189,6 +190,20 @@ impl Files<'_> {
         Ok(())
     }
 
+    fn write_layers(
+        &self,
+        job: &Job,
+        scene: &SceneInWork,
+        made: &Made,
+        files: &mut Vec<FileRecord>,
+    ) -> Result<(), RenderError> {
+        for (name, bytes) in layers::files(scene, (&job.mix, made), self.decoder.as_ref())? {
+            let path = self.sweep.layout().layer(self.sweep.dataset(), job, &name);
+            files.push(self.writer.write(&path, &bytes)?);
+        }
+        Ok(())
+    }
+
     fn write_info(&self, job: &Job, scene: &SceneInWork, made: &Made) -> Result<FileRecord, RenderError> {
         let plan = &self.sweep.plan;
         let layout = self.sweep.layout();
@@ -198,7 +213,7 @@ impl Files<'_> {
                 let autoencoded = scene.autoencoded(decoder, encoded)?;
                 (Some(picture::psnr_db(&scene.fitted.rgb, &autoencoded)), None)
             }
-            (Made::Physical { parameters, .. }, _) => (None, Some(drawn(parameters)?)),
+            (Made::Physical(degraded), _) => (None, Some(drawn(&degraded.parameters)?)),
             (Made::Sampled { .. }, None) => (None, None),
         };
         let info = Info {
@@ -256,6 +271,7 @@ impl Files<'_> {
             (request.sampling.alpha, request.sampling.beta) = (defaults.sampling.alpha, defaults.sampling.beta);
         }
         let mut settings = RunSettings::new(request, self.sweep.model.clone(), scene.fitted.key.content_sha256());
+        settings.weather_sha256 = scene.weather_sha256().filter(|_| !is_clean);
         settings.pair = Some(PairSettings {
             engine: plan.engine,
             image: which,
@@ -264,7 +280,6 @@ impl Files<'_> {
             format,
             batch: (self.batch > 1).then_some(self.batch),
             weather_version: (plan.engine == EngineKind::Physical && !is_clean).then_some(WEATHER_VERSION),
-            weather_sha256: scene.weather_sha256().filter(|_| !is_clean),
         });
         settings
     }

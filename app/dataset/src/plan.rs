@@ -120,6 +120,11 @@ impl Plan {
         key
     }
 
+    /// Whether what each class did is saved with its pairs.
+    pub(super) fn wants_layers(&self) -> bool {
+        self.extras.contains(&Extra::Layers)
+    }
+
     /// The classes the plan names, in order of first mention.
     pub fn classes(&self) -> Vec<String> {
         let mut classes: Vec<String> = Vec::new();

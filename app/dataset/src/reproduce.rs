@@ -7,10 +7,10 @@ use mdsd3_render::RenderError;
 use mdsd3_render::inspect;
 use mdsd3_render::loaded::LoadedModel;
 use mdsd3_render::scene::{FittedScene, SceneLoader};
-use mdsd3_render::weather::{SceneWeather, WeatherLoader};
+use mdsd3_render::weather::{self, SceneWeather, WeatherLoader};
 use mdsd3_words::hash::sha256_of_file;
 use mdsd3_words::made::{EngineKind, PairImage, PairSettings, RunSettings};
-use mdsd3_words::weather::WEATHER_VERSION;
+use mdsd3_words::weather::{WEATHER_VERSION, WeatherSettings};
 use mdsd3_words::{ModelSettings, RenderRequest};
 
 use crate::check::bad;
@@ -47,10 +47,18 @@ pub fn pair_file(source: &Path, settings: &RunSettings, pair: &PairSettings) -> 
         request.scene.fit,
         multiple_px,
     )?;
+    if pair.image == PairImage::Gt {
+        return pair::encode(&fitted.rgb, settings);
+    }
     let weather = weather_of(source, settings, pair, &fitted)?;
-    let scene = SceneInWork::new(fitted, weather);
+    let scene = SceneInWork::new(fitted, weather, false);
     let made = maker.make(request, &scene, pair.batch.unwrap_or(1))?;
-    let rgb = pair::image(pair.image, &scene, &made, maker.decoder().as_ref())?;
+    let rgb = pair::image(
+        pair.image,
+        (&scene, &request.sampling.mix),
+        &made,
+        maker.decoder().as_ref(),
+    )?;
     pair::encode(&rgb, settings)
 }
 
@@ -65,19 +73,29 @@ fn weather_of(
     if !is_physical && settings.request.weather.regions.is_empty() {
         return Ok(None);
     }
-    let mut found = settings.request.weather.clone();
+    let found = weather_led(source, &settings.request.weather)?;
+    // The depth map beside a photo is named; one that came later isn't what the image was made from.
+    let weather = WeatherLoader::default().load(fitted, None, &found)?;
+    if weather.sha256 != settings.weather_sha256 {
+        return Err(weather_changed(source));
+    }
+    Ok(Some(weather))
+}
+
+/// The weather of an image, led to where its files are now.
+fn weather_led(source: &Path, weather: &WeatherSettings) -> Result<WeatherSettings, RenderError> {
+    let mut found = weather.clone();
     for path in found.paths_mut() {
         *path = candidates(path, source).next().ok_or_else(|| gone(path, source))?;
     }
-    // The depth map beside a photo is named; one that came later isn't what the image was made from.
-    let weather = WeatherLoader::default().load(fitted, None, &found)?;
-    if weather.sha256 != pair.weather_sha256 {
-        return Err(bad(format!(
-            "{}: its depth map or a mask has changed since it was made; restore it",
-            source.display()
-        )));
-    }
-    Ok(Some(weather))
+    Ok(found)
+}
+
+fn weather_changed(source: &Path) -> RenderError {
+    bad(format!(
+        "{}: its depth map or a mask has changed since it was made; restore it",
+        source.display()
+    ))
 }
 
 /// Refuses what other formulas made: they would give another image.
@@ -130,6 +148,10 @@ pub fn run_of(source: &Path, settings: &RunSettings) -> Result<RenderRequest, Re
     let mut request = settings.request.clone();
     let (scene, model) = (scene_of(source, settings)?, model_of(source, settings)?);
     request.lead_to(scene.as_deref(), &model);
+    request.weather = weather_led(source, &request.weather)?;
+    if weather::sha256_of_masks(&request.weather)? != settings.weather_sha256 {
+        return Err(weather_changed(source));
+    }
     Ok(request)
 }
 

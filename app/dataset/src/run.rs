@@ -239,6 +239,7 @@ fn check_folder(sweep: &Sweep, folder: &Path, options: &RunOptions) -> Result<bo
     };
     match there.as_deref().map(str::trim) {
         Some(hash) if hash != sweep.hash() => {
+            sweep.check_weather_version(folder, hash)?;
             return Err(bad(format!(
                 "{shown}: holds the dataset of another plan or model ({hash:.8}, this is {:.8}); choose another folder",
                 sweep.hash()

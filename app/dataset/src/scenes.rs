@@ -1,6 +1,6 @@
 //! Scenes of a plan: patterns become photos, photos become fitted scenes with names for files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use image::ImageReader;
@@ -30,7 +30,19 @@ pub(super) fn resolve(patterns: &[String], folder: &Path) -> Result<Found, Rende
             take(pattern, folder, &mut found)?;
         }
     }
-    Ok(find::without_repeats(found, folder))
+    let mut found = find::without_repeats(found, folder);
+    leave_out_depth_maps(&mut found.photos);
+    Ok(found)
+}
+
+/// A pattern such as `photos/*` finds `a.depth.png` beside `a.jpg`, which is that photo's depth map and no photo of its own.
+fn leave_out_depth_maps(photos: &mut Vec<String>) {
+    let stems: HashSet<PathBuf> = photos.iter().map(|photo| Path::new(photo).with_extension("")).collect();
+    photos.retain(|photo| {
+        let stem = Path::new(photo).with_extension("");
+        let is_map = stem.extension().is_some_and(|extension| extension == "depth");
+        !(is_map && stems.contains(&stem.with_extension("")))
+    });
 }
 
 fn take(pattern: &str, folder: &Path, found: &mut Found) -> Result<(), RenderError> {

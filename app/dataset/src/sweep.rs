@@ -1,6 +1,7 @@
 //! Sweeps: a plan's jobs, enumerated in one fixed order without ever being held in memory at once.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 pub use mdsd3_model::pair_layout::Job;
 use mdsd3_model::pair_layout::{Dataset, LayoutKind, Place};
@@ -8,8 +9,11 @@ use mdsd3_render::RenderError;
 use mdsd3_render::degrade;
 use mdsd3_render::jpeg;
 use mdsd3_render::loaded::LoadedModel;
+use mdsd3_render::regions;
+use mdsd3_weather::check_settings;
 use mdsd3_words::hash::hex;
 use mdsd3_words::made::{EngineKind, ImageFormat, RunSettings};
+use mdsd3_words::weather::WEATHER_VERSION;
 use mdsd3_words::{Mix, ModelIdentity, RenderRequest, Sampling, SceneSettings, WordsError};
 use sha2::{Digest, Sha256};
 
@@ -55,6 +59,7 @@ impl Sweep {
     /// A sweep by formulas.
     pub(crate) fn physical(plan: Plan) -> Result<Self, RenderError> {
         check_each_mix(&plan, &degrade::CLASSES)?;
+        check_settings(&plan.run.weather)?;
         let model = ModelIdentity {
             name: "physical".to_owned(),
             sha256: String::new(),
@@ -66,6 +71,11 @@ impl Sweep {
     pub(crate) fn with_model(plan: Plan, model: &LoadedModel) -> Result<Self, RenderError> {
         // A checkpoint without classes takes the mix's names as words of its prompt.
         if !model.summary().classes.is_empty() {
+            for spec in plan.mixes.iter().flatten() {
+                let mut mix = Mix::new();
+                mix.set(&spec.0, 0.0).map_err(WordsError::from)?;
+                degrade::check_classes(&mix, &model.summary().classes, "engine = \"physical\"")?;
+            }
             check_each_mix(&plan, &model.summary().classes)?;
         }
         for [alpha, beta] in &plan.alpha_beta {
@@ -77,6 +87,7 @@ impl Sweep {
                 },
                 ..plan.run.clone()
             };
+            regions::check_classes(&request, &model.summary().classes)?;
             request.check(model.summary())?;
         }
         Self::new(plan, model.identity().resolve()?)
@@ -91,7 +102,7 @@ impl Sweep {
             Names::Scene => scenes::labels_by_name(&plan.scenes)?,
             Names::Number => scenes::labels_by_number(plan.scenes.len()),
         };
-        let hash = hash_of(&plan, &model)?;
+        let hash = hash_of(&plan, &model, WEATHER_VERSION)?;
         let mixes: Vec<MixSpec> = plan.mixes.iter().flat_map(mixes::expand).collect();
         let sweep = Self {
             dataset: dataset(&plan, &mixes, labels),
@@ -146,6 +157,22 @@ impl Sweep {
     /// Hash of the plan, its scenes' names and the model; names the dataset.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Refuses a dataset of this plan that was begun with an earlier version of the weather's formulas.
+    ///
+    /// # Arguments
+    /// - `hash`: what the dataset in `folder` says that its plan's is
+    pub(crate) fn check_weather_version(&self, folder: &Path, hash: &str) -> Result<(), RenderError> {
+        let is_it = |version: &u32| hash_of(&self.plan, &self.model, *version).is_ok_and(|other| other == hash);
+        match (1..WEATHER_VERSION).find(is_it) {
+            None => Ok(()),
+            Some(version) => Err(bad(format!(
+                "{}: was begun with version {version} of the weather's formulas, and this program has version {WEATHER_VERSION}, which makes \
+                 other images of the same plan; choose another folder, so that no dataset mixes the two",
+                folder.display()
+            ))),
+        }
     }
 
     /// Number of jobs.
@@ -233,10 +260,15 @@ impl Sweep {
 }
 
 /// Written straight into the hash: the text of ten million seeds is a hundred megabytes.
-fn hash_of(plan: &Plan, model: &ModelIdentity) -> Result<String, RenderError> {
+///
+/// What the network makes doesn't depend on the version of the formulas, and the first version had no number.
+fn hash_of(plan: &Plan, model: &ModelIdentity, weather_version: u32) -> Result<String, RenderError> {
     let write = || -> io::Result<Sha256> {
         let mut hasher = BufWriter::new(Sha256::new());
         write!(hasher, "{FORMAT}\n{}\n", model.sha256)?;
+        if plan.engine == EngineKind::Physical && weather_version > 1 {
+            writeln!(hasher, "weather {weather_version}")?;
+        }
         serde_json::to_writer(&mut hasher, plan)?;
         hasher.into_inner().map_err(io::IntoInnerError::into_error)
     };

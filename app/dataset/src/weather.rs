@@ -125,7 +125,5 @@ pub(super) fn of_scene(
 
 /// Whether depth and masks decide anything of the plan's files.
 pub(super) fn needs_weather(plan: &Plan) -> bool {
-    plan.engine == EngineKind::Physical
-        || !plan.run.weather.regions.is_empty()
-        || plan.extras.contains(&crate::plan::Extra::Layers)
+    plan.engine == EngineKind::Physical || !plan.run.weather.regions.is_empty() || plan.wants_layers()
 }

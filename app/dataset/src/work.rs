@@ -166,7 +166,7 @@ impl Work<'_> {
             );
             let loaded = loaded.and_then(|fitted| {
                 let weather = weather::of_scene(plan, scene, &fitted, &mut weather)?;
-                Ok(SceneInWork::new(fitted, weather))
+                Ok(SceneInWork::new(fitted, weather, plan.wants_layers()))
             });
             match loaded {
                 Ok(loaded) => {

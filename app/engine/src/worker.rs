@@ -296,7 +296,7 @@ fn run_lanes(
             lane: lane.clone(),
             image: lane_output.result.image,
             scene_sha256: output.scene_sha256.clone(),
-            weather_sha256: None,
+            weather_sha256: lane_output.weather_sha256,
         });
     }
     Ok(Some(made))

@@ -1,18 +1,18 @@
 //! The physical baseline: degrading a photo by formulas, without any network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::Rgb32FImage;
 use mdsd3_weather::depth::SceneDepth;
 use mdsd3_weather::{Degraded, Options, Parameters, degrade, in_physical_order};
-use mdsd3_words::weather::WeatherSettings;
+use mdsd3_words::weather::{MapFormat, WEATHER_VERSION, WeatherSettings};
 use mdsd3_words::{Fit, Mix};
 use sha2::{Digest, Sha256};
 
 use crate::error::RenderError;
 use crate::scene::{self, FittedScene, SceneLoader};
-use crate::weather::{SceneWeather, WeatherLoader};
+use crate::weather::{SceneWeather, WeatherLoader, write_layers};
 
 pub use mdsd3_weather::CLASSES;
 
@@ -43,7 +43,7 @@ impl DegradeRequest {
     /// The request in words, for the PNG's `parameters` chunk.
     pub fn in_words(&self) -> String {
         format!(
-            "Physical degradation: {}\nSeed: {}, Version: mdsd3 {}",
+            "Physical degradation: {}\nSeed: {}, Weather: {WEATHER_VERSION}, Version: mdsd3 {}",
             self.mix,
             self.seed,
             mdsd3_words::VERSION
@@ -55,10 +55,24 @@ impl DegradeRequest {
 pub fn classes_in_words() -> String {
     let words = in_physical_order().into_iter().map(|(_, class)| {
         let (name, formula, source, most) = (class.name, class.formula, class.source, class.max_severity);
-        format!("\n  {name:<6} 0 to {most}: {formula} ({source})")
+        format!("\n  {name:<11} 0 to {most}: {formula} ({source})")
     });
     let heading = "Classes in the order in which they are applied, v a pixel's value and s the severity:";
     std::iter::once(heading.to_owned()).chain(words).collect()
+}
+
+/// Refuses classes that a network lacks and there are formulas for, naming what has them; all others are judged elsewhere.
+pub fn check_classes(mix: &Mix, model: &[String], instead: &str) -> Result<(), RenderError> {
+    let is_lacking = |class: &&str| CLASSES.contains(class) && !model.iter().any(|known| known == class);
+    let lacking: Vec<&str> = mix.iter().map(|(class, _)| class).filter(is_lacking).collect();
+    if model.is_empty() || lacking.is_empty() {
+        return Ok(());
+    }
+    Err(RenderError::BadInput(format!(
+        "this model has no {} (its classes: {}); {instead} has: it degrades by formulas",
+        lacking.join(", "),
+        model.join(", ")
+    )))
 }
 
 /// The physical baseline of a fitted scene, whose key is `scene_key(scene)`: the same in the studio and in a dataset.
@@ -104,7 +118,7 @@ impl<'a> PhotoInWork<'a> {
                 "size {size_px} is outside 1 to {MAX_SIZE_PX} px"
             )));
         }
-        request.weather.check()?;
+        mdsd3_weather::check_settings(&request.weather)?;
         let scene = match request.size {
             Some(size_px) => {
                 let loaded = SceneLoader::default().load(Some(&request.photo), size_px, Fit::Square, 1)?;
@@ -136,6 +150,14 @@ impl<'a> PhotoInWork<'a> {
         };
         let (mix, seed) = (&self.request.mix, self.request.seed);
         Ok(degrade(&self.scene.rgb, &self.weather.depth, mix, seed, &options)?)
+    }
+
+    /// Writes what each class did into a folder, which is made when it isn't there.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn write_layers(&self, degraded: &Degraded, (folder, format): (&Path, MapFormat)) -> Result<(), RenderError> {
+        write_layers((&self.scene.rgb, &self.weather.depth), degraded, (folder, format))
     }
 
     /// The clean scene.

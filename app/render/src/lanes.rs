@@ -4,15 +4,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use image::Rgb32FImage;
 use mdsd3_model::pipeline::{self, BranchPoint, BranchStart, Latents, Pipeline, Scene};
+use mdsd3_weather::Region;
 use mdsd3_words::{Branch, CheckedRequest, RenderRequest};
 
 use crate::error::RenderError;
 use crate::frames::{self, Decoded};
 use crate::kept_steps::{KeptSteps, StepLatents};
-use crate::loaded::LoadedModel;
+use crate::loaded::{Decoder, LoadedModel};
+use crate::regions::{self, Parts};
 use crate::run::{Batch, RenderObserver, RenderStep, lane_of};
 use crate::scene::{FittedScene, SceneKey};
+use crate::weather;
 
 /// The most lanes in one batch: activations grow with it, and beyond a few lanes a batch is hardly faster than two.
 const MAX_BATCH: usize = 8;
@@ -28,6 +32,8 @@ pub struct LaneOutput {
     pub step_secs: Vec<f32>,
     /// Seconds of decoding the result.
     pub decode_secs: f32,
+    /// SHA-256 over its masks; `None` without any.
+    pub weather_sha256: Option<String>,
 }
 
 /// A finished run of several lanes.
@@ -62,6 +68,8 @@ pub struct RenderOutput {
     pub scene_was_known: bool,
     /// Seconds of decoding the result.
     pub decode_secs: f32,
+    /// SHA-256 over its masks; `None` without any.
+    pub weather_sha256: Option<String>,
     /// Seconds from the loaded model and photo to the decoded result.
     pub elapsed_secs: f32,
     /// SHA-256 of the photo's file in hexadecimal digits.
@@ -78,6 +86,7 @@ impl From<LanesOutput> for Option<RenderOutput> {
             sigmas,
             step_secs,
             decode_secs,
+            weather_sha256,
         } = output.lanes.into_iter().next()?;
         Some(RenderOutput {
             result,
@@ -86,6 +95,7 @@ impl From<LanesOutput> for Option<RenderOutput> {
             encode_secs: output.encode_secs,
             scene_was_known: output.scene_was_known,
             decode_secs,
+            weather_sha256,
             elapsed_secs: output.elapsed_secs,
             scene_sha256: output.scene_sha256,
             scene_notes: output.scene_notes,
@@ -115,9 +125,9 @@ pub fn check_together<'a>(requests: &[&'a RenderRequest]) -> Result<&'a RenderRe
     ))
 }
 
-/// Renders checked requests side by side; `None` when the observer stopped the run.
+/// Renders checked requests side by side, each with its regions; `None` when the observer stopped the run.
 pub(crate) fn render(
-    requests: &[CheckedRequest<'_>],
+    (requests, regions): (&[CheckedRequest<'_>], &[Vec<Region>]),
     model: &mut LoadedModel,
     scene: &FittedScene,
     kept: &mut KeptSteps,
@@ -152,14 +162,23 @@ pub(crate) fn render(
             return Ok(None);
         };
         for (&lane, latents) in batch.lanes.iter().zip(&latents) {
+            let Some(others) = run.other_parts(lane, &regions[lane])? else {
+                return Ok(None);
+            };
             let decode_start = Instant::now();
-            let result = frames::decode(&decoder, latents)?;
+            let rgb = decode_parts(
+                &decoder,
+                (requests[lane].request(), &regions[lane]),
+                (&encoded, &others, latents),
+            )?;
+            let result = frames::from_rgb(&rgb)?;
             run.observer.lane_done(lane, &result);
             let output = LaneOutput {
                 result,
                 sigmas: batch.sigmas.clone(),
                 step_secs: step_secs.clone(),
                 decode_secs: decode_start.elapsed().as_secs_f32(),
+                weather_sha256: weather::sha256_of_masks(&requests[lane].weather)?,
             };
             outputs.push((lane, output));
         }
@@ -241,6 +260,28 @@ impl Run<'_> {
         Ok(ended.map(|latents| (latents, step_secs)))
     }
 
+    /// The latents of the mixes that a lane with regions is put together from beside its own; `None` when it was stopped.
+    fn other_parts(&mut self, lane: usize, regions: &[Region]) -> Result<Option<Vec<Latents>>, RenderError> {
+        let request = self.requests[lane].request();
+        let Some(parts) = Parts::of(&request.sampling.mix, regions)? else {
+            return Ok(Some(Vec::new()));
+        };
+        let mut others = Vec::new();
+        for mix in parts.others() {
+            let part = regions::run_of(request, mix);
+            let Some(batch) = self.start(&[&part])? else {
+                return Ok(None);
+            };
+            let observer = &mut *self.observer;
+            let ended = self.pipeline.sample(self.encoded, &batch, |_| observer.poll())?;
+            let Some(latents) = ended.continue_value() else {
+                return Ok(None);
+            };
+            others.extend(latents);
+        }
+        Ok(Some(others))
+    }
+
     /// Lanes of one batch where they take up: at their noise, or at the runs they branch from. `None` when it was stopped.
     fn start(&mut self, requests: &[&RenderRequest]) -> Result<Option<pipeline::Batch>, RenderError> {
         let mut batch = pipeline::Batch::of(requests.iter().map(|request| lane_of(request)).collect());
@@ -280,6 +321,25 @@ impl Run<'_> {
         self.kept.keep(origin, self.scene, first_step, kept);
         Ok(self.kept.start_of(branch, self.scene))
     }
+}
+
+/// A lane's image: its latents decoded, and blended with its other parts where it has regions.
+fn decode_parts(
+    decoder: &Decoder,
+    (request, regions): (&RenderRequest, &[Region]),
+    (encoded, others, latents): (&Scene, &[Latents], &Latents),
+) -> Result<Rgb32FImage, RenderError> {
+    let whole = decoder.rgb_from_latents(latents)?;
+    let Some(parts) = Parts::of(&request.sampling.mix, regions)? else {
+        return Ok(whole);
+    };
+    let others = others.iter().map(|latents| decoder.rgb_from_latents(latents));
+    let others: Vec<Rgb32FImage> = others.collect::<Result<_, _>>()?;
+    let scene = match parts.base {
+        Some(_) => None,
+        None => Some(decoder.rgb_from_latents(&encoded.latents())?),
+    };
+    Ok(parts.blend(scene.as_ref(), &others, &whole))
 }
 
 fn kept_part(step: &RenderStep) -> StepLatents {

@@ -6,7 +6,7 @@
 //! - [`run`] and [`lanes`] sample mixes side by side, batched where they share their settings.
 //! - [`metadata`] keeps a run's settings in its image, [`jpeg`] and [`picture`] are the files of datasets.
 //! - [`weather`] is what the weather of a scene is made of: depth and masks, from their files.
-//! - [`degrade`], [`mod@bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools.
+//! - [`degrade`], [`mod@bench`], [`inspect`], [`parity`] and [`device`] are the command line's other tools; [`sequence`] is weather in motion.
 //!
 //! # Example
 //!
@@ -37,8 +37,10 @@ pub mod memory;
 pub mod metadata;
 pub mod parity;
 pub mod picture;
+pub mod regions;
 pub mod run;
 pub mod scene;
+pub mod sequence;
 pub mod session;
 pub mod weather;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mdsd3_model::io::photo::scene_key;
-use mdsd3_weather::Degraded;
+use mdsd3_weather::{Degraded, Region};
 use mdsd3_words::image::{DepthView, LayerView};
 use mdsd3_words::weather::{MapFormat, WeatherSettings};
 use mdsd3_words::{CheckedRequest, Fit, ModelSettings, ModelSummary, RenderRequest, SceneSettings};
@@ -16,7 +16,7 @@ use crate::frames::{self, Decoded};
 use crate::kept_steps::KeptSteps;
 use crate::lanes::{self, LanesOutput, RenderOutput};
 use crate::loaded::LoadedModel;
-use crate::metadata;
+use crate::regions;
 use crate::run::RenderObserver;
 use crate::scene::{FittedScene, SceneLoader};
 use crate::weather::{self, SceneWeather, WeatherLoader};
@@ -96,10 +96,14 @@ impl Session {
     ) -> Result<Option<LanesOutput>, RenderError> {
         let first = lanes::check_together(requests)?;
         let model = ensure_model(&mut self.model, &first.model)?;
-        let checked = requests.iter().map(|request| request.check(model.summary()));
+        let checked = requests.iter().map(|request| check(request, model.summary()));
         let requests: Vec<CheckedRequest<'_>> = checked.collect::<Result<_, _>>()?;
         let scene = load_scene(&mut self.scenes, requests[0], model.summary())?;
-        lanes::render(&requests, model, &scene, &mut self.kept, observer)
+        let regions = requests
+            .iter()
+            .map(|request| weather::regions_of(&request.weather, &scene));
+        let regions: Vec<Vec<Region>> = regions.collect::<Result<_, _>>()?;
+        lanes::render((&requests, &regions), model, &scene, &mut self.kept, observer)
     }
 
     /// Degrades the photo of a request by formulas, at the size of a mix.
@@ -135,15 +139,7 @@ impl Session {
     /// As [`Self::physical_baseline`], and what the file system reports.
     pub fn save_layers(&mut self, request: &RenderRequest, folder: &Path) -> Result<(), RenderError> {
         let (scene, weather, degraded) = self.degraded(request, true)?;
-        let files = mdsd3_weather::layers::files(&scene.rgb, &weather.depth, &degraded, MapFormat::default())?;
-        std::fs::create_dir_all(folder).map_err(|source| RenderError::Io {
-            path: folder.to_owned(),
-            source,
-        })?;
-        for (name, bytes) in files {
-            metadata::write_file(&folder.join(name), &bytes)?;
-        }
-        Ok(())
+        weather::write_layers((&scene.rgb, &weather.depth), &degraded, (folder, MapFormat::default()))
     }
 
     fn degraded(
@@ -183,7 +179,7 @@ impl Session {
         request: &'a RenderRequest,
     ) -> Result<(&mut LoadedModel, Arc<FittedScene>, CheckedRequest<'a>), RenderError> {
         let model = ensure_model(&mut self.model, &request.model)?;
-        let request = request.check(model.summary())?;
+        let request = check(request, model.summary())?;
         let scene = load_scene(&mut self.scenes, request, model.summary())?;
         Ok((model, scene, request))
     }
@@ -210,6 +206,13 @@ fn ensure_model<'a>(
         None => LoadedModel::load(key.clone())?,
     };
     Ok(slot.insert(model))
+}
+
+/// A request that its model can do.
+fn check<'a>(request: &'a RenderRequest, model: &ModelSummary) -> Result<CheckedRequest<'a>, RenderError> {
+    degrade::check_classes(&request.sampling.mix, &model.classes, "mdsd3 degrade")?;
+    regions::check_classes(request, &model.classes)?;
+    Ok(request.check(model)?)
 }
 
 /// The photo of a request, fitted.

@@ -1,26 +1,32 @@
 //! What the weather of a scene is made of: its depth and its masks, from their files.
 
+use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::imageops::{self, FilterType};
 use image::{ImageReader, Limits, Rgb32FImage};
+use mdsd3_model::depth_anything::DepthNetwork;
+use mdsd3_model::device::Place;
 use mdsd3_model::guard::guarded;
 use mdsd3_model::io::photo::{self, Window};
 use mdsd3_weather::depth::{self, DepthMap, DepthSource, SceneDepth};
-use mdsd3_weather::layers::{Light, Operation, Step};
+use mdsd3_weather::layers::{self, Light, Operation, Step};
 use mdsd3_weather::plane::Plane;
-use mdsd3_weather::{Options, Region};
-use mdsd3_words::hash::{sha256_hex, sha256_of_parts};
+use mdsd3_weather::{Degraded, Options, Region};
+use mdsd3_words::hash::{sha256_hex, sha256_of_file, sha256_of_parts};
 use mdsd3_words::image::{DepthView, LayerView};
-use mdsd3_words::weather::{ClassMask, WeatherSettings};
+use mdsd3_words::weather::{ClassMask, MapFormat, WeatherSettings};
 
 use crate::error::{RenderError, bad};
+use crate::metadata;
 use crate::scene::FittedScene;
 
 /// What a depth map beside a photo `NAME.jpg` is called, in the order in which it is looked for.
 const BESIDE: [&str; 4] = ["depth.png", "depth.tiff", "depth.tif", "depth.npy"];
+/// The weights in a folder of a depth network.
+const WEIGHTS: &str = "model.safetensors";
 /// By how much the aspect of a mask may differ from its photo's.
 const ASPECT_TOLERANCE: f64 = 0.02;
 /// What a decoder may allocate for itself, in bytes.
@@ -76,9 +82,17 @@ struct DepthKey {
     settings: WeatherSettings,
 }
 
+/// A depth network in memory.
+struct Network {
+    path: PathBuf,
+    opened: DepthNetwork,
+    sha256: String,
+}
+
 /// Loads what scenes' weather is made of, and keeps the last depth.
 #[derive(Default)]
 pub struct WeatherLoader {
+    network: Option<Network>,
     last: Option<(DepthKey, Arc<SceneDepth>)>,
 }
 
@@ -142,6 +156,9 @@ impl WeatherLoader {
         let bytes = settings.depth.as_deref().map(photo::read_photo).transpose()?;
         let file_sha256 = bytes.as_deref().map(sha256_hex);
         hashes.extend(file_sha256.clone());
+        if let (None, Some(model)) = (&settings.depth, &settings.depth_model) {
+            hashes.push(self.network(model)?.sha256.clone());
+        }
         let key = DepthKey {
             scene: scene.key,
             file_sha256,
@@ -156,12 +173,72 @@ impl WeatherLoader {
         if let Some((_, depth)) = self.last.as_ref().filter(|(last, _)| *last == key) {
             return Ok(Arc::clone(depth));
         }
-        let depth = match (&settings.depth, &bytes) {
-            (Some(path), Some(bytes)) => of_file(path, bytes, scene, settings)?,
+        let depth = match (&settings.depth, &bytes, &settings.depth_model) {
+            (Some(path), Some(bytes), _) => of_file(path, bytes, scene, settings)?,
+            (_, _, Some(model)) => self.of_network(model, scene)?,
             _ => depth::estimate(&scene.rgb),
         };
         let depth = Arc::new(depth);
         self.last = Some((key, Arc::clone(&depth)));
+        Ok(depth)
+    }
+}
+
+/// SHA-256 over the masks that settings name, as a run of the network has it; `None` without any.
+///
+/// # Errors
+/// Bad input for a file that can't be read.
+pub fn sha256_of_masks(settings: &WeatherSettings) -> Result<Option<String>, RenderError> {
+    let hashes = settings
+        .regions
+        .iter()
+        .map(|region| Ok(sha256_hex(&photo::read_photo(&region.mask)?)));
+    let hashes: Vec<String> = hashes.collect::<Result<_, RenderError>>()?;
+    Ok((!hashes.is_empty()).then(|| sha256_of_parts(hashes)))
+}
+
+/// The regions that settings name, at a scene's pixels.
+///
+/// # Errors
+/// Bad input that names the mask and what is wrong with it.
+pub fn regions_of(settings: &WeatherSettings, scene: &FittedScene) -> Result<Vec<Region>, RenderError> {
+    let region = |region: &ClassMask| {
+        Ok(Region {
+            class: region.class.clone(),
+            mask: mask_of(region, scene)?.0,
+        })
+    };
+    settings.regions.iter().map(region).collect()
+}
+
+impl WeatherLoader {
+    /// The network of a file, opened when it isn't the last one.
+    fn network(&mut self, path: &Path) -> Result<&Network, RenderError> {
+        let network = match self.network.take().filter(|network| network.path == path) {
+            Some(network) => network,
+            None => {
+                let opened = DepthNetwork::open(path, &Place::processor())?;
+                let file = if path.is_dir() {
+                    path.join(WEIGHTS)
+                } else {
+                    path.to_owned()
+                };
+                Network {
+                    path: path.to_owned(),
+                    opened,
+                    sha256: sha256_of_file(&file)?,
+                }
+            }
+        };
+        Ok(self.network.insert(network))
+    }
+
+    fn of_network(&mut self, path: &Path, scene: &FittedScene) -> Result<SceneDepth, RenderError> {
+        let Network { opened, .. } = self.network(path)?;
+        let size = opened.size();
+        let map = DepthMap::of_network(opened.disparity(&scene.rgb)?, &size.to_string())?;
+        let mut depth = map.of_scene(&scene.rgb, [0.0, 0.0, 1.0, 1.0]);
+        depth.notes.push(size.licence_note());
         Ok(depth)
     }
 }
@@ -271,6 +348,26 @@ pub fn region_views(weather: &SceneWeather) -> Vec<LayerView> {
         .collect()
 }
 
+/// Writes what each class did into a folder, which is made when it isn't there.
+///
+/// # Errors
+/// Bad input when the operations were not kept; what the file system reports.
+pub fn write_layers(
+    (scene, depth): (&Rgb32FImage, &SceneDepth),
+    degraded: &Degraded,
+    (folder, format): (&Path, MapFormat),
+) -> Result<(), RenderError> {
+    let files = layers::files(scene, depth, degraded, format)?;
+    fs::create_dir_all(folder).map_err(|source| RenderError::Io {
+        path: folder.to_owned(),
+        source,
+    })?;
+    for (name, bytes) in files {
+        metadata::write_file(&folder.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
 /// The maps of a degraded image for a window: depth and sky, then what each operation did, in order.
 pub fn layer_views(depth: &SceneDepth, steps: &[Step]) -> Vec<LayerView> {
     let mut views = vec![
@@ -345,10 +442,4 @@ fn of_image(name: String, image: &Rgb32FImage) -> LayerView {
         channels: 3,
         values: image.as_raw().as_slice().into(),
     }
-}
-
-/// All files that settings name, for messages and hashes.
-pub fn files_of(settings: &WeatherSettings) -> Vec<PathBuf> {
-    let mut settings = settings.clone();
-    settings.paths_mut().map(|path| path.clone()).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::naming::{Dataset, Job, Place, bad, numbered};
+use super::naming::{Dataset, Job, LOW_LIGHT, Place, bad, numbered};
 use super::reading::Reading;
 use super::rules::Layout;
 use super::source::{Item, folders_in, images_in, name_of};
@@ -11,8 +11,10 @@ use crate::error::ModelError;
 
 pub(super) struct Cdd11;
 
-/// The order of classes in CDD-11's folder names.
-const ORDER: [&str; 4] = ["low", "haze", "rain", "snow"];
+/// The order of classes in CDD-11's folder names, whose `low` is the class [`LOW_LIGHT`].
+const ORDER: [&str; 5] = ["low", LOW_LIGHT, "haze", "rain", "snow"];
+/// What CDD-11 calls it.
+const LOW: &str = "low";
 /// The folder of the clean images.
 const CLEAR: &str = "clear";
 
@@ -89,6 +91,9 @@ fn folder(dataset: &Dataset, mix_index: usize) -> String {
     if classes.is_empty() {
         CLEAR.to_owned()
     } else {
-        classes.join("_")
+        let names = classes
+            .iter()
+            .map(|class| if *class == LOW_LIGHT { LOW } else { *class });
+        names.collect::<Vec<_>>().join("_")
     }
 }

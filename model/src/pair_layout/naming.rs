@@ -6,6 +6,9 @@ use std::fmt::Write;
 use crate::error::ModelError;
 use mdsd3_words::Mix;
 
+/// The class that CDD-11 calls `low`.
+pub(super) const LOW_LIGHT: &str = "low_light";
+
 /// Where pairs wait to be packed, in the dataset's folder; hidden, so that trainers pass over it.
 pub const STAGING: &str = ".mdsd3/staging";
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use super::naming::LOW_LIGHT;
 use super::source::{Item, Source, images_in, stem_of};
 use mdsd3_words::Mix;
 
@@ -109,7 +110,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// `HazeRain`, `haze_rain`: the classes in a folder's name, each at 1; `None` when it names anything else.
+    /// `HazeRain`, `haze_rain`, `low_haze`: the classes in a folder's name, each at 1; `None` when it names anything else. CDD-11's
+    /// `low` is `low_light` where there is no class of its own.
     pub(super) fn mix_of_name(&self, name: &str) -> Option<Mix> {
         if name.eq_ignore_ascii_case("clean") {
             return Some(Mix::new());
@@ -127,12 +129,27 @@ impl<'a> Reading<'a> {
                 }
             }
         }
+        words.retain(|word| !word.is_empty());
         let mut mix = Mix::new();
-        for word in words.iter().filter(|word| !word.is_empty()) {
-            let class = self.classes.iter().find(|class| class.to_lowercase() == *word)?;
+        let mut rest = words.as_slice();
+        while !rest.is_empty() {
+            // A class may be of several words.
+            let (count, class) = (1..=rest.len()).rev().find_map(|count| {
+                let class = self.class_of_words(&rest[..count].concat())?;
+                Some((count, class))
+            })?;
             mix.set(class, 1.0).ok()?;
+            rest = &rest[count..];
         }
         (!mix.is_clean()).then_some(mix)
+    }
+
+    /// The class that is written so without capitals and what stands between its words.
+    fn class_of_words(&self, words: &str) -> Option<&str> {
+        let plain = |class: &str| class.to_lowercase().replace(['_', '-', '+'], "");
+        let found = self.classes.iter().find(|class| plain(class) == words);
+        let low_light = || self.classes.iter().find(|class| words == "low" && *class == LOW_LIGHT);
+        found.or_else(low_light).map(String::as_str)
     }
 }
 

@@ -46,6 +46,11 @@ pub trait Layout: Sync {
         format!("extra/{what}/{}.png", dataset.stem(job))
     }
 
+    /// Where a file of a pair's layers goes.
+    fn layer(&self, dataset: &Dataset, job: &Job, file: &str) -> String {
+        format!("extra/layers/{}/{file}", dataset.stem(job))
+    }
+
     /// The lists of a finished dataset.
     ///
     /// # Errors

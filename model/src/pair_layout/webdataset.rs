@@ -58,6 +58,10 @@ impl Layout for Webdataset {
         format!("{STAGING}/{}.{}.png", dataset.stem(job), what.replace('/', "-"))
     }
 
+    fn layer(&self, dataset: &Dataset, job: &Job, file: &str) -> String {
+        format!("{STAGING}/{}.layers-{file}", dataset.stem(job))
+    }
+
     fn lists(&self, dataset: &Dataset, done: &[Done]) -> Result<Vec<List>, ModelError> {
         // A part's name may begin with another's.
         let digits = "[0-9]".repeat(6);

@@ -43,6 +43,7 @@ mod snow;
 mod stream;
 
 use image::Rgb32FImage;
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{MAX_RATIO, Mix, WordsError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -358,6 +359,29 @@ fn in_order(order: &[String]) -> Result<Vec<(usize, &'static Degradation)>, Word
     Ok(wanted)
 }
 
+/// Checks what settings say of classes, before their files are read.
+///
+/// # Errors
+/// [`WordsError::BadInput`] for an order or a mask of a class that is not in [`TABLE`], and for a class that is ordered twice.
+pub fn check_settings(settings: &WeatherSettings) -> Result<(), WordsError> {
+    settings.check()?;
+    in_order(&settings.order)?;
+    settings
+        .regions
+        .iter()
+        .try_for_each(|region| check_region(&region.class))
+}
+
+fn check_region(class: &str) -> Result<(), WordsError> {
+    if CLASSES.contains(&class) {
+        return Ok(());
+    }
+    let known = CLASSES.join(", ");
+    Err(WordsError::BadInput(format!(
+        "a region is of {class}, which is no class (known classes: {known})"
+    )))
+}
+
 fn check(scene: &Rgb32FImage, depth: &SceneDepth, mix: &Mix, options: &Options<'_>) -> Result<(), WordsError> {
     mix.check_classes(&CLASSES)?;
     let size = (scene.width() as usize, scene.height() as usize);
@@ -373,13 +397,7 @@ fn check(scene: &Rgb32FImage, depth: &SceneDepth, mix: &Mix, options: &Options<'
     check_size("depth", &depth.metres)?;
     check_size("the sky", &depth.sky)?;
     for region in options.regions {
-        if !CLASSES.contains(&region.class.as_str()) {
-            let known = CLASSES.join(", ");
-            let name = &region.class;
-            return Err(WordsError::BadInput(format!(
-                "a region is of {name}, which is no class (known classes: {known})"
-            )));
-        }
+        check_region(&region.class)?;
         check_size(&format!("the mask of {}", region.class), &region.mask)?;
     }
     Ok(())

@@ -23,6 +23,9 @@ pub struct RunSettings {
     pub model: ModelIdentity,
     /// SHA-256 of the photo's file in hexadecimal digits.
     pub scene_sha256: String,
+    /// SHA-256 over the files of its weather, depth and masks; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weather_sha256: Option<String>,
     /// What an image of a dataset is beyond its run; absent for a single run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<PairSettings>,
@@ -48,9 +51,6 @@ pub struct PairSettings {
     /// Version of the formulas that degraded it; absent for other images, and for the first version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weather_version: Option<u32>,
-    /// SHA-256 over the files of its weather, depth and masks; absent where there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weather_sha256: Option<String>,
 }
 
 /// An image of a pair that can be made again.
@@ -115,6 +115,7 @@ impl RunSettings {
             request,
             model,
             scene_sha256,
+            weather_sha256: None,
             pair: None,
         }
     }
@@ -129,7 +130,6 @@ impl RunSettings {
             batch: None,
             bits: 8,
             weather_version: Some(WEATHER_VERSION),
-            weather_sha256: None,
         };
         Self {
             pair: Some(pair),

@@ -26,12 +26,39 @@ fn plans_that_cannot_be_used() {
         ("mixes = [{ rain = 1 }]\ncrop = 71", "smaller than the crop of 71 px"),
         ("mixes = [{ rain = 1 }]\nlayout = \"reside\"", "reside"),
         ("mixes = [{ rain = 1 }", "plan.toml: line"),
+        ("mixes = [{ rain = 1 }]\norder = [\"rain\", \"fog\"]", "fog"),
+        ("mixes = [{ rain = 1 }]\norder = [\"rain\", \"rain\"]", "twice"),
+        ("mixes = [{ rain = 1 }]\nspace = \"lab\"", "space"),
+        ("mixes = [{ rain = 1 }]\ndepth = \"a.png\"", "{stem}"),
+        ("mixes = [{ rain = 1 }]\ndepth = \"required\"", "a.depth.png"),
+        (
+            "mixes = [{ rain = 1 }]\ndepth = \"depth/{stem}.npy\"\ndepth_required = true",
+            "depth/a.npy is not there",
+        ),
+        ("mixes = [{ rain = 1 }]\ndepth_metres_per_unit = -1", "above 0"),
+        ("mixes = [{ rain = 1 }]\nwhere = \"a.png\"", "where: give each class"),
+        ("mixes = [{ rain = 1 }]\nwhere = { fog = \"a.png\" }", "fog"),
+        (
+            "mixes = [{ rain = 1 }]\nwhere = { rain = \"masks/{stem}.png\" }",
+            "masks/a.png is not there",
+        ),
+        ("mixes = [{ rain = 1 }]\nsave = [\"steps\"]", "\"layers\""),
     ] {
         refused(plan, &[], what);
     }
     refused("mixes = [{ rain = 1 }]", &["--shard", "3/3"], "0/4");
     let project = Project::with_engine("mdsd3", "mixes = [{ rain = 1 }]\nsteps = 0");
     assert!(project.sweep(&["-o", "out"]).refused(2).contains("steps 0"));
+    for (key, what) in [
+        ("order = [\"rain\"]", "order: the network has none"),
+        ("space = \"linear\"", "space: the network has none"),
+        ("depth = \"{stem}.npy\"", "doesn't look at depth"),
+        ("where = { fog = \"a.png\" }", "fog"),
+    ] {
+        let project = Project::with_engine("mdsd3", &format!("mixes = [{{ rain = 1 }}]\n{key}"));
+        let line = project.sweep(&["-o", "out"]).refused(2);
+        assert!(line.contains(what), "should name {what:?}: {line}");
+    }
     fs::remove_file(project.root().join("plan.toml")).expect("removed");
     assert!(project.sweep(&[]).refused(2).contains("no such file"));
 }

@@ -73,9 +73,9 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
     let engine: EngineKind = get(&table, "engine", shown)?.unwrap_or_default();
     let layout: LayoutKind = get(&table, "layout", shown)?.unwrap_or_default();
     let save = read_save(&table, shown)?;
-    let depth_required = required_depth(&mut table, shown)?;
-    if engine == EngineKind::Physical {
-        check_physical(&table, &save, shown)?;
+    match engine {
+        EngineKind::Physical => check_physical(&table, &save, shown)?,
+        EngineKind::Mdsd3 => check_network(&table, &save, shown)?,
     }
     let default_lq = match engine {
         EngineKind::Mdsd3 => LqKind::Composited,
@@ -86,6 +86,7 @@ pub(super) fn parse(text: &str, shown: &str, folder: PathBuf) -> Result<Plan, Re
     } else {
         ImageFormat::Png
     };
+    let depth_required = required_depth(&mut table, shown)?;
     let mut extras = save.images;
     extras.sort();
     extras.dedup();
@@ -173,6 +174,29 @@ fn check_physical(table: &Table, save: &Save, shown: &str) -> Result<(), RenderE
         )));
     }
     Ok(())
+}
+
+/// Keys that only mean something to formulas, and depth that nothing would show, are mistakes in a plan for the network.
+fn check_network(table: &Table, save: &Save, shown: &str) -> Result<(), RenderError> {
+    let has_layers = save.images.contains(&Extra::Layers);
+    let is_foreign = |key: &&&str| match **key {
+        "where" => false,
+        "space" | "rain_composition" | "order" => true,
+        _ => !has_layers,
+    };
+    let mut keys = WeatherSettings::keys()
+        .iter()
+        .filter(is_foreign)
+        .chain(&["depth_required"]);
+    match keys.find(|key| table.contains_key(**key) && is_foreign(key)) {
+        Some(key) if key.starts_with("depth") => Err(bad(format!(
+            "{shown}: {key}: the network doesn't look at depth; remove it, save it by save = [\"layers\"], or set engine = \"physical\""
+        ))),
+        Some(key) => Err(bad(format!(
+            "{shown}: {key}: the network has none; remove it, or set engine = \"physical\""
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn required<T: serde::de::DeserializeOwned>(table: &Table, key: &str, shown: &str) -> Result<T, RenderError> {

@@ -1,6 +1,7 @@
 use std::fs;
 
 use mdsd3_words::settings::Settings;
+use mdsd3_words::weather::WeatherSettings;
 use mdsd3_words::{Mix, Sampling};
 
 use super::*;
@@ -206,6 +207,17 @@ fn a_plan_that_is_written_has_every_setting_of_its_run() {
         ..RenderRequest::default()
     };
     expected.take(&none, &plural);
+    // A plan may lie elsewhere than the studio was started; and the network's has no use for depth.
+    let mut weather = run.weather.clone();
+    let absolute = |path: &mut PathBuf| *path = std::path::absolute(&path).expect("a path");
+    weather.paths_mut().for_each(absolute);
+    expected.weather = WeatherSettings {
+        regions: weather.regions.clone(),
+        ..WeatherSettings::default()
+    };
     assert_eq!(plan.run, expected);
     assert_eq!(plan.alpha_beta, [[run.sampling.alpha, run.sampling.beta]]);
+    let engine = EngineKind::Physical;
+    let plan = parse(&grid_plan(&GridRequest { engine, ..request }).expect("written")).expect("read");
+    assert_eq!(plan.run.weather, weather);
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use mdsd3_model::pair_layout::LayoutKind;
 use mdsd3_render::RenderError;
 use mdsd3_words::made::EngineKind;
+use mdsd3_words::settings::Settings;
+use mdsd3_words::weather::{ClassMask, WeatherSettings};
 use mdsd3_words::{MAX_RATIO, Mix, RenderRequest};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
@@ -79,17 +81,55 @@ pub fn grid_plan(request: &GridRequest) -> Result<String, RenderError> {
         );
         let changed = changed(&request.run).map_err(|error| bad(format!("the plan can't be written ({error})")))?;
         for (key, value) in changed {
-            if key != "size" && run_keys().any(|known| known == key) {
+            if key != "size" && run_keys().any(|known| known == key) && !WeatherSettings::keys().contains(&key.as_str())
+            {
                 table.insert(key, toml_of(&value)?);
             }
         }
     }
-    // A list of tables comes last in TOML.
+    let weather = weather_keys(request)?;
+    // Tables come last in TOML, a list of them too.
+    table.extend(weather);
     table.insert(
         "mixes".to_owned(),
         Value::Array(vec![grid(&request.run.sampling.mix, &request.factors)?]),
     );
     toml::to_string(&table).map_err(|error| bad(format!("the plan can't be written ({error})")))
+}
+
+/// What a plan says of its weather, as far as its engine makes use of it. A depth map or a mask is that of one photo: of a whole folder
+/// only maps beside the photos count.
+fn weather_keys(request: &GridRequest) -> Result<Table, RenderError> {
+    let mut weather = request.run.weather.clone();
+    let is_one_photo = matches!(request.scenes.as_slice(), [one] if !one.ends_with('*'));
+    if !is_one_photo {
+        weather.depth = None;
+        weather.regions.clear();
+    }
+    let masks = std::mem::take(&mut weather.regions);
+    if request.engine == EngineKind::Mdsd3 {
+        weather = WeatherSettings::default();
+    }
+    let absolute = |path: &Path| std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path);
+    weather.paths_mut().for_each(|path| *path = absolute(path));
+    let run = RenderRequest {
+        weather,
+        ..RenderRequest::default()
+    };
+    let mut table = Table::new();
+    for (key, value) in changed(&run).map_err(|error| bad(format!("the plan can't be written ({error})")))? {
+        table.insert(key, toml_of(&value)?);
+    }
+    if !masks.is_empty() {
+        let mask = |mask: &ClassMask| {
+            (
+                mask.class.clone(),
+                absolute(&mask.mask).to_string_lossy().into_owned().into(),
+            )
+        };
+        table.insert("where".to_owned(), Value::Table(masks.iter().map(mask).collect()));
+    }
+    Ok(table)
 }
 
 /// The settings of a run that are not at their defaults.

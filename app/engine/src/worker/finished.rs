@@ -104,9 +104,7 @@ fn save_png(finished: &Finished, path: &Path) -> Result<(), EngineError> {
         finished.model.resolve()?,
         finished.scene_sha256.clone(),
     );
-    if let Some(pair) = &mut settings.pair {
-        pair.weather_sha256.clone_from(&finished.weather_sha256);
-    }
+    settings.weather_sha256.clone_from(&finished.weather_sha256);
     Ok(metadata::write_png(path, &finished.image, Some(&settings))?)
 }
 

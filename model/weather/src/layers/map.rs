@@ -135,18 +135,28 @@ impl<'a> Map<'a> {
             channels,
             values,
         } = &self.values;
-        let mut shape = vec![*rows as u64, *columns as u64];
+        let mut shape = vec![*rows, *columns];
         if *channels > 1 {
-            shape.push(*channels as u64);
+            shape.push(*channels);
         }
-        let mut bytes = Cursor::new(Vec::new());
-        let mut writer = npyz::WriteOptions::<f32>::new()
-            .dtype(npyz::DType::Plain("<f4".parse().expect("a type that npyz knows")))
-            .shape(&shape)
-            .writer(&mut bytes)
-            .begin_nd()?;
-        writer.extend(values.iter().copied())?;
-        writer.finish()?;
-        Ok(bytes.into_inner())
+        npy(&shape, values)
     }
+}
+
+/// An NPY file of 32-bit floats, little-endian, in C order.
+///
+/// # Errors
+/// When there are more or fewer values than the shape has.
+pub fn npy(shape: &[usize], values: &[f32]) -> std::io::Result<Vec<u8>> {
+    let shape: Vec<u64> = shape.iter().map(|side| *side as u64).collect();
+    let kind = "<f4".parse().map_err(std::io::Error::other)?;
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = npyz::WriteOptions::<f32>::new()
+        .dtype(npyz::DType::Plain(kind))
+        .shape(&shape)
+        .writer(&mut bytes)
+        .begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()?;
+    Ok(bytes.into_inner())
 }

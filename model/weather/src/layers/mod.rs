@@ -11,6 +11,7 @@ use crate::kernel::Kernel;
 use crate::light::convert;
 use crate::plane::Plane;
 pub use files::files;
+pub use map::npy;
 
 /// What one operation does to a pixel's value `v`, per channel.
 #[derive(Debug, Clone)]

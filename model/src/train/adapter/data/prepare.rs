@@ -7,6 +7,7 @@ use image::{Rgb32FImage, imageops};
 use mdsd3_weather::depth::estimate;
 use mdsd3_weather::{Options, degrade};
 use mdsd3_words::Mix;
+use mdsd3_words::weather::WEATHER_VERSION;
 use rand_chacha::rand_core::Rng;
 
 use super::super::recipe::{AdapterRecipe, Mixes};
@@ -242,7 +243,9 @@ impl Work<'_> {
                 let mix = self.draw_mix(&mut rng)?;
                 let seed = rng.next_u64();
                 let place = [view as u64, variant as u64, seed].map(u64::to_le_bytes).concat();
-                let key = self.key(&[clean, &place, mix.to_string().as_bytes()]);
+                // Only what formulas make depends on their version: pairs that were read stay in the cache.
+                let formulas = format!("weather {WEATHER_VERSION}");
+                let key = self.key(&[clean, &place, mix.to_string().as_bytes(), formulas.as_bytes()]);
                 if !self.cache.has(&key) {
                     let photo = match &photo {
                         Some(photo) => photo,

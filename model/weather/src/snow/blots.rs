@@ -124,14 +124,19 @@ impl Blot {
         let per_square = if square > 0.0 { 1.0 / square } else { 0.0 };
         let down = y as f32 + 0.5 - self.centre.1;
         let slope = 1.0 / (self.end_px - self.full_px);
+        let reach = self.reach_px * self.reach_px;
         for x in columns {
-            if metres[x] <= self.metres && sky[x] < 0.5 {
-                continue;
-            }
             let right = x as f32 + 0.5 - self.centre.0;
             let at = ((right * along_x + down * along_y) * per_square).clamp(-1.0, 1.0);
             let (dx, dy) = (right - at * along_x, down - at * along_y);
-            let distance = (dx * dx + dy * dy).sqrt() * self.lobes.map_or(1.0, |lobes| rim(lobes, dx, dy));
+            let square = dx * dx + dy * dy;
+            if square >= reach || (metres[x] <= self.metres && sky[x] < 0.5) {
+                continue;
+            }
+            let mut distance = square.sqrt();
+            if let Some(lobes) = self.lobes {
+                distance *= rim(lobes, dx, dy, distance);
+            }
             let fallen = ((distance - self.full_px) * slope).clamp(0.0, 1.0);
             row[x] *= 1.0 - self.peak * (1.0 - fallen * fallen * (3.0 - 2.0 * fallen));
         }
@@ -144,14 +149,10 @@ fn lobes((sin, cos): (f32, f32), amount: f32) -> [f32; 4] {
     [sin * amount, cos * amount, cos * amount, -sin * amount]
 }
 
-/// Distance to the middle over that of a circle, at a place that far right and down of the middle.
-fn rim(lobes: [f32; 4], right: f32, down: f32) -> f32 {
-    let square = right * right + down * down;
-    if square < 1e-6 {
-        return 1.0;
-    }
-    let length = square.sqrt();
-    let (x, y) = (right / length, down / length);
+/// Distance to the middle over that of a circle, at a place that far right and down of the middle and that long from it.
+fn rim(lobes: [f32; 4], right: f32, down: f32, length: f32) -> f32 {
+    let per_length = 1.0 / length.max(1e-3);
+    let (x, y) = (right * per_length, down * per_length);
     let (xx, yy) = (x * x, y * y);
     let waves = [xx - yy, 2.0 * x * y, x * (xx - 3.0 * yy), y * (3.0 * xx - yy)];
     1.0 + lobes.iter().zip(waves).map(|(amount, wave)| amount * wave).sum::<f32>()

@@ -240,7 +240,8 @@ def layers():
     """A degraded image is put together from its layers by their description alone."""
     from layers_reader import put_together
 
-    weather, camera = "rain=0.5,haze=0.6,snow=0.4,low_light=0.2", "noise=0.4,motion_blur=0.5,defocus=0.5,jpeg=0.2,downsample=0.2"
+    weather = "rain=0.5,haze=0.6,snow=0.4,low_light=0.2"
+    camera = "noise=0.4,motion_blur=0.5,defocus=0.5,raindrop=0.5,jpeg=0.2,downsample=0.2"
     mix = f"{weather},{camera}"
     for name, more in [("png", []), ("npy", ["--layers-format", "npy", "--seed", "5"])]:
         image, folder = SCRATCH / f"layers-{name}.png", SCRATCH / f"layers-{name}"

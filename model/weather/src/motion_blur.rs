@@ -4,7 +4,7 @@
 //! jerks (Boracchi and Foi 2012, "Modeling the performance of image restoration from motion blur"; Kupyn
 //! et al. 2018, algorithm 1). The kernel is the share of the exposure that the path spends at each place, and acts on
 //! linear light. The path's extent is an angle, so its length in pixels follows the focal length: 1.6 degrees at
-//! severity 1, twice what hands do in a tenth of a second. A seed's path keeps its shape at every severity.
+//! severity 1. A seed's path keeps its shape at every severity.
 
 use std::f32::consts::TAU;
 

@@ -20,8 +20,8 @@ pub(super) struct Lens {
 }
 
 impl Lens {
-    /// Radius in pixels of the circle that a point at a distance becomes (Potmesil and Chakravarty 1982, equation 8, for a
-    /// focal length that is small beside the distances).
+    /// Radius in pixels of the circle that a point at a distance becomes (Potmesil and Chakravarty 1981), for a focal length that
+    /// is small beside the distances.
     pub(super) fn blur_radius_px(&self, metres: f32) -> f32 {
         0.5 * self.aperture_px * (1.0 / metres - 1.0 / self.focus_metres).abs()
     }

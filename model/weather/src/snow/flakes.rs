@@ -3,8 +3,8 @@
 //! Melted diameters follow `N(D) = N0 exp(-lambda D)`, `N0 = 3800 R^-0.87` per cubic metre and millimetre and
 //! `lambda = 2.55 R^-0.48` per millimetre, at `R` millimetres of melted snow per hour (Gunn and Marshall 1958), up to
 //! [`LARGEST_MELTED_MM`], where flakes break. A flake's own diameter follows from its density, `0.178 D^-0.922` grams per
-//! cubic centimetre (Brandes et al. 2007, equation for density), and its speed from that, `0.79 D^0.27` metres per second
-//! (Locatelli and Hobbs 1974, table 1, aggregates of densely rimed dendrites).
+//! cubic centimetre at `D` millimetres (Brandes et al. 2007), and its speed from that diameter, `0.79 D^0.27` metres per second
+//! (Locatelli and Hobbs 1974, aggregates of densely rimed dendrites).
 //!
 //! A flake keeps its *rank* at every rate: how many flakes of a cubic metre are larger. So a heavier snowfall has the flakes of
 //! a lighter one, all of them larger, and more of them large enough to be seen.

@@ -86,7 +86,7 @@ impl DepthMap {
         let missing = holes.mean();
         if missing > 0.5 {
             return Err(format!(
-                "is 0, so without a distance, in {:.0} % of its pixels; fill it first, or give --depth-kind disparity if 0 is infinitely far",
+                "is 0, so without a distance, in {:.0} % of its pixels; fill it first, or set the depth kind to disparity if 0 is infinitely far",
                 100.0 * missing
             ));
         }
@@ -228,7 +228,7 @@ fn check(numbers: &Plane, kind: DepthKind) -> Result<(), String> {
     }
     if kind == DepthKind::Disparity && values.iter().any(|value| value.is_infinite()) {
         return Err(
-            "holds infinite disparities, which are no distance; give --depth-kind distance, whose inf is the sky"
+            "holds infinite disparities, which are no distance; set the depth kind to distance, whose inf is the sky"
                 .to_owned(),
         );
     }

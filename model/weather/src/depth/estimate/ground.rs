@@ -33,7 +33,7 @@ impl Ground {
         let high = 1.0 - smoothstep(0.35, 0.6, horizon);
         Self {
             horizon,
-            nearest: NEAREST + 0.25 * smoothstep(0.1, 0.2, detail) * high,
+            nearest: NEAREST + 0.06 * upright + 0.2 * smoothstep(0.1, 0.2, detail) * high,
             upright,
         }
     }

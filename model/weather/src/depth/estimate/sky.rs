@@ -1,7 +1,7 @@
 //! Which part of a photo is sky.
 
 use super::columns::{above_edges, edges};
-use super::filters::{Colour, box_mean, box_min};
+use super::filters::{Colour, box_min};
 use super::likeness::Likeness;
 use super::segments::Segments;
 use crate::plane::Plane;
@@ -20,11 +20,11 @@ pub(super) fn behind(colour: &Colour, segments: &Segments) -> Behind {
         return Behind::Nothing;
     }
     let edges = edges(colour);
-    let mut roughness = box_mean(&edges, 1);
-    roughness
-        .values
-        .iter_mut()
-        .for_each(|rough| *rough = (*rough / 400.0).min(0.5));
+    // The least around a pixel, so that a smooth sky stays smooth up to its border.
+    let mut roughness = box_min(&edges, 1);
+    for rough in &mut roughness.values {
+        *rough = (*rough / 150.0).min(0.5);
+    }
     let picture = Picture {
         colour,
         segments,
@@ -36,14 +36,15 @@ pub(super) fn behind(colour: &Colour, segments: &Segments) -> Behind {
         let found = picture.grown(&seeds);
         let traits = picture.traits(&found);
         if traits.score() > 0.0 {
-            return Behind::Sky(found);
+            return Behind::Sky(picture.with_clouds(found));
         }
         backdrop = traits.may_be_backdrop().then_some(found);
     }
     let found = picture.grown(&picture.of_sky_colour());
     // The second guess has fewer reasons to be sky than the first, and must look the more like it.
-    if picture.traits(&found).score() > 1.0 {
-        return Behind::Sky(found);
+    let traits = picture.traits(&found);
+    if traits.score() > 1.0 && traits.broken < 5.0 {
+        return Behind::Sky(picture.with_clouds(found));
     }
     backdrop.map_or(Behind::Nothing, Behind::Backdrop)
 }
@@ -109,7 +110,7 @@ impl Picture<'_> {
         }
     }
 
-    /// Keeps the sky that its seeds lie in and what is seen of it through holes above its lowest row, and adds clouds.
+    /// Keeps the sky that its seeds lie in and what is seen of it through holes above its lowest row.
     fn in_one(&self, mut share: Plane, seeds: &Plane) -> Plane {
         let width = share.width;
         let of_segment = self.segments.means(&share);
@@ -131,13 +132,15 @@ impl Picture<'_> {
                 }
             }
         }
-        self.add_clouds(&mut share, mean(&main, |at| self.luma(at)));
         share
     }
 
-    /// Adds what is pale, about as bright as the sky (`light`) or brighter, and mostly surrounded by it.
-    fn add_clouds(&self, share: &mut Plane, light: f32) {
+    /// Adds what is pale, about as bright as the sky or brighter, and mostly surrounded by it.
+    fn with_clouds(&self, mut share: Plane) -> Plane {
         let (width, height) = (share.width, share.height);
+        let sky: Vec<usize> = (0..width * height).filter(|at| share.values[*at] > 0.5).collect();
+        let light = mean(&sky, |at| self.luma(at));
+        let is_only_sky = share.row(height - 1).iter().sum::<f32>() > 0.25 * width as f32;
         let is_cloud: Vec<bool> = (0..width * height)
             .map(|at| {
                 let [red, green, blue] = self.colour.each_ref().map(|plane| plane.values[at]);
@@ -146,12 +149,12 @@ impl Picture<'_> {
             })
             .collect();
         for group in groups(&is_cloud, width).iter().filter(|group| is_cloud[group[0]]) {
+            if !is_only_sky && group.iter().any(|at| at / width + 1 == height) {
+                continue;
+            }
             let (mut sky, mut other) = (0, 0);
-            for near in group
-                .iter()
-                .flat_map(|at| neighbours(*at, width, height))
-                .filter(|near| !is_cloud[*near])
-            {
+            let around = group.iter().flat_map(|at| neighbours(*at, width, height));
+            for near in around.filter(|near| !is_cloud[*near]) {
                 if share.values[near] > 0.5 {
                     sky += 1;
                 } else {
@@ -164,6 +167,7 @@ impl Picture<'_> {
                 }
             }
         }
+        share
     }
 
     fn luma(&self, at: usize) -> f32 {

@@ -1,10 +1,14 @@
 //! Antialiased particles (rain drops, snow flakes), blurred by their motion, each only in front of what is farther away.
 
+use rayon::prelude::*;
+
 use crate::depth::SceneDepth;
 use crate::plane::Plane;
 
 /// Rows that one thread renders at a time.
 const BAND_ROWS: usize = 16;
+/// Values compared at a time.
+const LANES: usize = 16;
 /// Variance of the pixel as a filter, in square pixels. A thin line's opacities then add up to the same across the line
 /// wherever it runs between the pixels, within 2 %.
 const PIXEL_VARIANCE: f32 = 1.0 / 8.0;
@@ -83,62 +87,112 @@ impl Particle {
             self.half_length_px * y.abs() + self.radius_px,
         )
     }
+}
 
-    /// Columns that it may touch in the row whose middle is `below` its centre.
-    fn columns(&self, below: f32, width: usize) -> std::ops::Range<usize> {
-        let (x, y) = self.direction;
-        let half = self.half_length_px;
-        // The part of the path that is within a radius of the row.
-        let (from, to) = if y.abs() > 1e-3 {
-            let (a, b) = ((below - self.radius_px) / y, (below + self.radius_px) / y);
-            (a.min(b).max(-half), a.max(b).min(half))
-        } else {
-            (-half, half)
-        };
-        let (left, right) = ((from * x).min(to * x), (from * x).max(to * x));
-        pixels(
-            self.centre.0 + left - self.radius_px,
-            self.centre.0 + right + self.radius_px,
-            width,
-        )
+/// A particle with what its drawing needs in every row.
+struct Brush<'a> {
+    particle: &'a Particle,
+    /// 1 / the direction's y; 0 where the path is too flat for it to be of use.
+    per_y: f32,
+    per_radius: f32,
+    per_metre: f32,
+}
+
+impl<'a> Brush<'a> {
+    fn of(particle: &'a Particle) -> Self {
+        let y = particle.direction.1;
+        Self {
+            particle,
+            per_y: if y.abs() > 0.1 { 1.0 / y } else { 0.0 },
+            per_radius: 1.0 / particle.radius_px,
+            per_metre: 1.0 / (SOFT_SHARE * particle.metres),
+        }
     }
 
-    /// Lays it over row `y`, `opacity` being what lies there already.
-    fn draw(&self, y: usize, opacity: &mut [f32], depth: &SceneDepth) {
-        let below = y as f32 + 0.5 - self.centre.1;
-        let columns = self.columns(below, opacity.len());
-        let (behind, sky) = (
-            &depth.metres.row(y)[columns.clone()],
-            &depth.sky.row(y)[columns.clone()],
-        );
-        let (dx, dy) = self.direction;
-        let per_square = 1.0 / (self.radius_px * self.radius_px);
-        let per_metre = 1.0 / (SOFT_SHARE * self.metres);
-        let start = columns.start as f32 + 0.5 - self.centre.0;
-        for (i, (here, (behind, sky))) in opacity[columns].iter_mut().zip(behind.iter().zip(sky)).enumerate() {
-            let right = start + i as f32;
-            let beyond = ((right * dx + below * dy).abs() - self.half_length_px).max(0.0);
-            let across = right * dy - below * dx;
-            let bump = (1.0 - (beyond * beyond + across * across) * per_square).max(0.0);
-            let seen = ((behind - self.metres) * per_metre).clamp(0.0, 1.0);
+    /// Lays the particle over a row whose middle is `below` its centre, `opacity` being what lies there already. `behind` says
+    /// what is behind the row: distances and shares of sky; nothing near where absent.
+    fn draw(&self, below: f32, opacity: &mut [f32], behind: Option<(&[f32], &[f32])>) {
+        let Particle {
+            centre,
+            direction: (dx, dy),
+            half_length_px: half,
+            radius_px: radius,
+            ..
+        } = *self.particle;
+        let on_path = below * self.per_y;
+        let slant = (radius * dx * self.per_y).abs();
+        if self.per_y != 0.0 && on_path.abs() + slant < half {
+            // Between the ends only the distance from the path counts.
+            let (x, reach) = (centre.0 + on_path * dx, (radius * self.per_y).abs());
+            let columns = pixels(x - reach, x + reach, opacity.len());
+            let step = dy * self.per_radius;
+            let across = (columns.start as f32 + 0.5 - x) * step;
+            let bump = |i: usize| {
+                let across = across + i as f32 * step;
+                (1.0 - across * across).max(0.0)
+            };
+            self.lay(columns, opacity, behind, bump);
+            return;
+        }
+        // The part of the path that is within a radius of the row.
+        let (from, to) = if self.per_y == 0.0 {
+            (-half, half)
+        } else {
+            let reach = (radius * self.per_y).abs();
+            ((on_path - reach).max(-half), (on_path + reach).min(half))
+        };
+        let (left, right) = ((from * dx).min(to * dx), (from * dx).max(to * dx));
+        let columns = pixels(centre.0 + left - radius, centre.0 + right + radius, opacity.len());
+        let start = columns.start as f32 + 0.5 - centre.0;
+        let (along, across) = (start * dx + below * dy, start * dy - below * dx);
+        let per_square = self.per_radius * self.per_radius;
+        let bump = |i: usize| {
+            let beyond = ((along + i as f32 * dx).abs() - half).max(0.0);
+            let across = across + i as f32 * dy;
+            (1.0 - (beyond * beyond + across * across) * per_square).max(0.0)
+        };
+        self.lay(columns, opacity, behind, bump);
+    }
+
+    /// Lays the square of `bump(i)` over the columns, `i` counting them.
+    fn lay(
+        &self,
+        columns: std::ops::Range<usize>,
+        opacity: &mut [f32],
+        behind: Option<(&[f32], &[f32])>,
+        bump: impl Fn(usize) -> f32,
+    ) {
+        let most = self.particle.opacity;
+        let Some((metres, sky)) = behind else {
+            for (i, here) in opacity[columns].iter_mut().enumerate() {
+                let bump = bump(i);
+                *here += most * bump * bump * (1.0 - *here);
+            }
+            return;
+        };
+        let behind = metres[columns.clone()].iter().zip(&sky[columns.clone()]);
+        for (i, (here, (behind, sky))) in opacity[columns].iter_mut().zip(behind).enumerate() {
+            let seen = ((behind - self.particle.metres) * self.per_metre).clamp(0.0, 1.0);
             let seen = seen + sky * (1.0 - seen);
-            let own = self.opacity * bump * bump * seen;
-            *here += own * (1.0 - *here);
+            let bump = bump(i);
+            *here += most * bump * bump * seen * (1.0 - *here);
         }
     }
 }
 
 /// Pixels whose middles lie between two places.
 fn pixels(from: f32, to: f32, size: usize) -> std::ops::Range<usize> {
-    let first = (from - 0.5).ceil().max(0.0) as usize;
-    let end = ((to - 0.5).floor() + 1.0).max(0.0) as usize;
-    first.min(size)..end.min(size).max(first.min(size))
+    // The first middle from a place on is that of the pixel half a pixel further.
+    let pixel = |place: f32| ((place + 0.5).max(0.0) as usize).min(size);
+    pixel(from)..pixel(to).max(pixel(from))
 }
 
 /// How much of what is behind them the particles cover, per pixel.
-pub(crate) fn opacity(particles: &[Particle], depth: &SceneDepth) -> Plane {
-    use rayon::prelude::*;
-    let (width, height) = (depth.metres.width, depth.metres.height);
+///
+/// # Arguments
+/// - `width`, `height`: columns and rows of the image
+/// - `depth`: what is behind the particles, of the image's size; nothing near where absent
+pub(crate) fn opacity(particles: &[Particle], (width, height): (usize, usize), depth: Option<&SceneDepth>) -> Plane {
     let mut plane = Plane::filled(width, height, 0.0);
     let bands = Bands::sort(particles, height);
     plane
@@ -147,17 +201,35 @@ pub(crate) fn opacity(particles: &[Particle], depth: &SceneDepth) -> Plane {
         .enumerate()
         .for_each(|(band, values)| {
             let rows = band * BAND_ROWS..band * BAND_ROWS + values.len() / width;
+            let nearest = depth.map_or(f32::INFINITY, |depth| nearest_metres(depth, rows.clone()));
             for index in bands.of(band) {
                 let particle = &particles[*index as usize];
+                let depth = depth.filter(|_| particle.metres * (1.0 + SOFT_SHARE) > nearest);
+                let brush = Brush::of(particle);
                 let reach = particle.reach_px().1;
                 let touched = pixels(particle.centre.1 - reach, particle.centre.1 + reach, height);
                 for y in touched.start.max(rows.start)..touched.end.min(rows.end) {
                     let at = (y - rows.start) * width;
-                    particle.draw(y, &mut values[at..at + width], depth);
+                    let behind = depth.map(|depth| (depth.metres.row(y), depth.sky.row(y)));
+                    brush.draw(y as f32 + 0.5 - particle.centre.1, &mut values[at..at + width], behind);
                 }
             }
         });
     plane
+}
+
+/// The smallest distance in some rows.
+fn nearest_metres(depth: &SceneDepth, rows: std::ops::Range<usize>) -> f32 {
+    let width = depth.metres.width;
+    let values = depth.metres.values[rows.start * width..rows.end * width].chunks_exact(LANES);
+    let rest = values.remainder().iter().copied().fold(f32::INFINITY, f32::min);
+    let mut nearest = [f32::INFINITY; LANES];
+    for values in values {
+        for (nearest, value) in nearest.iter_mut().zip(values) {
+            *nearest = if value < nearest { *value } else { *nearest };
+        }
+    }
+    nearest.into_iter().fold(rest, f32::min)
 }
 
 /// Which particles touch which band of rows, in the particles' order.

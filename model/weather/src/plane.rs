@@ -47,8 +47,11 @@ impl Plane {
 
     /// Mean of all values; 0 for an empty plane. Summed row by row, so that it is the same on any number of cores.
     pub fn mean(&self) -> f32 {
-        let sum: f64 = self.values.iter().map(|value| f64::from(*value)).sum();
-        (sum / self.values.len().max(1) as f64) as f32
+        let rows = self.values.par_chunks(self.width.max(1));
+        let sums: Vec<f64> = rows
+            .map(|row| row.iter().map(|value| f64::from(*value)).sum())
+            .collect();
+        (sums.iter().sum::<f64>() / self.values.len().max(1) as f64) as f32
     }
 }
 

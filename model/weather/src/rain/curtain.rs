@@ -3,17 +3,21 @@
 //! The drops of a range of distances are drawn into a small tile that fits to itself on all sides, at the density, sizes and
 //! speeds that drops have there; the tile is laid over the scene again and again, from a place that moves with the rain.
 
-use crate::depth::{DepthSource, SceneDepth};
+use rayon::prelude::*;
+
+use crate::depth::SceneDepth;
 use crate::particles::{Particle, opacity};
 use crate::plane::Plane;
-use crate::shot::Shot;
+use crate::shot::{Camera, Shot};
 use crate::stream::Scatter;
 
-use super::drops::{OPACITY_GAIN, Rainfall, TURBULENCE_METRES_PER_SEC, fall_speed};
+use super::drops::{OPACITY_GAIN, Rainfall, TURBULENCE_METRES_PER_SEC, coarseness, fall_speed};
 
 /// Smaller drops are part of the veil, in millimetres: all of them together are a twentieth of the variance of rain's opacity,
 /// which goes with the fourth power of the diameter.
 const LEAST_MM: f32 = 1.2;
+/// The same in photos of few pixels, at most.
+const LEAST_SMALL_MM: f32 = 2.0;
 /// Where curtains begin and end, in metres, and the side of their tiles over the longer side of the photo. The sides have no
 /// common multiple in view, so that no pattern repeats.
 const CURTAINS: [(f32, f32, f32); 3] = [(4.0, 6.0, 0.283), (6.0, 9.0, 0.209), (9.0, 13.5, 0.149)];
@@ -22,8 +26,10 @@ pub(super) const NEAREST_METRES: f32 = CURTAINS[0].0;
 /// And end.
 pub(super) const FARTHEST_METRES: f32 = CURTAINS[CURTAINS.len() - 1].1;
 
-/// The diameter in millimetres up to which drops in the curtains are part of the veil.
-pub(super) const VEIL_UP_TO_MM: f32 = LEAST_MM;
+/// The diameter in millimetres up to which drops in the curtains are part of the veil, for a camera.
+pub(super) fn veil_up_to_mm(camera: Camera) -> f32 {
+    (LEAST_MM * coarseness(camera)).min(LEAST_SMALL_MM)
+}
 
 /// The drops between two distances.
 pub(super) struct Curtain {
@@ -51,16 +57,17 @@ impl Curtain {
     ) -> Self {
         let longer = shot.depth.metres.width.max(shot.depth.metres.height) as f32;
         let side = ((share * longer).round() as usize).max(8);
+        let least_mm = veil_up_to_mm(shot.camera);
         let middle = (nearest_metres * farthest_metres).sqrt();
         let per_metre = shot.camera.focal_px / middle;
         // The volume behind the tile, of a pyramid without its top.
         let cubes =
             farthest_metres * farthest_metres * farthest_metres - nearest_metres * nearest_metres * nearest_metres;
         let angle = share * longer / shot.camera.focal_px;
-        let drops = rainfall.drops_above(LEAST_MM) * angle * angle * cubes / 3.0;
+        let drops = rainfall.drops_above(least_mm) * angle * angle * cubes / 3.0;
         let drop = |n: u32| {
             let mut own = places.at(u64::from(n));
-            let mm = rainfall.diameter_mm(LEAST_MM, 1.0 - own.unit());
+            let mm = rainfall.diameter_mm(least_mm, 1.0 - own.unit());
             // Equal shares of the volume.
             let z = libm::cbrtf(farthest_metres * farthest_metres * farthest_metres - own.unit() * cubes);
             let px_per_metre = shot.camera.focal_px / z;
@@ -73,7 +80,9 @@ impl Curtain {
             Particle::ball(centre, motion, diameter_px, shot.camera.confusion_px(z), z).denser(OPACITY_GAIN)
         };
         let particles: Vec<Particle> = (0..drops.ceil() as u32)
-            .flat_map(|n| wrapped(drop(n), side as f32))
+            .into_par_iter()
+            .with_min_len(256)
+            .flat_map_iter(|n| wrapped(drop(n), side as f32))
             .collect();
         let mut place = places.at(u64::MAX);
         let mut offset = |speed: f32| {
@@ -83,7 +92,7 @@ impl Curtain {
         // The mass of rain falls at the speed of drops of this size.
         let speed = fall_speed(4.0 / rainfall.slope);
         let offset = (offset(shot.wind_metres_per_sec), offset(speed));
-        let tile = opacity(&particles, &nothing_behind(side));
+        let tile = opacity(&particles, (side, side), None);
         Self {
             nearest_metres,
             farthest_metres,
@@ -126,13 +135,4 @@ fn wrapped(particle: Particle, side: f32) -> impl Iterator<Item = Particle> {
             ..particle
         })
         .filter(move |particle| inside(particle.centre.0, reach.0) && inside(particle.centre.1, reach.1))
-}
-
-fn nothing_behind(side: usize) -> SceneDepth {
-    SceneDepth {
-        metres: Plane::filled(side, side, 1.0),
-        sky: Plane::filled(side, side, 1.0),
-        source: DepthSource::Estimate,
-        notes: Vec::new(),
-    }
 }

@@ -1,9 +1,11 @@
 //! Which drops there are in the air, how fast they fall, and where those in view are.
 
+use std::sync::LazyLock;
+
 use rayon::prelude::*;
 
 use crate::particles::Particle;
-use crate::shot::Shot;
+use crate::shot::{Camera, Shot};
 use crate::stream::Scatter;
 
 use super::curtain;
@@ -19,7 +21,7 @@ const NEAREST_METRES: f32 = 0.3;
 /// A shell of drops ends this much farther away than it begins.
 const SHELL_RATIO: f32 = 1.3;
 /// Drops are drawn by themselves where they cover a pixel for at least this share of the exposure...
-const LEAST_OPACITY: f32 = 1.0 / 60.0;
+const LEAST_OPACITY: f32 = 1.0 / 40.0;
 /// ...in a photo with this many pixels along its longer side, so that the drops don't depend on the photo's size.
 const REFERENCE_FOCAL_PX: f32 = 0.87 * 1024.0;
 /// Exposure for which that holds, so that a shorter one shows the same drops.
@@ -66,9 +68,16 @@ impl Rainfall {
     }
 }
 
-/// Fall speed of a drop in metres per second (Atlas et al. 1973, equation 1; for 0.6 mm to 5.8 mm).
+/// Fall speed of a drop in metres per second (Atlas et al. 1973, equation 1; for 0.6 mm to 5.8 mm), by a table within 1e-4.
 pub(super) fn fall_speed(mm: f32) -> f32 {
-    (9.65 - 10.3 * libm::expf(-0.6 * mm)).max(0.1)
+    const PER_MM: f32 = 128.0;
+    static TABLE: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        let speed = |i: usize| (9.65 - 10.3 * libm::expf(-0.6 * i as f32 / PER_MM)).max(0.1);
+        (0..=(LARGEST_MM * PER_MM) as usize + 1).map(speed).collect()
+    });
+    let at = mm.clamp(0.0, LARGEST_MM) * PER_MM;
+    let index = at as usize;
+    TABLE[index] + (TABLE[index + 1] - TABLE[index]) * (at - index as f32)
 }
 
 /// Drops between two distances: they live in a box around the line of sight that holds all that is in view there.
@@ -93,7 +102,7 @@ pub(super) fn shells(shot: &Shot<'_>) -> Vec<Shell> {
         Shell {
             nearest_metres: near,
             farthest_metres: far,
-            least_mm: least_visible_mm(near, TYPICAL_EXPOSURE_SECS),
+            least_mm: least_visible_mm(near, shot.camera),
             width_metres: far * columns / camera.focal_px + 2.0 * margin,
             height_metres: far * rows / camera.focal_px + 2.0 * margin,
         }
@@ -104,10 +113,16 @@ pub(super) fn shells(shot: &Shot<'_>) -> Vec<Shell> {
         .collect()
 }
 
+/// How much larger than in the reference photo the least of drops is that is drawn by itself: a photo of fewer pixels shows
+/// smaller ones only as a veil. 1 for photos that are larger.
+pub(super) fn coarseness(camera: Camera) -> f32 {
+    (REFERENCE_FOCAL_PX / camera.focal_px.max(1.0)).max(1.0).sqrt()
+}
+
 /// The diameter from which a drop covers a pixel of the reference photo for [`LEAST_OPACITY`] of the exposure:
 /// `(f D / z) D / (v T)`, its width in pixels by its time in each.
-fn least_visible_mm(metres: f32, exposure_secs: f32) -> f32 {
-    let enough = LEAST_OPACITY * metres * exposure_secs / REFERENCE_FOCAL_PX;
+fn least_visible_mm(metres: f32, camera: Camera) -> f32 {
+    let enough = LEAST_OPACITY * metres * TYPICAL_EXPOSURE_SECS / REFERENCE_FOCAL_PX * coarseness(camera);
     let (mut low, mut high) = (SMALLEST_MM, LARGEST_MM);
     for _ in 0..20 {
         let middle = 0.5 * (low + high);

@@ -16,10 +16,12 @@ mod tests;
 mod veil;
 
 use mdsd3_words::weather::{Composition, Space};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::air::{SceneLight, luminance};
 use crate::canvas::Canvas;
+use crate::depth::SceneDepth;
 use crate::layers::{Light, Operation};
 use crate::light::encoded_from_linear;
 use crate::particles::{Particle, opacity};
@@ -79,22 +81,21 @@ pub(super) fn apply(canvas: &mut Canvas<'_>, shot: &Shot<'_>, severity: f32, mut
     let rainfall = Rainfall::of(rate_mm_per_h);
     let shells = shells(shot);
     let drops = drops_in_view(&shells, rainfall, shot, &mut stream);
-    let mut streaks = opacity(&drops, shot.depth);
+    let mut streaks = opacity(&drops, canvas.size(), Some(shot.depth));
     let curtains = curtains(rainfall, shot, stream.scatter());
     streaks.change_rows(|y, row| curtains.iter().for_each(|curtain| curtain.draw(y, row, shot.depth)));
     let scene = SceneLight::of(canvas.image_in(Space::Linear), Space::Linear, shot.depth);
     let (colour, drop_over_veil) = (veil_light(&scene), drop_over_veil(&scene));
     let coverage = streaks.mean();
-    let additive = shot.options.rain == Composition::Additive;
-    let transmission = (!additive).then(|| Veil::of(rainfall, &shells).over(shot.depth));
-    let mean_transmission = transmission.as_ref().map_or(1.0, Plane::mean);
-    let keeps = canvas.keeps_steps();
-    let (keep, amount) = composed(&streaks, transmission.as_ref(), drop_over_veil);
+    let curtain_mm = curtain::veil_up_to_mm(shot.camera);
+    let covers = shot.options.rain == Composition::Alpha;
+    let veil = covers.then(|| Veil::of(rainfall, &shells, curtain_mm));
     let mut maps = Vec::new();
-    if keeps {
-        maps.push(("streaks", streaks));
-        maps.extend(transmission.map(|plane| ("transmission", plane)));
+    if canvas.keeps_steps() {
+        maps.push(("streaks", streaks.clone()));
+        maps.extend(veil.as_ref().map(|veil| ("transmission", veil.over(shot.depth))));
     }
+    let (keep, amount, mean_transmission) = composed(streaks, veil.as_ref(), shot.depth, drop_over_veil);
     let light = Light::Uniform {
         colour,
         amount: Some(amount),
@@ -144,27 +145,37 @@ fn drops_in_view(shells: &[Shell], rainfall: Rainfall, shot: &Shot<'_>, stream: 
         .collect()
 }
 
-/// What a pixel keeps of its light, and how much of the veil's light it gets. Drops are in front of the veil; without a veil
-/// they only add light.
-fn composed(streaks: &Plane, transmission: Option<&Plane>, drop_over_veil: f32) -> (Plane, Plane) {
-    let (width, height) = (streaks.width, streaks.height);
-    let Some(transmission) = transmission else {
-        let amount = Plane::from_rows(width, height, |y, row| {
-            for (amount, covered) in row.iter_mut().zip(streaks.row(y)) {
-                *amount = covered * drop_over_veil;
+/// What a pixel keeps of its light, how much of the veil's light it gets, and the veil's mean transmission. Drops are in front
+/// of the veil; without a veil they only add light.
+fn composed(streaks: Plane, veil: Option<&Veil>, depth: &SceneDepth, drop_over_veil: f32) -> (Plane, Plane, f32) {
+    let (mut keep, mut amount) = (streaks, Plane::filled(depth.metres.width, depth.metres.height, 0.0));
+    let width = keep.width.max(1);
+    let rows = keep
+        .values
+        .par_chunks_mut(width)
+        .zip(amount.values.par_chunks_mut(width));
+    let compose = |(y, (keep, amount)): (usize, (&mut [f32], &mut [f32]))| {
+        let behind = depth.metres.row(y).iter().zip(depth.sky.row(y));
+        let mut sum = 0.0_f64;
+        for ((keep, amount), (metres, sky)) in keep.iter_mut().zip(amount).zip(behind) {
+            let covered = *keep;
+            *amount = drop_over_veil * covered;
+            *keep = 1.0;
+            if let Some(veil) = veil {
+                let passes = veil.before(*metres, *sky);
+                *amount += (1.0 - passes) * (1.0 - covered);
+                *keep = passes * (1.0 - covered);
+                sum += f64::from(passes);
             }
-        });
-        return (Plane::filled(width, height, 1.0), amount);
+        }
+        sum
     };
-    let both = |of: fn(f32, f32, f32) -> f32| {
-        Plane::from_rows(width, height, |y, row| {
-            for (value, (covered, passes)) in row.iter_mut().zip(streaks.row(y).iter().zip(transmission.row(y))) {
-                *value = of(*covered, *passes, drop_over_veil);
-            }
-        })
+    let sums: Vec<f64> = rows.enumerate().map(compose).collect();
+    let pixels = (depth.metres.width * depth.metres.height) as f64;
+    let mean = if veil.is_some() && pixels > 0.0 {
+        sums.iter().sum::<f64>() / pixels
+    } else {
+        1.0
     };
-    (
-        both(|covered, passes, _| passes * (1.0 - covered)),
-        both(|covered, passes, drop| (1.0 - passes) * (1.0 - covered) + drop * covered),
-    )
+    (keep, amount, mean as f32)
 }

@@ -21,8 +21,9 @@ pub(super) struct Veil {
 }
 
 impl Veil {
-    pub(super) fn of(rainfall: Rainfall, shells: &[Shell]) -> Self {
-        let transmission = |metres: f32| libm::expf(-optical_depth(metres, rainfall, shells));
+    /// The veil behind and between what is drawn: single drops in shells, and those of curtains above `curtain_mm`.
+    pub(super) fn of(rainfall: Rainfall, shells: &[Shell], curtain_mm: f32) -> Self {
+        let transmission = |metres: f32| libm::expf(-optical_depth(metres, rainfall, shells, curtain_mm));
         let metres = |i: usize| MIDDLE_METRES * i as f32 / (INTERVALS - i) as f32;
         let mut table: Vec<f32> = (0..INTERVALS).map(|i| transmission(metres(i))).collect();
         let at_sky = transmission(FAR_SIDE_METRES);
@@ -31,32 +32,33 @@ impl Veil {
     }
 
     /// What passes from `metres` away.
-    pub(super) fn at(&self, metres: f32) -> f32 {
+    fn at(&self, metres: f32) -> f32 {
         let place = INTERVALS as f32 * metres / (metres + MIDDLE_METRES);
         let index = (place as usize).min(INTERVALS);
         let (near, far) = (self.table[index], self.table[index + 1]);
         near + (far - near) * (place - index as f32)
     }
 
+    /// What passes from a pixel that is partly sky.
+    pub(super) fn before(&self, metres: f32, sky: f32) -> f32 {
+        let land = self.at(metres);
+        land + sky * (self.at_sky - land)
+    }
+
     /// What passes from each pixel of a scene.
     pub(super) fn over(&self, depth: &SceneDepth) -> Plane {
         Plane::from_rows(depth.metres.width, depth.metres.height, |y, row| {
             for (passes, (metres, sky)) in row.iter_mut().zip(depth.metres.row(y).iter().zip(depth.sky.row(y))) {
-                let land = self.at(*metres);
-                *passes = land + sky * (self.at_sky - land);
+                *passes = self.before(*metres, *sky);
             }
         })
     }
 }
 
 /// Optical depth up to `metres` of the drops too small to be drawn, shell by shell.
-fn optical_depth(metres: f32, rainfall: Rainfall, shells: &[Shell]) -> f32 {
+fn optical_depth(metres: f32, rainfall: Rainfall, shells: &[Shell], curtain_mm: f32) -> f32 {
     let metres = metres.min(FAR_SIDE_METRES);
-    let curtains = (
-        curtain::NEAREST_METRES,
-        curtain::FARTHEST_METRES,
-        curtain::VEIL_UP_TO_MM,
-    );
+    let curtains = (curtain::NEAREST_METRES, curtain::FARTHEST_METRES, curtain_mm);
     let beyond = (curtain::FARTHEST_METRES, f32::INFINITY, LARGEST_MM);
     let shells = shells
         .iter()

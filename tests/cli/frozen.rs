@@ -211,7 +211,7 @@ fn plans_keep_their_hash_and_their_jobs() {
         (
             "webdataset",
             "7b42e8b0931c8d42db2ef9c7a4a0bfabbe207ebe34676e882224a051b5a466d1",
-            "     1  photo b.png  noise=1  alpha 1 beta 0  seed 0  3fe8dc19",
+            "     1  photo b.png  noise=1  alpha 1 beta 0  seed 0  5949b024",
         ),
         (
             "network",

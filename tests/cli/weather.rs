@@ -300,10 +300,6 @@ fn a_class_that_a_model_lacks_is_told_with_what_has_it() {
         "x.png",
         "--model",
     ];
-    let line = mdsd3(
-        work.path(),
-        args.iter().map(|arg| arg.as_ref()).chain([model.as_os_str()]),
-    )
-    .refused(2);
+    let line = mdsd3(work.path(), args.iter().map(AsRef::as_ref).chain([model.as_os_str()])).refused(2);
     assert!(line.contains("no snow") && line.contains("mdsd3 degrade"), "{line}");
 }

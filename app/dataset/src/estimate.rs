@@ -146,9 +146,10 @@ fn encode_pair(
         Extra::Layers => 0,
         _ => 1,
     });
-    let layers = match plan.wants_layers() {
-        true => layers::files(scene, (&job.mix, made), decoder)?,
-        false => Vec::new(),
+    let layers = if plan.wants_layers() {
+        layers::files(scene, (&job.mix, made), decoder)?
+    } else {
+        Vec::new()
     };
     let layer_bytes = layers.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
     // A kilobyte or two of JSON beside them.

@@ -89,6 +89,22 @@ struct Network {
     sha256: String,
 }
 
+impl Network {
+    fn open(path: &Path) -> Result<Self, RenderError> {
+        let opened = DepthNetwork::open(path, &Place::processor())?;
+        let file = if path.is_dir() {
+            path.join(WEIGHTS)
+        } else {
+            path.to_owned()
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            opened,
+            sha256: sha256_of_file(&file)?,
+        })
+    }
+}
+
 /// Loads what scenes' weather is made of, and keeps the last depth.
 #[derive(Default)]
 pub struct WeatherLoader {
@@ -214,21 +230,10 @@ pub fn regions_of(settings: &WeatherSettings, scene: &FittedScene) -> Result<Vec
 impl WeatherLoader {
     /// The network of a file, opened when it isn't the last one.
     fn network(&mut self, path: &Path) -> Result<&Network, RenderError> {
-        let network = match self.network.take().filter(|network| network.path == path) {
+        let kept = self.network.take().filter(|network| network.path == path);
+        let network = match kept {
             Some(network) => network,
-            None => {
-                let opened = DepthNetwork::open(path, &Place::processor())?;
-                let file = if path.is_dir() {
-                    path.join(WEIGHTS)
-                } else {
-                    path.to_owned()
-                };
-                Network {
-                    path: path.to_owned(),
-                    opened,
-                    sha256: sha256_of_file(&file)?,
-                }
-            }
+            None => Network::open(path)?,
         };
         Ok(self.network.insert(network))
     }

@@ -110,7 +110,7 @@ fn weather_keys(request: &GridRequest) -> Result<Table, RenderError> {
     if request.engine == EngineKind::Mdsd3 {
         weather = WeatherSettings::default();
     }
-    let absolute = |path: &Path| std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path);
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     weather.paths_mut().for_each(|path| *path = absolute(path));
     let run = RenderRequest {
         weather,

@@ -33,7 +33,7 @@ impl Ground {
         let high = 1.0 - smoothstep(0.35, 0.6, horizon);
         Self {
             horizon,
-            nearest: NEAREST + 0.06 * upright + 0.2 * smoothstep(0.1, 0.2, detail) * high,
+            nearest: NEAREST + 0.04 * upright + 0.2 * smoothstep(0.1, 0.2, detail) * high,
             upright,
         }
     }
@@ -121,10 +121,7 @@ pub(super) fn standing(ground: &Ground, segments: &Segments, colour: &Colour, sk
     let (width, height) = (sky.width, sky.height);
     let v = |row: usize| (row as f32 + 0.5) / height as f32;
     let extents = extents(segments, sky);
-    let stands: Vec<bool> = extents
-        .iter()
-        .map(|extent| extent.is_some_and(|extent| v(extent.top) < ground.horizon - 0.02))
-        .collect();
+    let stands = stands(ground, segments, sky, &extents);
     let borders = Borders::new(segments, colour, sky, &stands);
     // Distance of the foot, and how sure it is: right below the horizon a row more or less is a big distance.
     let feet: Vec<(f32, f32)> = extents
@@ -169,6 +166,27 @@ pub(super) fn standing(ground: &Ground, segments: &Segments, colour: &Colour, sk
             };
         }
     })
+}
+
+/// Which segments stand: what rises above the horizon, and, right below it, the doors and arches of what does.
+fn stands(ground: &Ground, segments: &Segments, sky: &Plane, extents: &[Option<Extent>]) -> Vec<bool> {
+    let (width, height) = (sky.width, sky.height);
+    let begins = |s: usize, row: f32| extents[s].is_some_and(|e| (e.top as f32 + 0.5) / (height as f32) < row);
+    let rises: Vec<bool> = (0..segments.count).map(|s| begins(s, ground.horizon - 0.02)).collect();
+    // Of the pixels right above each segment: those of what rises, less all others.
+    let mut overhang = vec![0_i32; segments.count];
+    for at in width..width * height {
+        let (above, here) = (segments.labels[at - width], segments.labels[at]);
+        if above != here {
+            let is_under = sky.values[at - width] < 0.5 && rises[above as usize];
+            overhang[here as usize] += if is_under { 1 } else { -1 };
+        }
+    }
+    let is_opening = |s: usize| {
+        let is_small = extents[s].is_some_and(|e| 3 * e.width < width && 20 * e.foot < 19 * height);
+        ground.upright > 0.5 && is_small && overhang[s] > 0 && begins(s, ground.horizon + 0.06)
+    };
+    (0..segments.count).map(|s| rises[s] || is_opening(s)).collect()
 }
 
 /// How often the depths of segments are drawn towards each other.

@@ -104,3 +104,23 @@ fn a_training_before_and_while_it_runs() {
     run_until(&mut harness, 20, |studio| studio.state().training.strip.is_some());
     check(&mut harness, "training_light", STRIP);
 }
+
+/// Depth with its scale beside a layer with its own, a region over the photo, and the pane that sets them.
+#[test]
+fn the_weather() {
+    let engine = FakeEngine::new();
+    let Some(mut harness) = drawn(&engine, Look::Dark) else {
+        return;
+    };
+    harness.command("show the weather");
+    harness.command("add a physical lane");
+    harness.mix();
+    harness.press(Key::Y);
+    harness
+        .state_mut()
+        .state_mut()
+        .set_region("rain", Some("rain-left.png".into()));
+    harness.press(Key::D);
+    let right = Rect::from_min_max(pos2(300.0, 52.0), WINDOW.to_pos2());
+    check(&mut harness, "weather_dark", right);
+}

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use egui::cache::{ComputerMut, FrameCache};
 use egui::containers::menu::{MenuButton, MenuConfig};
+use egui::text::{LayoutJob, TextWrapping};
 use egui::{
     Align2, Button, Color32, PopupCloseBehavior, Rect, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, Vec2,
     WidgetInfo, pos2, vec2,
@@ -94,20 +95,14 @@ pub(super) fn lane(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, stri
                 .x
         };
         // Less than all of a number would be another one.
-        let parts = [note.as_str(), note.split(',').next().unwrap_or_default(), ""];
+        let parts = [note.as_str(), note.split(',').next().unwrap_or_default()];
         let fitting = parts.into_iter().find(|words| width_of(words) <= room.width());
-        let words = if figures.is_some() {
-            fitting.unwrap_or("")
-        } else {
-            &note
-        };
-        painter.text(
-            room.right_center(),
-            Align2::RIGHT_CENTER,
-            words,
-            theme::small_font(),
-            color,
-        );
+        let words = fitting.unwrap_or(if figures.is_some() { "" } else { parts[1] });
+        let mut job = LayoutJob::simple_singleline(words.to_owned(), theme::small_font(), color);
+        job.wrap = TextWrapping::truncate_at_width(room.width());
+        let galley = painter.layout_job(job);
+        let at = room.right_center() - vec2(galley.size().x, galley.size().y / 2.0);
+        painter.galley(at, galley, color);
     }
 }
 

@@ -12,7 +12,7 @@ const WIDTH: f32 = 260.0;
 /// Height of the scale with its numbers, in points.
 const HEIGHT: f32 = 34.0;
 /// Room of the sky's colour with its word, in points.
-const SKY: f32 = 40.0;
+const SKY: f32 = 48.0;
 /// Least distance of two numbers, in points.
 const APART: f32 = 26.0;
 
@@ -36,7 +36,7 @@ pub(super) fn show(ui: &Ui, placed: &Placed<'_>, picture: &Picture) {
     painter.add(Shape::mesh(gradient(bar, &colors(scale))));
     numbers(&painter, scale, bar, theme.mark);
     if scale.has_sky {
-        let swatch = Rect::from_min_max(pos2(bar.right() + 14.0, bar.top()), pos2(inner.right(), bar.bottom()));
+        let swatch = Rect::from_min_max(pos2(bar.right() + 22.0, bar.top()), pos2(inner.right(), bar.bottom()));
         let [red, green, blue, _] = Picture::SKY;
         painter.rect(
             swatch,
@@ -69,14 +69,15 @@ fn numbers(painter: &egui::Painter, scale: &Scale, bar: Rect, color: Color32) {
             text.clone()
         };
         painter.vline(x, bar.bottom()..=bar.bottom() + 3.0, Stroke::new(1.0, color));
+        // At the end there is no room to its right.
+        let right = bar.right() + 8.0;
+        let (x, align) = if is_last && x + APART > right {
+            (right, Align2::RIGHT_TOP)
+        } else {
+            (x, Align2::CENTER_TOP)
+        };
         let at = pos2(x, bar.bottom() + 3.0);
-        painter.text(
-            at,
-            Align2::CENTER_TOP,
-            text.trim_end(),
-            theme::small_number_font(),
-            color,
-        );
+        painter.text(at, align, text.trim_end(), theme::small_number_font(), color);
     }
 }
 

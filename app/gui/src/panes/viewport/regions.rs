@@ -9,7 +9,10 @@ use crate::widgets::image_at;
 
 /// Draws the overlay and takes a drag for a new region.
 pub(super) fn show(ui: &Ui, studio: &mut PaneContext<'_>, placed: &Placed<'_>) {
-    overlay(ui, studio, placed);
+    // Over a depth map its colours would be no colours of the scale.
+    if !studio.looking.weather.shows_depth {
+        overlay(ui, studio, placed);
+    }
     let visible = placed.rect.intersect(placed.area);
     let Some((class, corners)) = &mut studio.looking.weather.drawing else {
         return;

@@ -88,6 +88,7 @@ pub fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let step_files = write_steps(args, &mut watch, &rendered)?;
     drop(watch);
     note(&request.scene.name(), &rendered.scene_notes);
+    note(&request.scene.name(), &request.weather.notes_on(&request.sampling.mix));
     if args.spectra {
         write_result_spectrum(&output, request.sampling.steps, &rendered)?;
     }

@@ -126,7 +126,8 @@ impl<'a> PhotoInWork<'a> {
             }
             None => scene::at_own_size(&request.photo)?,
         };
-        let weather = WeatherLoader::default().load(&scene, Some(&request.photo), &request.weather)?;
+        let mut weather = WeatherLoader::default().load(&scene, Some(&request.photo), &request.weather)?;
+        weather.notes.extend(request.weather.notes_on(&request.mix));
         Ok(Self {
             request,
             scene,

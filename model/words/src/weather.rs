@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{WordsError, bad};
+use crate::mix::Mix;
 
 /// Version of the formulas: it changes when the same scene, mix and seed would give another image.
 pub const WEATHER_VERSION: u32 = 2;
@@ -52,7 +53,7 @@ pub enum DepthKind {
     /// Larger is farther: metres, millimetres, or any unit.
     #[default]
     Distance,
-    /// Larger is nearer: inverse distance, as stereo rigs, `MegaDepth` and Depth Anything give.
+    /// Larger is nearer: inverse distance, as stereo rigs and Depth Anything give.
     Disparity,
 }
 
@@ -160,6 +161,19 @@ impl WeatherSettings {
         Ok(())
     }
 
+    /// What there is to say of masks whose class `mix` doesn't have, one sentence each.
+    pub fn notes_on(&self, mix: &Mix) -> Vec<String> {
+        let idle = self.regions.iter().filter(|region| mix.ratio(&region.class) == 0.0);
+        idle.map(|region| {
+            let class = &region.class;
+            format!(
+                "the mix has no {class}, so its mask {} does nothing",
+                region.mask.display()
+            )
+        })
+        .collect()
+    }
+
     /// All paths of files that are read.
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let files = self.depth.iter_mut().chain(&mut self.depth_model);
@@ -195,6 +209,9 @@ mod tests {
             regions: vec!["rain=masks/{stem}-rain.png".parse().expect("a mask")],
             ..WeatherSettings::default()
         };
+        let dry: Mix = "haze=1,rain=0".parse().expect("a mix");
+        assert_eq!(settings.notes_on(&dry).len(), 1);
+        assert!(settings.notes_on(&"rain=1".parse().expect("a mix")).is_empty());
         let own = settings.for_photo(Path::new("photos/a.b.jpg"));
         assert_eq!(own.depth.as_deref(), Some(Path::new("depth/a.b.png")));
         assert_eq!(own.regions[0].to_string(), "rain=masks/a.b-rain.png");

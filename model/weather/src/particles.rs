@@ -268,3 +268,71 @@ impl Bands {
         &self.order[self.starts[band]..self.starts[band + 1]]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rendered over nothing near: 200 by 100 pixels.
+    fn rendered(ball: Particle) -> Plane {
+        opacity(&[ball], (200, 100), None)
+    }
+
+    /// Pixels that are at least half as opaque as the middle one, down and across it.
+    fn extent(plane: &Plane) -> (usize, usize) {
+        let half = 0.5 * plane.row(50)[100];
+        let down = (0..100).filter(|y| plane.row(*y)[100] >= half).count();
+        (down, plane.row(50).iter().filter(|value| **value >= half).count())
+    }
+
+    #[test]
+    fn a_moving_ball_covers_what_it_covers_at_rest() {
+        for (diameter, confusion, motion) in [
+            (0.2, 0.0, (0.0, 30.0)),
+            (0.7, 0.0, (6.0, 40.0)),
+            (6.0, 0.0, (3.0, 50.0)),
+            (4.0, 9.0, (-20.0, 40.0)),
+            (3.0, 2.0, (40.0, 0.0)),
+            (2.0, 5.0, (0.0, 0.0)),
+        ] {
+            for place in [(100.5, 50.5), (100.1, 50.3)] {
+                let covered: f32 = rendered(Particle::ball(place, motion, diameter, confusion, 1.0))
+                    .values
+                    .iter()
+                    .sum();
+                let area = 0.25 * std::f32::consts::PI * diameter * diameter;
+                assert!(
+                    (covered / area - 1.0).abs() < 0.03,
+                    "{diameter} px moved by {motion:?}: {covered} of {area}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn streaks_are_as_long_as_the_way_and_as_wide_as_ball_and_blur() {
+        for (diameter, confusion) in [(8.0, 0.0), (2.0, 12.0), (5.0, 5.0)] {
+            let streak = rendered(Particle::ball((100.5, 50.5), (0.0, 40.0), diameter, confusion, 1.0));
+            let (length, width) = extent(&streak);
+            // The ends are round: half as opaque about half a radius beyond the way.
+            let round = (diameter * diameter + confusion * confusion).sqrt();
+            assert!(
+                (40.0..41.0 + round).contains(&(length as f32)),
+                "{length} px long for {round} px"
+            );
+            assert!(
+                (0.6 * round..1.1 * round + 1.0).contains(&(width as f32)),
+                "{width} px wide for {round} px"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ball_in_focus_is_opaque_for_the_share_of_the_exposure_that_it_needs_to_pass() {
+        for (diameter, way) in [(6.0, 60.0), (8.0, 64.0), (5.0, 80.0)] {
+            let streak = rendered(Particle::ball((100.5, 50.5), (0.0, way), diameter, 0.0, 1.0));
+            let (most, share) = (streak.row(50)[100], diameter / way);
+            assert!((most / share - 1.0).abs() < 0.12, "{most} instead of {share}");
+        }
+    }
+}

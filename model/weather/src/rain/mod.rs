@@ -32,7 +32,7 @@ use curtain::curtains;
 use drops::{OPACITY_GAIN, Rainfall, Shell, fall_speed, shells};
 use veil::Veil;
 
-/// Rate at severity 1, in mm/h: a violent shower (the Met Office's word from 50 mm/h).
+/// Rate at severity 1, in mm/h: a cloudburst. The Met Office calls showers heavy from 10 mm/h and violent from 50 mm/h.
 const RATE_AT_ONE: f32 = 150.0;
 
 /// A rainy sky is greyer than a blue one by this share.
@@ -41,7 +41,7 @@ const GREYER: f32 = 0.7;
 /// Drops are at most this much brighter than the veil, whatever lamps there are in the scene.
 const MOST_OVER_VEIL: f32 = 3.0;
 
-/// The rate in mm/h at a severity: 12.5 at 0.25 (heavy rain), 35 at 0.5, 100 at 1, 184 at 1.5.
+/// The rate in mm/h at a severity: 19 at 0.25 (a heavy shower), 53 at 0.5 (a violent one), 150 at 1, 276 at 1.5 (cloudbursts).
 fn rate_mm_per_h(severity: f32) -> f32 {
     RATE_AT_ONE * severity * severity.sqrt()
 }

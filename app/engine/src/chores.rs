@@ -4,6 +4,7 @@
 //! event, and those that can take seconds report progress and can be cancelled between two files.
 
 mod identify;
+mod keep;
 pub(crate) mod thread;
 
 use std::path::PathBuf;

@@ -14,10 +14,9 @@ use mdsd3_render::{device, memory};
 use mdsd3_study::figure::table::{Cell, Kind};
 use mdsd3_study::figure::{self, Table};
 use mdsd3_words::error::panic_message;
-use mdsd3_words::hash::sha256_hex;
-use mdsd3_words::image::Rgba8;
 use mdsd3_words::{ModelSettings, RenderRequest};
 
+use super::keep::{keep, rectangle};
 use super::{Chore, ChoreEvent, Inspection, StepImage, identify};
 use crate::error::EngineError;
 use crate::events::EventSink;
@@ -193,40 +192,7 @@ fn inspected(key: ModelSettings) -> ChoreEvent {
     }
 }
 
-/// Writes the image under a name made of its pixels' hash: pasting it twice gives one file.
-fn keep(stem: &str, image: &Rgba8, folder: &Path) -> Result<PathBuf, EngineError> {
-    make_folder(folder)?;
-    let hash = sha256_hex(&image.pixels);
-    let path = folder.join(format!("{stem}-{hash:.12}.png"));
-    if !path.exists() {
-        metadata::write_png(&path, image, None)?;
-    }
-    Ok(path)
-}
-
-/// Black, and white in a rectangle of at least one pixel; `corners` are left, top, right and bottom in shares of the sides.
-fn rectangle((width, height): (u32, u32), [left, top, right, bottom]: [f32; 4]) -> Rgba8 {
-    let range = |from: f32, to: f32, length: u32| {
-        let at = |share: f32| (f64::from(share.clamp(0.0, 1.0)) * f64::from(length)).round() as u32;
-        let first = at(from).min(length.saturating_sub(1));
-        first..at(to).max(first + 1)
-    };
-    let (columns, rows) = (range(left, right, width), range(top, bottom, height));
-    let pixels = (0..height).flat_map(|y| {
-        let (columns, is_row) = (columns.clone(), rows.contains(&y));
-        (0..width).flat_map(move |x| {
-            let level = if is_row && columns.contains(&x) { 255 } else { 0 };
-            [level, level, level, 255]
-        })
-    });
-    Rgba8 {
-        width,
-        height,
-        pixels: pixels.collect(),
-    }
-}
-
-fn make_folder(folder: &Path) -> Result<(), EngineError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), EngineError> {
     std::fs::create_dir_all(folder).map_err(|source| {
         let path = folder.to_owned();
         RenderError::Io { path, source }.into()
@@ -243,6 +209,7 @@ fn panicked(payload: &(dyn Any + Send)) -> ChoreEvent {
 mod tests {
 
     use mdsd3_words::ModelParts;
+    use mdsd3_words::image::Rgba8;
 
     use super::super::FileKind;
     use super::*;

@@ -177,7 +177,8 @@ def speed():
                 secs = json.loads(done.stdout) | {name: seconds_each(lambda: function(np.asarray(image))) for name, function in others.items()}
                 for name, each in secs.items():
                     taken.setdefault(name, {}).setdefault(size, []).append(1000 * each)
-    milliseconds = lambda of: f"{statistics.median(of):.4g} ({min(of):.3g} to {max(of):.3g})"
+    digits = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    milliseconds = lambda of: f"{digits(statistics.median(of))} ({digits(min(of))} to {digits(max(of))})"
     print("| milliseconds per pair, median (least to most) | " + " | ".join(f"{w}x{h}" for w, h in sizes) + " |\n|---|---|---|---|")
     for name, of in taken.items():
         print(f"| {name} | " + " | ".join(milliseconds(of[size]) for size in sizes) + " |")

@@ -287,8 +287,8 @@ struct Traits {
 }
 
 impl Traits {
-    /// How much it looks like a sky; more than 0 where it rather is one. Logistic regression on 127 photos of which 64 show a
-    /// sky; 4 of them end up on the wrong side.
+    /// How much it looks like a sky; more than 0 where it rather is one. Logistic regression on 127 photos, reduced to 160
+    /// pixels, of which 64 show a sky: a white wall, open sea and blue blurred water pass for one, a fiery sunset doesn't.
     fn score(&self) -> f32 {
         if self.area < 0.01 || self.top < 0.1 {
             return f32::NEG_INFINITY;

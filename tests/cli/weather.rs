@@ -111,6 +111,26 @@ fn a_depth_map_beside_the_photo_is_found_and_said() {
 }
 
 #[test]
+fn a_sky_that_is_near_is_warned_of_and_one_that_is_far_is_sky() {
+    let work = Work::new();
+    for (name, sky, plain) in [("inverted.png", 500, 20_000), ("right.png", 50_000, 2000)] {
+        let map = ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(80, 60, |_, y| Luma([if y < SKY { sky } else { plain }]));
+        map.save(work.path().join(name)).expect("saved");
+    }
+    let notes = |map: &str| {
+        let args = ["--mix", "haze=1", "--depth", map, "-o", "out.png", "--json"];
+        let report: Value = serde_json::from_str(&work.degrade(&args).stdout).expect("JSON");
+        report["weather_notes"].to_string()
+    };
+    let inverted = notes("inverted.png");
+    assert!(
+        inverted.contains("warning") && inverted.contains("disparity"),
+        "{inverted}"
+    );
+    assert_eq!(notes("right.png"), "[]");
+}
+
+#[test]
 fn a_class_acts_where_its_mask_is_white() {
     let work = Work::new();
     work.mask("mask.png", (40, 30));

@@ -41,7 +41,7 @@ impl Ground {
     /// The ground where no sky is seen: its horizon lies over the photo.
     pub(super) fn without_sky() -> Self {
         Self {
-            horizon: -0.1,
+            horizon: -0.07,
             nearest: NEAREST,
             upright: 0.0,
         }
@@ -183,7 +183,7 @@ fn stands(ground: &Ground, segments: &Segments, sky: &Plane, extents: &[Option<E
         }
     }
     let is_opening = |s: usize| {
-        let is_small = extents[s].is_some_and(|e| 3 * e.width < width && 20 * e.foot < 19 * height);
+        let is_small = extents[s].is_some_and(|e| 8 * e.width < width && 20 * e.foot < 19 * height);
         ground.upright > 0.5 && is_small && overhang[s] > 0 && begins(s, ground.horizon + 0.06)
     };
     (0..segments.count).map(|s| rises[s] || is_opening(s)).collect()

@@ -17,7 +17,7 @@ use crate::widgets::{command_line, icon_button, image_at, primary_button, second
 const MIX_SIZE: Vec2 = vec2(104.0, 32.0);
 
 /// Width of the menu, in points.
-const MENU_WIDTH: f32 = 270.0;
+const MENU_WIDTH: f32 = 300.0;
 
 /// Draws the bar over the whole of `ui`.
 pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {

@@ -4,7 +4,7 @@ mod docks;
 mod stored;
 
 use egui::{Ui, Vec2};
-use egui_tiles::{Container, Linear, LinearDir, Tile, TileId, Tiles, Tree};
+use egui_tiles::{Container, Linear, LinearDir, Tabs, Tile, TileId, Tiles, Tree};
 use serde::Serialize;
 
 use crate::pane_id::{PaneId, Place};
@@ -107,6 +107,23 @@ impl Layout {
             return;
         }
         let Some(root) = self.tree.root else { return };
+        if let Some(neighbour) = neighbour {
+            let tabs = tiles.insert_container(Tabs {
+                children: vec![neighbour, new],
+                active: Some(neighbour),
+            });
+            match parent.and_then(|parent| tiles.get_mut(parent)) {
+                Some(Tile::Container(Container::Linear(linear))) => {
+                    linear.shares.replace_with(neighbour, tabs);
+                    let children = linear.children.iter_mut();
+                    children
+                        .filter(|child| **child == neighbour)
+                        .for_each(|child| *child = tabs);
+                }
+                _ => self.tree.root = Some(tabs),
+            }
+            return;
+        }
         let (dir, length, is_first) = match pane.place {
             Place::Left => (LinearDir::Horizontal, MIXER_WIDTH, true),
             Place::Middle => (LinearDir::Horizontal, self.size.x / 2.0, false),

@@ -151,7 +151,7 @@ impl Mending {
 mod tests {
     use super::*;
 
-    /// A layout that was saved before there were the panes Training and Queue, with one that this version doesn't have.
+    /// A layout that was saved before there were the panes Training, Queue and Weather, with one that this version doesn't have.
     const OLDER: &str = "(tree:(id:(1),root:Some((9)),tiles:(next_tile_id:12,tiles:{\
         (1):Pane(Mixer),(2):Pane(Model),(3):Container(Tabs((children:[(2),(1)],active:Some((1))))),\
         (4):Pane(Viewport),(5):Pane(Timeline),(6):Pane(Log),(10):Pane(Histogram),\
@@ -195,7 +195,7 @@ mod tests {
         assert!(!is_mended, "panes of other versions are no damage");
         assert_eq!(
             text_of(&layout),
-            "(Spectrum 400, (Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340)"
+            "([Spectrum|Weather at 0] 400, (Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340)"
         );
     }
 
@@ -218,14 +218,13 @@ mod tests {
         let (layout, _) = restored(&text);
         assert_eq!(
             text_of(&layout),
-            "(((Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340) 1060, Spectrum 380)"
+            "(((Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340) 1060, [Spectrum|Weather at 0] 380)"
         );
     }
 
     #[test]
     fn what_can_not_be_is_mended_and_told() {
-        let as_before =
-            "(Spectrum 400, (Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340)";
+        let as_before = "([Spectrum|Weather at 0] 400, (Viewport 500, [Log|Timeline|Queue|Training at 0] 345) 700, [Model|Mixer at 1] 340)";
         for (good, bad, mended) in [
             (
                 "(4):500.0",
@@ -233,11 +232,7 @@ mod tests {
                 as_before.replace("Viewport 500", "Viewport 345"),
             ),
             ("(8):700.0", "(8):-1.0", as_before.replace(") 700", ") 370")),
-            (
-                "(11):400.0",
-                "(11):1e30",
-                as_before.replace("Spectrum 400", "Spectrum 520"),
-            ),
+            ("(11):400.0", "(11):1e30", as_before.replace("0] 400", "0] 520")),
             ("x:1440.0", "x:inf", as_before.to_owned()),
             ("y:845.0", "y:0.0", as_before.to_owned()),
             ("children:[(4),(7)]", "children:[(4),(9),(7)]", as_before.to_owned()),
@@ -248,7 +243,7 @@ mod tests {
                 "(10):Pane(Model)",
                 as_before
                     .replace("[Log", "[Model|Log")
-                    .replace("at 0", "at 1")
+                    .replace("Training at 0", "Training at 1")
                     .replace("[Model|Mixer at 1]", "[Mixer at 0]"),
             ),
         ] {

@@ -117,6 +117,7 @@ fn strength(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         decimals: 2,
         color: None,
         mark: Some(1.0),
+        label_width: LabelledSlider::LABEL_WIDTH,
     };
     if slider.show(ui, &mut value) {
         studio

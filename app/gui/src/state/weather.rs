@@ -211,15 +211,20 @@ impl State {
         self.known_classes().position(|known| known == class)
     }
 
+    /// Whether the selected lane is degraded by formulas, without a network.
+    pub fn is_by_formula(&self) -> bool {
+        let selected = self.lanes().get(self.selected_lane());
+        selected.is_some_and(|slot| slot.setup.kind == LaneKind::Physical)
+    }
+
     /// The classes that the Mixer offers: the checkpoint's, and those of the formulas for a physical lane; with others that the
     /// mix has already, so that they can be turned off.
     pub fn offered_classes(&self) -> Vec<String> {
-        let kind = self.lanes().get(self.selected_lane()).map(|slot| slot.setup.kind);
         let own = self.classes();
         let mix = &self.settings.sampling.mix;
         let is_offered = |class: &&str| {
             own.iter().any(|known| known == class)
-                || kind == Some(LaneKind::Physical)
+                || self.is_by_formula()
                 || (!own.is_empty() && mix.ratio(class) > 0.0)
         };
         self.known_classes().filter(is_offered).map(str::to_owned).collect()

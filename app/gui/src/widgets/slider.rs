@@ -26,6 +26,8 @@ pub struct LabelledSlider<'a> {
     pub color: Option<Color32>,
     /// A value to mark on the rail, such as 1 for "as trained".
     pub mark: Option<f64>,
+    /// Width of the column of labels, in points; [`Self::LABEL_WIDTH`] where all labels fit.
+    pub label_width: f32,
 }
 
 /// Width of the number column of [`LabelledSlider`], in points.
@@ -34,6 +36,19 @@ const NUMBER_WIDTH: f32 = 52.0;
 impl LabelledSlider<'_> {
     /// Width of the column of labels, in points.
     pub const LABEL_WIDTH: f32 = 76.0;
+    /// Side of the colour before a label with the room behind it, in points.
+    const SWATCH: f32 = 17.0;
+
+    /// Width of a column in which all of these labels fit, each behind a colour.
+    pub fn width_for(ui: &Ui, labels: &[String]) -> f32 {
+        let width_of = |label: &String| {
+            let text = ui
+                .painter()
+                .layout_no_wrap(label.clone(), body_font(ui), Color32::WHITE);
+            text.size().x + Self::SWATCH
+        };
+        labels.iter().map(width_of).fold(Self::LABEL_WIDTH, f32::max).ceil()
+    }
 
     /// Draws it over the available width; true when the user changed the value.
     pub fn show(self, ui: &mut Ui, value: &mut f64) -> bool {
@@ -52,12 +67,12 @@ impl LabelledSlider<'_> {
 
     fn row(&self, ui: &mut Ui, theme: &theme::Theme, value: &mut f64) {
         ui.horizontal(|ui| {
-            let (label_rect, label) = ui.allocate_exact_size(vec2(Self::LABEL_WIDTH, space::ROW), Sense::hover());
+            let (label_rect, label) = ui.allocate_exact_size(vec2(self.label_width, space::ROW), Sense::hover());
             let mut text_x = label_rect.left();
             if let Some(color) = self.color {
                 let swatch = Rect::from_center_size(pos2(text_x + 5.0, label_rect.center().y), Vec2::splat(10.0));
                 ui.painter().rect_filled(swatch, 3.0, color);
-                text_x = swatch.right() + 7.0;
+                text_x += Self::SWATCH;
             }
             let painter = ui.painter_at(label_rect);
             painter.text(

@@ -113,6 +113,7 @@ fn single(ui: &mut Ui, studio: &mut PaneContext<'_>, head: usize) {
         decimals: 2,
         color: owner.map(|index| theme::of(ui).class(index)),
         mark: Some(1.0),
+        label_width: LabelledSlider::LABEL_WIDTH,
     };
     if slider.show(ui, &mut ratio) {
         studio.state.set_head(head, Some(ratio as f32));

@@ -68,6 +68,7 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         decimals: 0,
         color: None,
         mark: None,
+        label_width: LabelledSlider::LABEL_WIDTH,
     }
     .show(ui, &mut steps);
     LabelledSlider {
@@ -78,6 +79,7 @@ fn sampling(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         decimals: 1,
         color: None,
         mark: Some(1.0),
+        label_width: LabelledSlider::LABEL_WIDTH,
     }
     .show(ui, &mut guidance);
     studio.state.edit(|RenderRequest { sampling, .. }| {

@@ -65,6 +65,7 @@ fn sliders(ui: &mut Ui, weights: &mut (f32, f32)) {
             decimals: 2,
             color: None,
             mark,
+            label_width: LabelledSlider::LABEL_WIDTH,
         };
         if slider.show(ui, &mut value) {
             *weight = value as f32;

@@ -25,10 +25,21 @@ pub fn show(ui: &mut Ui, studio: &mut PaneContext<'_>) {
         caption(ui, without_classes(studio));
         return;
     }
+    let label_width = LabelledSlider::width_for(ui, &classes);
     for (index, class) in classes.iter().enumerate() {
-        ratio(ui, studio, index, class);
+        let ratio = ratio(ui, studio, class, label_width);
+        if !studio.state.is_by_formula() {
+            strength(ui, studio, index, ratio);
+        }
     }
-    caption(ui, "0 is off; the mark at 1 is as strong as in training.");
+    caption(
+        ui,
+        if studio.state.is_by_formula() {
+            "0 is off; the mark at 1 is strong."
+        } else {
+            "0 is off; the mark at 1 is as strong as in training."
+        },
+    );
 }
 
 fn without_classes(studio: &PaneContext<'_>) -> &'static str {
@@ -40,21 +51,23 @@ fn without_classes(studio: &PaneContext<'_>) -> &'static str {
     }
 }
 
-fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, index: usize, class: &str) {
+/// Draws the slider of a class; what it is at.
+fn ratio(ui: &mut Ui, studio: &mut PaneContext<'_>, class: &str, label_width: f32) -> f32 {
     let mut ratio = f64::from(studio.state.settings().sampling.mix.ratio(class));
     let slider = LabelledSlider {
         label: class,
         name: &format!("{class} ratio"),
-        help: "0 is off, 1 (the mark) is the strength of the training data",
+        help: "0 is off, 1 (the mark) is the strength of the training data, or strong weather by formula",
         range: 0.0..=f64::from(MAX_RATIO),
         decimals: 2,
         color: studio.state.class_place(class).map(|place| theme::of(ui).class(place)),
         mark: Some(1.0),
+        label_width,
     };
     if slider.show(ui, &mut ratio) {
         studio.state.set_ratio(class, ratio as f32);
     }
-    strength(ui, studio, index, ratio as f32);
+    ratio as f32
 }
 
 /// What the ratio amounts to, under the rail.

@@ -10,8 +10,8 @@ targets=${*:-$(sed -n 's/^name = "\([a-z]*\)"$/\1/p' fuzz/Cargo.toml)}
 for target in $targets; do
     corpus=fuzz/corpus/$target
     mkdir -p "$corpus"
-    # The seeds of a target stand behind its name, as "fixtures/..." and "goldens/...".
-    sed -n "/name: \"$target\"/,/}/p" tests/parsers/targets.rs | grep -o '"\(fixtures\|goldens\)/[^"]*"' | tr -d '"' |
+    # The seeds of a target stand behind its name, as "fixtures/...", "goldens/..." and "../model/...".
+    sed -n "/name: \"$target\"/,/}/p" tests/parsers/targets.rs | grep -o '"\(fixtures\|goldens\|\.\./model\)/[^"]*"' | tr -d '"' |
         while read -r seed; do cp "tests/$seed" "$corpus/seed-${seed//\//-}"; done
     cargo +nightly fuzz run "$target" "$corpus" -- -max_total_time="$seconds" -timeout=20
 done

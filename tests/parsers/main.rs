@@ -98,6 +98,11 @@ fn checkpoints_and_adapters() {
 }
 
 #[test]
+fn depth_maps() {
+    survives("depth");
+}
+
+#[test]
 fn preferences() {
     survives("preferences");
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use image::{Rgb, Rgb32FImage};
 use mdsd3_dataset::{Plan, verify};
 use mdsd3_gui::prefs::Prefs;
 use mdsd3_model::adapter::Adapter;
@@ -16,7 +17,9 @@ use mdsd3_model::io::photo;
 use mdsd3_model::text::PromptTokenizer;
 use mdsd3_model::train;
 use mdsd3_render::metadata;
+use mdsd3_weather::depth;
 use mdsd3_words::ModelSettings;
+use mdsd3_words::weather::DepthKind;
 use sha2::{Digest, Sha256};
 
 /// A parser: its name, what it is given, and files of `tests/fixtures` and `tests/goldens` that it reads when they are whole.
@@ -30,7 +33,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "photo",
         read: photo,
@@ -92,6 +95,16 @@ pub const TARGETS: [Target; 9] = [
             "fixtures/adapter.safetensors",
             "fixtures/model/model.safetensors",
             "goldens/gguf_tiny/blocks.gguf",
+        ],
+    },
+    Target {
+        name: "depth",
+        read: depth,
+        seeds: &[
+            "../model/weather/tests/depth/u16.png",
+            "../model/weather/tests/depth/f32.tiff",
+            "../model/weather/tests/depth/f4.npy",
+            "../model/weather/tests/depth/f2_fortran.npy",
         ],
     },
     Target {
@@ -197,6 +210,18 @@ fn checkpoint(bytes: &[u8]) {
         weights.tensors().ok();
     }
     Adapter::parse(bytes, "fuzz").ok();
+}
+
+/// A depth map, laid over a small scene.
+fn depth(bytes: &[u8]) {
+    let scene = Rgb32FImage::from_fn(8, 6, |x, y| Rgb([x as f32 / 8.0, y as f32 / 6.0, 0.5]));
+    for kind in [DepthKind::Distance, DepthKind::Disparity] {
+        if let Ok(map) = depth::file::read(bytes, "fuzz", kind, None) {
+            let metres = map.of_scene(&scene, [0.0, 0.0, 1.0, 1.0]).metres;
+            let is_distance = |metres: &f32| metres.is_finite() && *metres > 0.0;
+            assert!(metres.values.iter().all(is_distance), "a distance is no distance");
+        }
+    }
 }
 
 /// The studio's preferences.

@@ -100,6 +100,14 @@ pub(super) fn check(plan: &Plan) -> Result<(), RenderError> {
             "depth: one map can't be that of several photos; name each photo's own with {stem}, such as \"depth/{stem}.png\"".to_owned(),
         ));
     }
+    // A mask without its class would do nothing, and nobody would know.
+    let classes = plan.classes();
+    if let Some(region) = weather.regions.iter().find(|region| !classes.contains(&region.class)) {
+        return Err(bad(format!(
+            "where: {} has a mask, and no mix names it; add it to the mixes, or remove its mask",
+            region.class
+        )));
+    }
     if plan.depth_required || !weather.regions.is_empty() {
         for scene in 0..plan.scenes.len() {
             PhotoWeather::of(plan, scene)?;

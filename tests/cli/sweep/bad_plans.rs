@@ -37,7 +37,11 @@ fn plans_that_cannot_be_used() {
         ),
         ("mixes = [{ rain = 1 }]\ndepth_metres_per_unit = -1", "above 0"),
         ("mixes = [{ rain = 1 }]\nwhere = \"a.png\"", "where: give each class"),
-        ("mixes = [{ rain = 1 }]\nwhere = { fog = \"a.png\" }", "fog"),
+        ("mixes = [{ rain = 1 }]\nwhere = { fog = \"a.png\" }", "no class"),
+        (
+            "mixes = [{ rain = 1 }]\nwhere = { haze = \"a.png\" }",
+            "no mix names it",
+        ),
         (
             "mixes = [{ rain = 1 }]\nwhere = { rain = \"masks/{stem}.png\" }",
             "masks/a.png is not there",

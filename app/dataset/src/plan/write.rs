@@ -106,7 +106,9 @@ fn weather_keys(request: &GridRequest) -> Result<Table, RenderError> {
         weather.depth = None;
         weather.regions.clear();
     }
-    let masks = std::mem::take(&mut weather.regions);
+    let mut masks = std::mem::take(&mut weather.regions);
+    // A plan refuses a mask of a class that it doesn't have.
+    masks.retain(|mask| request.run.sampling.mix.ratio(&mask.class) > 0.0);
     if request.engine == EngineKind::Mdsd3 {
         weather = WeatherSettings::default();
     }
